@@ -1,0 +1,126 @@
+/*
+ * bt.h - translator, entry and exit gates, one-instruction fallback.
+ *
+ * Guest bytes become 64-bit host code that can name only its window and the CPU struct (DESIGN sections 3-5).
+ * Host registers while translated code runs:
+ *   rax rcx rdx rbx rbp rsi rdi   guest registers of the same name (upper halves zero)
+ *   r8                            guest ESP (upper half zero)
+ *   r9 r10 r11 r12 r13 r14        scratch, no meaning between instructions
+ *   r15                           struct cpu + CPU_BIAS
+ *   rsp                           the window's return stack (see below), never guest-derived
+ *   GS base                       the window
+ *   RFLAGS                        guest arithmetic flags; DF, TF, AC, NT clear
+ * Return stack: each guest CALL pushes minus the guest return address and makes a host CALL, so that a guest RET
+ * can compare and use the host's return predictor. Records are hints; losing them costs only speed.
+ */
+#ifndef NOVT_BT_H
+#define NOVT_BT_H
+
+#include "base.h"
+#include "bt/cpu.h"
+#include "codecache/codecache.h"
+#include "decoder/decoder.h"
+
+struct bt;
+
+/* What a callout or the fallback says. */
+enum bt_result {
+    BT_CONT,  /* done: go on with the next instruction inline; mode, window, eip sequence unchanged */
+    BT_LEAVE, /* leave translated code: cpu->eip and cpu->exit_kind (and its fields) are set */
+};
+
+/* Answers of the fault hook. */
+enum bt_fill {
+    BT_FILL_RETRY,     /* mapped: run the same host instruction again */
+    BT_FILL_EXCEPTION, /* guest fault: cpu->exc_*, cpu->cr2 set by the hook */
+    BT_FILL_STEP,      /* carry the instruction out by the fallback */
+};
+
+/* What the translator needs of the monitor; every hook gets `opaque`. */
+struct bt_hooks {
+    void *opaque;
+    /* SIGSEGV in the current window; runs in the signal handler. */
+    enum bt_fill (*fill)(void *opaque, u32 gva, bool write);
+    /* A memory operand of the fallback: segment checks, paging, MMIO. 0, or -1 with cpu->exc_* (and cr2) set. size 1..512. */
+    int (*mem_read)(void *opaque, unsigned seg, u32 off, void *buf, unsigned size);
+    int (*mem_write)(void *opaque, unsigned seg, u32 off, const void *buf, unsigned size);
+    /* Check that a later write of size bytes would succeed (for read-modify-write). */
+    int (*mem_probe_write)(void *opaque, unsigned seg, u32 off, unsigned size);
+    /* A host fault that is neither the window's nor the guest's: a bug. Never returns to translated code. */
+    void (*bug)(void *opaque, const char *what, u64 host_pc, u64 addr);
+};
+
+/* Why a block ended or an instruction was not translated: refusals are normal, named, counted. */
+enum bt_refusal {
+    BT_REFUSE_NONE,
+    BT_REFUSE_UD,       /* undefined for this CPU model */
+    BT_REFUSE_SEGCHECK, /* segment needs C checks (SEGC_CHECK) */
+    BT_REFUSE_ENCODING, /* no fast form for this operand combination */
+    BT_REFUSE_SINGLE,   /* one-instruction mode: TF, debug registers */
+    BT_REFUSE_MMIO,     /* instruction was seen to touch MMIO or a watched page */
+    BT_REFUSE_COUNT
+};
+const char *bt_refusal_name(unsigned r);
+
+struct bt_stats {
+    u64 blocks, insns, host_bytes, translate_cycles, translate_calls;
+    u64 exits[BT_EXIT_COUNT];
+    u64 signals, fills, fallback_steps, async_steps;
+    u64 refusals[BT_REFUSE_COUNT];
+};
+
+/* Stress switches (tests): rare paths forced. */
+struct bt_options {
+    u32 max_insns;   /* a block's instructions at most; 0: default */
+    bool no_chain;   /* never link exits */
+    bool slow_mem;   /* every memory access through the fallback */
+    bool verify;     /* check every emitted block with the verifier */
+};
+
+/* Emits the gates into cc. cpu outlives bt. 0, -ENOMEM, -ENOSPC. */
+int bt_new(struct bt **out, struct cpu *cpu, struct cc *cc, const struct bt_hooks *hooks, const struct bt_options *opt) MUST_CHECK;
+void bt_free(struct bt *bt);
+
+/* Translate the block that starts at code->eip. */
+struct bt_code {
+    const u8 *bytes; /* guest bytes at eip, contiguous copy or mapping */
+    u32 avail;       /* how many may be used: to the end of the page, or 15 more when page 2 is given */
+    u32 page_left;   /* bytes to the end of the first page; instructions starting behind it are not taken */
+    struct cc_key key;
+    bool one;        /* exactly one instruction */
+};
+/* 0 with *out committed; -ENOSPC: cache full, flush and retry; -ENODATA: the first instruction needs bytes beyond avail
+ * (give the second page); -ENOMEM. Every other byte string gives a block (one that raises #UD or #GP if need be). */
+int bt_translate(struct bt *bt, const struct bt_code *code, struct cc_block **out) MUST_CHECK;
+
+/* Run translated code from block b until it exits; returns cpu->exit_kind with the CPU struct true.
+ * Call on the thread that called bt_thread_init(). */
+enum bt_exit_kind bt_enter(struct bt *bt, struct cc_block *b);
+
+/* Fallback for DEC_PLAIN and simple DEC_HAND instructions: exactly one instruction at cpu->eip, memory operand read to
+ * cpu->buf, run natively, written back; eip advanced. BT_CONT, or BT_LEAVE with an exception in cpu->exc_*. */
+enum bt_result bt_step(struct bt *bt, const struct dec_insn *insn);
+
+/* Signals of the calling thread (alternate stack, handlers). One VM a thread at a time. 0 or -errno. */
+int bt_thread_init(struct bt *bt) MUST_CHECK;
+void bt_thread_fini(struct bt *bt);
+
+/* Leave translated code at the next instruction boundary: from any thread, signal-safe. Sets cpu->kick. */
+void bt_kick(struct bt *bt);
+
+/* Save the guest's x87/SSE state to cpu->fpu and give C code a clean one; the gate restores it. Idempotent. Any
+ * callout that may touch SIMD registers (libc memcpy does) calls it first. */
+void bt_fpu_save(struct cpu *cpu);
+
+/* Jump cache (in-cache lookup by EIP): one per window, BT_JCACHE_BYTES zeroed memory, and a return stack. */
+#define BT_JCACHE_ENTRIES 4096u
+#define BT_JCACHE_BYTES (BT_JCACHE_ENTRIES * 16u)
+#define BT_RETSTACK_BYTES 16384u /* below it a PROT_NONE page */
+void bt_jcache_put(struct bt *bt, u8 *jcache, u64 ctx_tag, u32 eip, const struct cc_block *b);
+void bt_jcache_drop_page(u8 *jcache, u32 eip_page); /* entries whose EIP lies in the page */
+/* Initial ret_sp for a return stack whose memory ends at top: writes the sentinel record. */
+u64 bt_retstack_reset(struct bt *bt, u8 *top);
+
+const struct bt_stats *bt_stats(const struct bt *bt);
+
+#endif

@@ -1,0 +1,128 @@
+/*
+ * monitor.h - the VM object and what the monitor's files share (internal; the public API is include/novt.h).
+ *
+ * The monitor is the only mediator: it calls the leaves (decoder, bt, codecache, shadowmmu, devices); they never
+ * call each other. run.c tells the story: deliver an interrupt, choose an engine, enter, dispatch the exit.
+ */
+#ifndef NOVT_MONITOR_H
+#define NOVT_MONITOR_H
+
+#include "base.h"
+#include "bt/bt.h"
+#include "codecache/codecache.h"
+#include "decoder/decoder.h"
+#include "devices/devices.h"
+#include "shadowmmu/shadowmmu.h"
+
+/* A context: what a window needs beyond its pages (hangs on mmu_window.user). */
+struct mon_ctx {
+    u8 *jcache;    /* BT_JCACHE_BYTES */
+    u8 *ret_base;  /* mapping of the return stack, guard page first */
+    u64 ret_sp;    /* saved while another window is current */
+    u64 ctx_tag;   /* tag that ret_sp's records were made under */
+};
+
+struct novt_vm {
+    struct cpu cpu;
+    struct mmu *mmu;
+    struct cc *cc;
+    struct bt *bt;
+    struct pc *pc;
+    struct mmu_window *win;   /* current window */
+    struct mmu_regime regime; /* of the current CR0/CR3/CR4 */
+    volatile int stop;        /* not 0: leave the run loop */
+    volatile int stop_code;
+    u64 slow_steps;
+    void *owner;              /* vm.c's */
+};
+
+static inline struct novt_vm *mon_vm(struct cpu *cpu)
+{
+    return cpu->vm;
+}
+
+/* ---- mem.c: guest memory for the monitor's own accesses ----
+ * All return 0, or -1 with the exception recorded in cpu->exc_vector/exc_error/exc_has_error and cr2 (mon_exc). They
+ * never have a partial effect when they fail. Sizes: any from 1 to 512 bytes; page straddles are handled. */
+int mem_read(struct cpu *cpu, unsigned seg, u32 off, void *buf, unsigned size) MUST_CHECK;  /* with segment checks */
+int mem_write(struct cpu *cpu, unsigned seg, u32 off, const void *buf, unsigned size) MUST_CHECK;
+int mem_probe_write(struct cpu *cpu, unsigned seg, u32 off, unsigned size) MUST_CHECK;
+int mem_probe_read(struct cpu *cpu, unsigned seg, u32 off, unsigned size) MUST_CHECK;
+/* Linear accesses; super: as supervisor whatever CPL is (descriptor tables, TSS, gates' stacks). */
+int lin_read(struct cpu *cpu, u32 lin, void *buf, unsigned size, bool super) MUST_CHECK;
+int lin_write(struct cpu *cpu, u32 lin, const void *buf, unsigned size, bool super) MUST_CHECK;
+int lin_probe_write(struct cpu *cpu, u32 lin, unsigned size, bool super) MUST_CHECK;
+/* Guest-physical accesses (MMIO goes to the buses); never fail. Writes to watched pages invalidate code first. */
+void phys_read(struct novt_vm *vm, u64 gpa, void *buf, unsigned size);
+void phys_write(struct novt_vm *vm, u64 gpa, const void *buf, unsigned size);
+/* Instruction bytes at CS:eip, up to 15, fewer at the limit or when the second page faults after at least one byte;
+ * *got says how many. -1 with exception when not even one. *gpa: of the first byte. */
+int mem_fetch(struct cpu *cpu, u32 eip, u8 buf[DEC_MAX_LEN], unsigned *got, u64 *gpa) MUST_CHECK;
+
+/* Record an exception for the run loop to deliver; always returns -1. eip must still be the faulting instruction's. */
+int mon_exc(struct cpu *cpu, u8 vector);                  /* without error code */
+int mon_exc_err(struct cpu *cpu, u8 vector, u32 error);   /* with error code */
+
+/* ---- state.c ---- */
+/* Recompute cpu->mode, seg_base/seg_limit copies, ctx_tag, vm->regime, and the current window (CPL or paging changed).
+ * Call after any change to CR0, CR3, CR4, EFER, segments, CPL, EFLAGS.VM/IOPL/TF/AC, DR7. */
+void mon_state_changed(struct cpu *cpu);
+void mon_reset_cpu(struct cpu *cpu); /* SDM vol. 3, 9.1.1 */
+
+/* ---- emulate.c: instructions carried out in C ---- */
+/* DEC_SYS callout (cpu->emulate): cpu->eip is the instruction's. Done: advances cpu->eip; BT_CONT when
+ * translated code can go on inline, else BT_LEAVE with exit_kind. A guest exception: exit_kind = BT_EXIT_EXCEPTION. */
+int mon_emulate(struct cpu *cpu, const struct dec_insn *insn);
+/* Exactly one instruction at cpu->eip, of any class, by C semantics or bt_step(). Returns like mon_emulate, but eip is always the
+ * next instruction's (or the target's) when done. Honours TF and the inhibit flag. */
+int mon_step(struct cpu *cpu);
+/* C semantics of the classes that the translator emits by hand (DEC_STACK, DEC_STRING, DEC_BRANCH, DEC_HAND), one instruction
+ * (one iteration for REP, eip unchanged while iterations remain). 0 done, -1 exception recorded. */
+int mon_step_stack(struct cpu *cpu, const struct dec_insn *insn);
+int mon_step_string(struct cpu *cpu, const struct dec_insn *insn);
+int mon_step_branch(struct cpu *cpu, const struct dec_insn *insn);
+int mon_step_hand(struct cpu *cpu, const struct dec_insn *insn);
+/* Families of DEC_SYS; 0 done with eip advanced, -1 exception recorded. */
+int mon_sys_segment(struct cpu *cpu, const struct dec_insn *insn); /* MOV/POP Sreg, LxS, LAR, LSL, VERx, ARPL, LGDT..STR */
+int mon_sys_control(struct cpu *cpu, const struct dec_insn *insn); /* MOV CR/DR, CLTS, LMSW, SMSW, INVLPG, MSR, CPUID, HLT... */
+int mon_sys_transfer(struct cpu *cpu, const struct dec_insn *insn); /* far CALL/JMP/RET, IRET, INT, SYSENTER, SYSEXIT */
+int mon_sys_io(struct cpu *cpu, const struct dec_insn *insn);       /* IN, OUT, INS, OUTS */
+int mon_sys_bcd(struct cpu *cpu, const struct dec_insn *insn);      /* AAA.. DAS, BOUND */
+int mon_sys_fpuenv(struct cpu *cpu, const struct dec_insn *insn);   /* FNSTENV.. FXRSTOR, MASKMOV */
+
+/* ---- segment.c ---- */
+int seg_load(struct cpu *cpu, unsigned seg, u16 sel) MUST_CHECK;    /* MOV/POP/LxS rules for the current mode, not CS */
+void seg_load_real(struct cpu *cpu, unsigned seg, u16 sel);        /* real mode and v86 */
+int desc_read(struct cpu *cpu, u16 sel, u64 *desc) MUST_CHECK;      /* from GDT or LDT; #GP(sel) outside */
+void desc_to_seg(struct cpu_seg *out, u32 *base, u16 sel, u64 desc);
+
+/* ---- interrupt.c ---- */
+enum mon_source { MON_EXTERNAL, MON_SOFT_INT, MON_EXCEPTION, MON_INT3, MON_ICEBP };
+/* Deliver through the IVT or IDT, whatever the mode: gates, stack switch, v86, task gates, error code. Nested faults become
+ * double fault and shutdown here. For soft ones cpu->eip is already behind the instruction on success only: return_eip says what to
+ * push. Afterwards cpu is at the handler (or stop is set for a triple fault). */
+void mon_deliver(struct cpu *cpu, enum mon_source src, u8 vector, bool has_error, u32 error, u32 return_eip);
+/* Same for INT n in an instruction: 0, or -1 with the exception recorded. */
+int mon_soft_int(struct cpu *cpu, const struct dec_insn *insn, enum mon_source src, u8 vector);
+
+/* ---- task.c ---- */
+enum task_reason { TASK_CALL, TASK_JMP, TASK_IRET, TASK_GATE };
+int task_switch(struct cpu *cpu, u16 tss_sel, u64 tss_desc, enum task_reason why, u32 return_eip, bool has_error, u32 error) MUST_CHECK;
+
+/* ---- cpuid.c ---- */
+enum novt_cpu_model { CPU_486, CPU_PENTIUM, CPU_PENTIUM2, CPU_PENTIUM3, CPU_PENTIUM4, CPU_MAX };
+void cpuid_query(const struct cpu *cpu, u32 leaf, u32 sub, u32 out[4]); /* eax ebx ecx edx */
+u32 cpuid_features(enum novt_cpu_model model); /* 1u << enum dec_feature */
+int cpu_model_by_name(const char *name, enum novt_cpu_model *out);
+
+/* ---- run.c ---- */
+/* Run until vm->stop. Returns vm->stop (enum mon_stop), detail in stop_code. */
+enum mon_stop {
+    STOP_NONE, STOP_POWEROFF, STOP_RESET, STOP_DEBUG_EXIT, STOP_TRIPLE_FAULT, STOP_DEAD, STOP_TIMEOUT, STOP_QUIT, STOP_ERROR,
+};
+int mon_run(struct novt_vm *vm);
+void mon_stop(struct novt_vm *vm, enum mon_stop why, int code); /* from any thread, signal-safe */
+void mon_irq_changed(struct novt_vm *vm, bool level); /* PIC output; CPU thread */
+void mon_code_written(struct novt_vm *vm, u64 gpa, u32 len); /* RAM that holds translations is about to be written */
+
+#endif
