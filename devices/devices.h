@@ -1,0 +1,123 @@
+/*
+ * devices.h - the PC as the monitor sees it: buses, one virtual clock, one INTR pin.
+ *
+ * pc_new() wires an i440FX/PIIX3 machine with QEMU's "pc" ports, interrupt numbers and ids, so that
+ * SeaBIOS and stock kernels run unchanged: 8259A pair, 8254, MC146818, i8042 with keyboard and mouse,
+ * two 16550A, 8237 pair, PCI host and ISA bridge, PIIX4 power management, fw_cfg, standard VGA and the
+ * debug ports. It knows no CPU and no RAM layout: what it needs of either are callbacks in the config.
+ *
+ * One thread: everything here is called on the VM's thread, callbacks run on it before the call returns.
+ * Every value coming from the guest is safe in every argument that carries one.
+ */
+#ifndef NOVT_DEVICES_H
+#define NOVT_DEVICES_H
+
+#include "base.h"
+#include "devices/bus.h"
+#include "devices/chr.h"
+#include "devices/clk.h"
+
+enum pc_request {
+    PC_REQ_RESET,      /* system reset: call pc_reset() and reset the CPU at the next boundary */
+    PC_REQ_POWEROFF,   /* ACPI S5 */
+    PC_REQ_DEBUG_EXIT, /* isa-debug-exit; code is the process exit status, (value << 1) | 1, low 8 bits */
+};
+
+/* A named read-only blob. Memory stays the caller's and must outlive the machine. */
+struct pc_blob {
+    const char *name; /* fw_cfg file name, at most 55 characters, e.g. "genroms/linux.bin" */
+    const void *data;
+    size_t bytes;
+};
+
+/* What fw_cfg's legacy kernel selectors hold (08h-18h). Parsing and patching the image is the loader's. */
+struct pc_linux {
+    const void *setup, *kernel, *initrd;
+    size_t setup_bytes, kernel_bytes, initrd_bytes;
+    const char *cmdline; /* NULL = none */
+    u32 setup_gpa, kernel_gpa, initrd_gpa, cmdline_gpa, entry_gpa;
+};
+
+#define PC_SERIALS 2
+#define PC_RAM_BELOW_4G_MAX 0xc0000000ull
+
+struct pc_config {
+    u64 ram_below_4g_bytes; /* from gpa 0, at most PC_RAM_BELOW_4G_MAX */
+    u64 ram_above_4g_bytes; /* from gpa 4 GiB */
+
+    void *opaque; /* first argument of the callbacks below; each may be NULL */
+    void (*intr_changed)(void *opaque, bool level); /* the PIC's INTR pin */
+    void (*request)(void *opaque, enum pc_request what, unsigned code);
+    /* Where CPU reads and writes of [gpa, gpa + bytes) go: RAM, else ROM or the PCI bus (reads) and
+     * nowhere (writes). Ranges are multiples of 16 KiB within A0000h-FFFFFh. Also called at reset. */
+    void (*pam_changed)(void *opaque, u32 gpa, u32 bytes, bool read_ram, bool write_ram);
+    void (*a20_changed)(void *opaque, bool enabled); /* enabled after reset */
+
+    struct dma_mem dma;
+
+    struct chr_back serial[PC_SERIALS];
+    bool serial_present[PC_SERIALS]; /* COM1 3F8h IRQ 4, COM2 2F8h IRQ 3 */
+
+    u16 debugcon_iobase; /* 402h or E9h; 0 = none */
+    struct chr_back debugcon;
+    u16 debug_exit_iobase; /* 501h in QEMU's custom; 0 = none */
+    u16 debug_exit_iosize; /* 0 = 2 */
+
+    const struct pc_blob *blob; /* fw_cfg files: option ROMs as "genroms/x", "bootorder", ... */
+    size_t blobs;
+    const struct pc_linux *linux_boot; /* NULL = none; copied */
+
+    const void *vga_rom; /* shown as the ROM BAR of the VGA function; NULL: no VGA card at all */
+    size_t vga_rom_bytes;
+
+    i64 rtc_epoch_s;  /* RTC time at virtual time 0, seconds since 1970 in what the guest takes as local */
+    const char *boot; /* QEMU's -boot order letters, NULL = "cad" */
+    const struct clk_source *clk_source; /* NULL = CLOCK_MONOTONIC */
+};
+
+struct pc;
+
+/* 0 or -errno (-ENOMEM, -EINVAL for a config that cannot be). The machine comes out reset. */
+int pc_new(struct pc **out, const struct pc_config *config) MUST_CHECK;
+void pc_free(struct pc *pc); /* NULL is fine */
+void pc_reset(struct pc *pc);
+
+struct clk *pc_clk(struct pc *pc);
+
+/* size 1, 2 or 4. */
+u32 pc_pio_read(struct pc *pc, u16 port, unsigned size);
+void pc_pio_write(struct pc *pc, u16 port, unsigned size, u32 val);
+
+/* size 1..8. Reads of what nobody claims give all ones. */
+u64 pc_mmio_read(struct pc *pc, u64 gpa, unsigned size);
+void pc_mmio_write(struct pc *pc, u64 gpa, unsigned size, u64 val);
+/* Does a device claim any byte of the 4 KiB page that holds gpa? RAM and ROM are not devices. */
+bool pc_mmio_claims(struct pc *pc, u64 gpa);
+
+/* The PIC's INTR pin, and the INTA cycle: acknowledges and returns the vector (the spurious one if the
+ * request went away). */
+bool pc_intr(struct pc *pc);
+u8 pc_intr_ack(struct pc *pc);
+
+/* IGNNE#/FERR#: the CPU reports an unmasked x87 error while CR0.NE = 0 (IRQ 13); port F0h clears it. */
+void pc_ferr(struct pc *pc);
+
+/* Front of COM1 (0) or COM2 (1), for chr_receive(). NULL if absent. */
+const struct chr_front *pc_serial(struct pc *pc, unsigned n);
+
+/* Keyboard scan codes in set 2 as the keys would send them; whole or not at all: false if no room. */
+bool pc_kbd_inject(struct pc *pc, const u8 *scancodes, size_t len);
+/* Relative motion (y up) and buttons (bit 0 left, 1 right, 2 middle). */
+void pc_mouse_inject(struct pc *pc, int dx, int dy, int dz, unsigned buttons);
+
+/* ACPI power button. */
+void pc_power_button(struct pc *pc);
+
+/* The text screen: columns x rows characters of code page 437 into buf, rows ended by '\n', trailing
+ * blanks cut; always a C string. Returns its length; 0 if VGA is absent or in a graphics mode. */
+size_t pc_vga_text(struct pc *pc, char *buf, size_t bytes);
+
+/* Last byte written to the POST port 80h. */
+u8 pc_post_code(const struct pc *pc);
+
+#endif
