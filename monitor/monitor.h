@@ -33,6 +33,10 @@ struct novt_vm {
     volatile int stop;        /* not 0: leave the run loop */
     volatile int stop_code;
     u64 slow_steps;
+    u8 model;                 /* enum novt_cpu_model */
+    u8 a20_off;               /* A20 gate closed: regime.a20_mask */
+    u8 stress_fail_alloc;     /* stress: now and then act as if the code cache were full */
+    struct mon_trace *trace;  /* -d and the perf map; NULL: off (trace.c) */
     void *owner;              /* vm.c's */
 };
 
@@ -124,5 +128,44 @@ int mon_run(struct novt_vm *vm);
 void mon_stop(struct novt_vm *vm, enum mon_stop why, int code); /* from any thread, signal-safe */
 void mon_irq_changed(struct novt_vm *vm, bool level); /* PIC output; CPU thread */
 void mon_code_written(struct novt_vm *vm, u64 gpa, u32 len); /* RAM that holds translations is about to be written */
+
+/* What vm.c gives the leaves as hooks; opaque is the struct novt_vm. All in run.c. */
+enum bt_fill mon_fill(void *opaque, u32 gva, bool write);                             /* bt_hooks.fill */
+void mon_bug(void *opaque, const char *what, u64 host_pc, u64 addr);                  /* bt_hooks.bug */
+void mon_window_changed(void *opaque, struct mmu_window *w, u32 gva, u32 npages);     /* mmu_config.changed */
+void mon_window_freed(void *opaque, struct mmu_window *w);                            /* mmu_config.free_user */
+
+/* ---- vm.c ---- */
+/* A write to a page that reads as ROM (MMU_ROM): reaches shadow RAM when the chipset says so, else vanishes. */
+void mon_rom_write(struct novt_vm *vm, u64 gpa, const void *buf, unsigned size);
+/* CPU state as text on fd, signal-safe. */
+void mon_dump_cpu(const struct novt_vm *vm, int fd);
+
+/* ---- trace.c: -d items ---- */
+enum mon_trace_item {
+    TRACE_IN_ASM = BIT(0),
+    TRACE_OUT_ASM = BIT(1),
+    TRACE_EXEC = BIT(2),
+    TRACE_INT = BIT(3),
+    TRACE_MMU = BIT(4),
+    TRACE_IO = BIT(5),
+    TRACE_EXIT = BIT(6),
+    TRACE_LINK = BIT(7),
+    TRACE_PERF_MAP = BIT(8),
+};
+struct mon_trace {
+    u32 items;       /* enum mon_trace_item */
+    u32 lo, hi;      /* -dfilter: linear addresses lo..hi */
+    int fd;          /* -D, else stderr */
+    int perf_fd;     /* -1: none */
+};
+static inline bool mon_tracing(const struct novt_vm *vm, u32 item, u32 addr)
+{
+    return UNLIKELY(vm->trace != NULL) && (vm->trace->items & item) && addr >= vm->trace->lo && addr <= vm->trace->hi;
+}
+/* One line, "\n" added. Call only after mon_tracing(). Not in signal handlers, guest's SIMD state saved. */
+void mon_trace(struct novt_vm *vm, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* A block was committed: in_asm and out_asm listings, perf map entry. guest: its guest_len bytes. */
+void mon_trace_block(struct novt_vm *vm, const struct cc_block *b, const u8 *guest);
 
 #endif
