@@ -1,0 +1,159 @@
+/*
+ * link.c - jumps between blocks, and taking blocks out of use.
+ *
+ * An exit is one jmp or jcc rel32. It points to its hard stub (leaves and asks for a link), to the target
+ * block, or to its soft stub (in-cache lookup). Patching is a plain 4-byte store through the writable view: the
+ * only thread that runs this code is the one that patches, so cross-modification rules do not apply.
+ * Each block lists the exits linked to it, so that killing it can undo them.
+ */
+#include "codecache/internal.h"
+
+#include <string.h>
+
+void cc_patch(struct cc *cc, const struct cc_exit *x, u32 target_off)
+{
+    u32 rel = target_off - (x->patch_off + 4);
+
+    memcpy(cc->rw + x->patch_off, &rel, sizeof(rel));
+}
+
+/* Takes x off its target's list and points it to the stub of the given state. */
+static void unlink_exit(struct cc *cc, struct cc_exit *x, u8 state)
+{
+    if (x->state == CC_LINKED) {
+        *x->in_pprev = x->in_next;
+        if (x->in_next)
+            x->in_next->in_pprev = x->in_pprev;
+        x->to = NULL;
+        x->in_next = NULL;
+        x->in_pprev = NULL;
+        x->cross = 0;
+        cc->stats.unlinks++;
+    }
+    if (x->state != state) {
+        cc_patch(cc, x, state == CC_SOFT ? x->soft_off : x->hard_off);
+        x->state = state;
+    }
+}
+
+void cc_link(struct cc *cc, struct cc_exit *x, struct cc_block *to, bool cross)
+{
+    if (x->from->dead || to->dead)
+        return;
+    unlink_exit(cc, x, CC_HARD);
+    x->in_next = to->in;
+    x->in_pprev = &to->in;
+    if (to->in)
+        to->in->in_pprev = &x->in_next;
+    to->in = x;
+    x->to = to;
+    x->cross = cross;
+    x->state = CC_LINKED;
+    cc_patch(cc, x, to->code_off);
+    cc->stats.links++;
+}
+
+void cc_soften(struct cc *cc, struct cc_exit *x)
+{
+    unlink_exit(cc, x, CC_SOFT);
+}
+
+/* The block after b in the list of the page. */
+static struct cc_block **next_in_page(struct cc_block *b, u32 page_gpa)
+{
+    return &b->page_next[(b->key.gpa & ~PAGE_MASK) != page_gpa];
+}
+
+void cc_unlink_cross(struct cc *cc, struct cc_page *page)
+{
+    for (struct cc_block *b = page->blocks; b; b = *next_in_page(b, page->gpa))
+        for (u32 i = 0; i < b->n_exits; i++)
+            if (b->exits[i].state == CC_LINKED && b->exits[i].cross)
+                unlink_exit(cc, &b->exits[i], CC_SOFT);
+}
+
+void cc_unlink_into(struct cc *cc, struct cc_page *page)
+{
+    for (struct cc_block *b = page->blocks; b; b = *next_in_page(b, page->gpa)) {
+        for (struct cc_exit *x = b->in, *next; x; x = next) {
+            next = x->in_next;
+            if (x->cross)
+                unlink_exit(cc, x, CC_HARD);
+        }
+    }
+}
+
+static void page_remove(struct cc_page *page, struct cc_block *b)
+{
+    struct cc_block **pp = &page->blocks;
+
+    while (*pp && *pp != b)
+        pp = next_in_page(*pp, page->gpa);
+    ASSERT(*pp == b);
+    *pp = *next_in_page(b, page->gpa);
+}
+
+static void kill_block(struct cc *cc, struct cc_block *b)
+{
+    u32 second = cc_second_page(&b->key);
+
+    /* Incoming first: a loop onto itself then ends up soft, as every exit of a dead block must. */
+    while (b->in)
+        unlink_exit(cc, b->in, CC_HARD);
+    for (u32 i = 0; i < b->n_exits; i++)
+        unlink_exit(cc, &b->exits[i], CC_SOFT);
+    cc_hash_remove(cc, b);
+    page_remove(cc_page(cc, b->key.gpa), b);
+    if (second != CC_NO_PAGE)
+        page_remove(cc_page(cc, second), b);
+    b->dead = 1;
+    cc->stats.blocks--;
+    cc->stats.blocks_invalidated++;
+}
+
+/* Do the block's guest bytes meet [from, to)? */
+static bool overlaps(const struct cc_block *b, u64 from, u64 to)
+{
+    u32 len = b->guest_len ? b->guest_len : 1;
+    u32 room = PAGE_BYTES - (b->key.gpa & PAGE_MASK);
+    u64 start = b->key.gpa;
+
+    if (start < to && start + min_u64(len, room) > from)
+        return true;
+    if (b->key.gpa2 == CC_NO_PAGE || len <= room)
+        return false;
+    start = b->key.gpa2;
+    return start < to && start + (len - room) > from;
+}
+
+static u32 invalidate_page(struct cc *cc, struct cc_page *page, u64 from, u64 to)
+{
+    u32 killed = 0;
+
+    page->invalidations++;
+    for (struct cc_block *b = page->blocks, *next; b; b = next) {
+        next = *next_in_page(b, page->gpa);
+        if (overlaps(b, from, to)) {
+            kill_block(cc, b);
+            killed++;
+        }
+    }
+    return killed;
+}
+
+u32 cc_invalidate(struct cc *cc, u32 gpa, u32 len)
+{
+    u64 to = (u64)gpa + len;
+    u32 killed = 0;
+
+    if (!len)
+        return 0;
+    to = min_u64(to, 1ull << 32);
+    for (u64 at = gpa & ~PAGE_MASK; at < to; at += PAGE_BYTES) {
+        struct cc_page *page = cc_page(cc, (u32)at);
+
+        if (page)
+            killed += invalidate_page(cc, page, gpa, to);
+    }
+    return killed;
+}

@@ -1,0 +1,411 @@
+/*
+ * test_codecache.c - the code cache's contract.
+ *
+ * Real code is put into the cache: a block is "mov eax, imm32; jmp exit" and the stubs are "ret"-ending sequences
+ * that mark edx, so that running a block shows where its jump really goes. Breaks if code memory is
+ * writable and executable in one mapping, if a jump goes anywhere but the state says, if an invalidation
+ * misses an overlapping block (or takes another), or if ids or lookups outlive a flush.
+ */
+#include "codecache/codecache.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BLOCK_BYTES 16u
+#define WENT_HARD 1000u
+#define WENT_SOFT 2000u
+
+struct fixture {
+    struct cc *cc;
+    u32 hard, soft;
+};
+
+static void put_mov_edx_ret(struct cc *cc, u32 off, u32 edx)
+{
+    u8 *p = cc_rw(cc) + off;
+
+    p[0] = 0xba; /* mov edx, imm32 */
+    memcpy(p + 1, &edx, 4);
+    p[5] = 0xc3;
+}
+
+static struct fixture setup(size_t bytes)
+{
+    struct fixture f;
+
+    cr_assert_eq(cc_new(&f.cc, bytes), 0);
+    cr_assert_eq(cc_fixed(f.cc, 6, &f.hard), 0);
+    cr_assert_eq(cc_fixed(f.cc, 6, &f.soft), 0);
+    put_mov_edx_ret(f.cc, f.hard, WENT_HARD);
+    put_mov_edx_ret(f.cc, f.soft, WENT_SOFT);
+    return f;
+}
+
+static struct cc_key key_at(u32 gpa, u32 gpa2)
+{
+    return (struct cc_key){.gpa = gpa, .gpa2 = gpa2, .eip = gpa, .cs_limit = 0xffffffff};
+}
+
+/* add eax, tag; jmp <exit 0>; the second exit, if any, is never reached. */
+static struct cc_block *make(struct fixture *f, struct cc_key key, u32 guest_len, u32 tag, u32 n_exits)
+{
+    struct cc_exit x[2];
+    u32 off;
+    u8 *p;
+
+    if (cc_reserve(f->cc, 64, &off) < 0)
+        return NULL;
+    p = cc_rw(f->cc) + off;
+    p[0] = 0x05;
+    memcpy(p + 1, &tag, 4);
+    p[5] = 0xe9;
+    p[10] = 0xe9;
+    memset(x, 0xee, sizeof(x)); /* what the caller leaves in the other fields must not matter */
+    for (u32 i = 0; i < 2; i++) {
+        x[i].patch_off = off + 6 + 5 * i;
+        x[i].hard_off = f->hard;
+        x[i].soft_off = f->soft;
+        x[i].target = key.eip + guest_len;
+    }
+    return cc_commit(f->cc, &key, BLOCK_BYTES, guest_len, 1, x, n_exits, "side", 5);
+}
+
+/* Enter the block; *eax is the sum of the tags passed. Returns where it came out. */
+static u32 run(struct fixture *f, const struct cc_block *b, u32 *eax)
+{
+    u32 a = 0, d = 0;
+    u64 entry = (u64)cc_rx(f->cc) + b->code_off;
+
+    __asm__ volatile("call *%2" : "+a"(a), "+d"(d) : "r"(entry) : "cc", "memory");
+    *eax = a;
+    return d;
+}
+
+#define ASSERT_RUN(f, b, where, sum)                           \
+    do {                                                       \
+        u32 sum_, where_ = run(f, b, &sum_);                   \
+        cr_assert_eq(where_, where, "came out at %u", where_); \
+        cr_assert_eq(sum_, (u32)(sum), "sum %u", sum_);        \
+    } while (0)
+
+Test(codecache, refuses_bad_sizes)
+{
+    struct cc *cc;
+
+    cr_assert_eq(cc_new(&cc, 4096), -EINVAL);
+    cr_assert_eq(cc_new(&cc, (1ul << 30) + 1), -EINVAL);
+}
+
+Test(codecache, no_mapping_is_writable_and_executable)
+{
+    struct fixture f = setup(1 << 20);
+    char line[512];
+    FILE *maps = fopen("/proc/self/maps", "r");
+    u32 seen = 0;
+
+    cr_assert(maps != NULL);
+    while (fgets(line, sizeof(line), maps)) {
+        u64 lo;
+        char perm[5];
+
+        if (sscanf(line, "%lx-%*x %4s", &lo, perm) != 2)
+            continue;
+        if (lo == (u64)cc_rw(f.cc)) {
+            cr_assert_str_eq(perm, "rw-s");
+            seen++;
+        } else if (lo == (u64)cc_rx(f.cc)) {
+            cr_assert_str_eq(perm, "r-xs");
+            seen++;
+        }
+    }
+    fclose(maps);
+    cr_assert_eq(seen, 2);
+    cc_free(f.cc);
+}
+
+Test(codecache, exits_go_hard_then_linked_then_soft)
+{
+    struct fixture f = setup(1 << 20);
+    struct cc_block *a = make(&f, key_at(0x1000, CC_NO_PAGE), 8, 1, 1);
+    struct cc_block *b = make(&f, key_at(0x1008, CC_NO_PAGE), 8, 2, 1);
+
+    ASSERT_RUN(&f, a, WENT_HARD, 1);
+    cr_assert_str_eq(a->side, "side");
+    cr_assert_eq(a->exits[0].state, CC_HARD);
+    cc_link(f.cc, &a->exits[0], b, false);
+    ASSERT_RUN(&f, a, WENT_HARD, 3);
+    cr_assert_eq(a->exits[0].to, b);
+    cr_assert_eq(b->in, &a->exits[0]);
+    cc_soften(f.cc, &a->exits[0]);
+    ASSERT_RUN(&f, a, WENT_SOFT, 1);
+    cr_assert_null(b->in);
+    cc_link(f.cc, &a->exits[0], b, false); /* a softened exit may still be linked */
+    ASSERT_RUN(&f, a, WENT_HARD, 3);
+    cc_free(f.cc);
+}
+
+Test(codecache, dead_blocks_come_out_soft_and_are_not_entered)
+{
+    struct fixture f = setup(1 << 20);
+    struct cc_block *a = make(&f, key_at(0x1000, CC_NO_PAGE), 8, 1, 1);
+    struct cc_block *b = make(&f, key_at(0x2000, CC_NO_PAGE), 8, 2, 2);
+    struct cc_block *c = make(&f, key_at(0x3000, CC_NO_PAGE), 8, 4, 1);
+    u32 id_b;
+
+    cc_link(f.cc, &a->exits[0], b, true);
+    cc_link(f.cc, &b->exits[0], c, true);
+    cc_link(f.cc, &b->exits[1], b, false); /* onto itself */
+    ASSERT_RUN(&f, a, WENT_HARD, 7);
+    id_b = cc_next_exit_id(f.cc) - 3; /* exits: a 1, b 2, c 1 */
+    cr_assert_eq(cc_exit_by_id(f.cc, id_b), &b->exits[0]);
+    cr_assert_eq(cc_invalidate(f.cc, 0x2000, 1), 1);
+    cr_assert_eq(b->dead, 1);
+    ASSERT_RUN(&f, a, WENT_HARD, 1);
+    ASSERT_RUN(&f, b, WENT_SOFT, 2); /* a CPU still inside comes out */
+    cr_assert_eq(b->exits[1].state, CC_SOFT);
+    cr_assert_null(cc_exit_by_id(f.cc, id_b));
+    cr_assert_null(c->in);
+    cr_assert_null(cc_lookup(f.cc, &b->key));
+    cr_assert_eq(cc_find(f.cc, (u64)cc_rx(f.cc) + b->code_off + 3), b); /* side tables are still needed */
+    cc_link(f.cc, &b->exits[0], c, true);
+    cc_link(f.cc, &a->exits[0], b, true);
+    ASSERT_RUN(&f, b, WENT_SOFT, 2);
+    ASSERT_RUN(&f, a, WENT_HARD, 1);
+    cr_assert_eq(cc_invalidate(f.cc, 0x2000, 4096), 0);
+    cr_assert_eq(cc_page(f.cc, 0x2abc)->invalidations, 2);
+    cc_free(f.cc);
+}
+
+/* Every offset and length against the plain definition of overlap. */
+Test(codecache, invalidate_hits_exactly_the_overlapping)
+{
+    static const u32 starts[] = {0x4ff0, 0x4ffe, 0x4fff, 0x5000, 0x5001, 0x9000, 0x9001, 0x9002, 0x8fff};
+
+    for (u32 i = 0; i < ARRAY_SIZE(starts); i++) {
+        for (u32 len = 1; len <= 20; len++) {
+            struct fixture f = setup(1 << 20);
+            /* 15 bytes at 4ffe: two in page 4, thirteen at 9000 */
+            struct cc_block *b = make(&f, key_at(0x4ffe, 0x9000), 15, 1, 1);
+            bool hit = false;
+
+            for (u32 n = 0; n < len; n++) {
+                u32 at = starts[i] + n;
+
+                hit |= (at >= 0x4ffe && at < 0x5000) || (at >= 0x9000 && at < 0x900d);
+            }
+            cr_assert_eq(cc_invalidate(f.cc, starts[i], len), hit, "at %x len %u", starts[i], len);
+            cr_assert_eq(b->dead, hit);
+            if (hit) {
+                cr_assert_null(cc_page(f.cc, 0x4000)->blocks);
+                cr_assert_null(cc_page(f.cc, 0x9000)->blocks);
+            }
+            cc_free(f.cc);
+        }
+    }
+}
+
+Test(codecache, one_physical_page_twice_in_a_row)
+{
+    struct fixture f = setup(1 << 20);
+    struct cc_block *b = make(&f, key_at(0x4ffe, 0x4000), 15, 1, 1);
+
+    cr_assert_eq(cc_invalidate(f.cc, 0x4800, 4), 0);
+    cr_assert_eq(cc_invalidate(f.cc, 0x4004, 4), 1);
+    cr_assert(b->dead);
+    cr_assert_null(cc_page(f.cc, 0x4000)->blocks);
+    b = make(&f, key_at(0x4ffe, 0x4000), 15, 1, 1);
+    cr_assert_eq(cc_invalidate(f.cc, 0x4fff, 1), 1);
+    cc_free(f.cc);
+}
+
+Test(codecache, invalidate_at_the_top_of_memory)
+{
+    struct fixture f = setup(1 << 20);
+    struct cc_block *b = make(&f, key_at(0xfffffff0, CC_NO_PAGE), 16, 1, 1);
+
+    cr_assert_eq(cc_invalidate(f.cc, 0xffffffff, 4096), 1);
+    cr_assert(b->dead);
+    cc_free(f.cc);
+}
+
+Test(codecache, cross_links_come_off_by_page)
+{
+    struct fixture f = setup(1 << 20);
+    struct cc_block *a = make(&f, key_at(0x1000, CC_NO_PAGE), 8, 1, 2);
+    struct cc_block *b = make(&f, key_at(0x1008, CC_NO_PAGE), 8, 2, 2);
+    struct cc_block *c = make(&f, key_at(0x2000, CC_NO_PAGE), 8, 4, 2);
+
+    cc_link(f.cc, &a->exits[0], b, false);
+    cc_link(f.cc, &b->exits[0], c, true);
+    cc_link(f.cc, &c->exits[1], b, true);
+    ASSERT_RUN(&f, a, WENT_HARD, 7);
+    cc_unlink_cross(f.cc, cc_page(f.cc, 0x1000));
+    ASSERT_RUN(&f, a, WENT_SOFT, 3);
+    cr_assert_eq(c->exits[1].state, CC_LINKED);
+    cc_unlink_into(f.cc, cc_page(f.cc, 0x1000));
+    cr_assert_eq(c->exits[1].state, CC_HARD);
+    cr_assert_eq(a->exits[0].state, CC_LINKED);
+    cc_free(f.cc);
+}
+
+Test(codecache, full_flush_and_start_over)
+{
+    struct fixture f = setup(1 << 20);
+    u32 n = 0, first_id = cc_next_exit_id(f.cc), first_off = 0;
+
+    for (;;) {
+        struct cc_block *b = make(&f, key_at(0x1000 + 16 * n, CC_NO_PAGE), 16, 1, 1);
+
+        if (!b)
+            break;
+        if (!n)
+            first_off = b->code_off;
+        cr_assert_eq(b->code_off % 16, 0);
+        n++;
+    }
+    cr_assert_gt(n, (1u << 20) / 32);
+    for (u32 i = 0; i < n; i++) {
+        struct cc_key key = key_at(0x1000 + 16 * i, CC_NO_PAGE);
+        struct cc_block *b = cc_lookup(f.cc, &key);
+
+        cr_assert(b && b->key.gpa == key.gpa);
+        cr_assert_eq(cc_find(f.cc, (u64)cc_rx(f.cc) + b->code_off), b);
+        cr_assert_eq(cc_find(f.cc, (u64)cc_rx(f.cc) + b->code_off + BLOCK_BYTES - 1), b);
+        cr_assert_eq(cc_exit_by_id(f.cc, first_id + i), &b->exits[0]);
+    }
+    cr_assert_null(cc_find(f.cc, (u64)cc_rx(f.cc) + f.hard));
+    cr_assert_null(cc_find(f.cc, (u64)cc_rx(f.cc) - 1));
+    cr_assert_null(cc_find(f.cc, (u64)cc_rx(f.cc) + cc_stats(f.cc)->size_bytes + 4096));
+    cc_invalidate(f.cc, 0x1000, 16);
+    cc_page(f.cc, 0x1000)->flags = 3;
+    cc_flush(f.cc);
+    cr_assert_null(cc_exit_by_id(f.cc, first_id + n - 1));
+    cr_assert_null(cc_find(f.cc, (u64)cc_rx(f.cc) + first_off));
+    cr_assert_eq(cc_page(f.cc, 0x1000)->invalidations, 1);
+    cr_assert_eq(cc_page(f.cc, 0x1000)->flags, 3);
+    cr_assert_null(cc_page(f.cc, 0x1000)->blocks);
+    struct cc_block *b = make(&f, key_at(0x1010, CC_NO_PAGE), 16, 7, 1);
+    cr_assert_eq(b->code_off, first_off);
+    cr_assert_eq(cc_next_exit_id(f.cc), first_id + n + 1);
+    ASSERT_RUN(&f, b, WENT_HARD, 7); /* stubs survived */
+    cr_assert_eq(cc_stats(f.cc)->blocks, 1);
+    cc_free(f.cc);
+}
+
+Test(codecache, abort_leaves_no_trace)
+{
+    struct fixture f = setup(1 << 20);
+    u32 off, off2;
+
+    cr_assert_eq(cc_reserve(f.cc, 1000, &off), 0);
+    cc_abort(f.cc);
+    cr_assert_eq(cc_reserve(f.cc, 10, &off2), 0);
+    cr_assert_eq(off, off2);
+    cc_abort(f.cc);
+    cr_assert_eq(cc_reserve(f.cc, 1 << 20, &off), -ENOSPC);
+    cr_assert_eq(cc_stats(f.cc)->blocks_made, 0);
+    cc_free(f.cc);
+}
+
+Test(codecache, every_key_field_counts)
+{
+    struct fixture f = setup(1 << 20);
+    struct cc_key key = {.gpa = 0x1000, .gpa2 = CC_NO_PAGE, .eip = 2, .cs_base = 3, .cs_limit = 4, .mode = 5};
+    u32 words[6];
+
+    cr_assert(make(&f, key, 8, 1, 1) != NULL);
+    for (u32 i = 0; i < 6; i++) {
+        struct cc_key other;
+
+        memcpy(words, &key, sizeof(words));
+        words[i] ^= 1u << (5 * i);
+        memcpy(&other, words, sizeof(other));
+        cr_assert_null(cc_lookup(f.cc, &other));
+    }
+    cr_assert_not_null(cc_lookup(f.cc, &key));
+    cc_free(f.cc);
+}
+
+Test(codecache, metadata_is_aligned_and_may_be_large)
+{
+    struct fixture f = setup(1 << 20);
+    u8 *big = cc_meta(f.cc, 1 << 20), *a = cc_meta(f.cc, 3), *b = cc_meta(f.cc, 3);
+
+    cr_assert(big && a && b);
+    cr_assert_eq((u64)a % 16, 0);
+    cr_assert_eq((u64)b % 16, 0);
+    cr_assert_geq(b - a, 3);
+    memset(big, 1, 1 << 20);
+    memset(a, 2, 3);
+    cr_assert_eq(big[(1 << 20) - 1], 1);
+    cc_free(f.cc);
+}
+
+/* Random makes, links, softens, invalidations and flushes against a model of where each block's jump goes. */
+Test(codecache, random_against_model)
+{
+    enum { N = 64, STEPS = 50000 };
+    struct fixture f = setup(1 << 20);
+    struct cc_block *blocks[N] = {0};
+    int to[N]; /* -1 hard, -2 soft, else index */
+
+    srand(7);
+    for (int step = 0; step < STEPS; step++) {
+        int i = rand() % N, j = rand() % N;
+
+        switch (rand() % 8) {
+        case 0:
+        case 1:
+        case 2:
+            if (blocks[i])
+                break;
+            blocks[i] = make(&f, key_at(0x1000 + 64 * (u32)i, CC_NO_PAGE), 64, 1u << (i % 16), 1);
+            to[i] = -1;
+            cr_assert(blocks[i] != NULL);
+            break;
+        case 3:
+        case 4:
+            if (blocks[i] && blocks[j]) {
+                cc_link(f.cc, &blocks[i]->exits[0], blocks[j], false);
+                to[i] = j;
+            }
+            break;
+        case 5:
+            if (blocks[i]) {
+                cc_soften(f.cc, &blocks[i]->exits[0]);
+                to[i] = -2;
+            }
+            break;
+        default: {
+            u32 dead = cc_invalidate(f.cc, 0x1000 + 64 * (u32)i + 63, 1);
+
+            cr_assert_eq(dead, blocks[i] != NULL);
+            blocks[i] = NULL;
+            for (int k = 0; k < N; k++)
+                if (blocks[k] && to[k] == i)
+                    to[k] = -1;
+        }
+        }
+        if (step % 4096 == 4095) {
+            cc_flush(f.cc);
+            memset(blocks, 0, sizeof(blocks));
+        }
+        if (!blocks[j])
+            continue;
+        /* Follow the model from j; loops are left alone. */
+        u32 sum = 0;
+        int at = j, hops = 0;
+
+        for (; at >= 0 && hops < N; hops++) {
+            sum += 1u << (at % 16);
+            at = to[at];
+        }
+        if (at < 0)
+            ASSERT_RUN(&f, blocks[j], (u32)(at == -1 ? WENT_HARD : WENT_SOFT), sum);
+    }
+    cr_assert_gt(cc_stats(f.cc)->links, 100);
+    cr_assert_gt(cc_stats(f.cc)->flushes, 0);
+    cc_free(f.cc);
+}
