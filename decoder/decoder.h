@@ -149,6 +149,7 @@ enum dec_op {
     OP_MWAIT,
     OP_UD2,
     OP_CLFLUSH, /* memory operand, no data access beyond a permission check */
+    OP_MASKMOV, /* MASKMOVQ (8 bytes), MASKMOVDQU (16): stores at seg:[E]DI under a mask; mem = 0 */
     OP_COUNT
 };
 
@@ -246,6 +247,8 @@ struct dec_insn {
     u8 opcode_reg;      /* 1: low three bits of the opcode name a GPR (BSWAP, XCHG, MOV r,imm...) */
     u8 fpu;             /* enum dec_fpu */
     u8 lock_ok;         /* LOCK prefix is legal on this form */
+    u8 need66;          /* 1: re-emitted where the default operand size is 32 bits, it needs prefix 66.
+                           0 with opsz 2 where operand size means nothing (x87, MMX, SSE...) */
     u8 gpr_read, gpr_written; /* bit per GPR 0..7 (byte and word registers count as the whole), implicit
                            ones and address registers included; for PLAIN, HAND, STACK, STRING */
     u16 fl_read;        /* FL_* read */
