@@ -52,6 +52,7 @@ static void settle(struct pit_counter *c, u64 now)
         c->count = c->next_count;
         c->load_ns = c->next_load_ns;
         c->next_count = 0;
+        c->next_edge = 0; /* the old period's end is the new one's beginning */
     }
 }
 
@@ -115,7 +116,7 @@ static void schedule(struct pit *pit)
     }
     u64 ticks = c->count;
     if (is_periodic(c))
-        ticks *= pit->ticks_delivered + 1;
+        ticks *= c->next_edge;
     else if (c->mode == 4)
         ticks++; /* low for one clock, then the edge */
     clk_timer_set(pit->clk, &pit->timer, c->load_ns + ticks_to_ns(ticks));
@@ -130,21 +131,19 @@ static bool pulse(struct pit *pit)
 static void tick_periodic(struct pit *pit, u64 now)
 {
     struct pit_counter *c = &pit->counter[0];
-    u64 total = elapsed(c, now) / c->count;
+    settle(c, now);
+    u64 newest = elapsed(c, now) / c->count; /* index of the last edge that is due */
     u64 cap = PIT_HZ / c->count + 1;
-    if (total - pit->ticks_delivered > cap)
-        pit->ticks_delivered = total - cap;
-    if (total > pit->ticks_delivered && pulse(pit))
-        pit->ticks_delivered++;
-    if (c->next_count && now >= c->next_load_ns) {
-        settle(c, now);
-        pit->ticks_delivered = 0;
-        schedule(pit);
-    } else if (total > pit->ticks_delivered) {
-        clk_timer_set(pit->clk, &pit->timer, now + ticks_to_ns(c->count / CATCH_UP_RATE + 1));
-    } else {
-        schedule(pit);
+    if (newest >= c->next_edge) {
+        if (newest - c->next_edge > cap)
+            c->next_edge = newest - cap;
+        if (pulse(pit))
+            c->next_edge++;
     }
+    if (newest >= c->next_edge)
+        clk_timer_set(pit->clk, &pit->timer, now + ticks_to_ns(c->count / CATCH_UP_RATE + 1));
+    else
+        schedule(pit);
 }
 
 static void on_timer(void *opaque, u64 now)
@@ -187,7 +186,7 @@ static void load_count(struct pit *pit, unsigned n, u32 raw)
     c->load_ns = now;
     c->held_ticks = 0;
     if (n == 0) {
-        pit->ticks_delivered = 0;
+        c->next_edge = 1;
         pit->edge_pending = !is_periodic(c) && !is_triggered_mode(c);
         if (c->mode == 0)
             irq_set(pit->irq0, false);
@@ -244,7 +243,6 @@ static void write_control(struct pit *pit, u8 val)
     c->bcd = val & 1;
     if (n == 0) {
         pit->edge_pending = false;
-        pit->ticks_delivered = 0;
         clk_timer_cancel(pit->clk, &pit->timer);
         irq_set(pit->irq0, c->mode != 0); /* OUT takes its initial level */
     }
@@ -375,6 +373,5 @@ void pit_reset(struct pit *pit)
         pit->counter[n].gate = n != 2;
     }
     pit->port61 = 0;
-    pit->ticks_delivered = 0;
     pit->edge_pending = false;
 }

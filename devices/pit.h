@@ -14,6 +14,7 @@ struct pit_counter {
     u32 next_count; /* modes 2, 3: takes over at next_load_ns; 0 = none */
     u64 load_ns;    /* when the present counting began */
     u64 next_load_ns;
+    u64 next_edge;  /* periodic modes: OUT rises at load_ns + k * count; the first k not delivered yet */
     u64 held_ticks; /* modes 0, 4: elapsed when the gate went low */
     u8 mode;        /* 0-5 */
     u8 access;      /* 1 low byte, 2 high byte, 3 low then high */
@@ -33,7 +34,6 @@ struct pit {
     struct clk *clk;
     struct irq_line irq0;
     struct clk_timer timer;
-    u64 ticks_delivered; /* periodic modes: edges of counter 0 delivered since load_ns */
     bool edge_pending;   /* one-shot modes: the edge is still to come */
     u8 port61;           /* bits 0-3 as written */
 };
