@@ -1,0 +1,176 @@
+/*
+ * novt.h - the public API: a PC in a library.
+ *
+ * A VM is made from a config, run on a thread of the caller's choice until something stops it, and
+ * freed. Several VMs may live in one process, each run on its own thread. Nothing here exits, aborts
+ * or prints for its caller: failures come back as -errno with a cause and a remedy in struct
+ * novt_error. (The one exception is a bug of ours, which ends the process with code 70.)
+ *
+ * Threads: new, free, run, reset, registers and memory belong to one thread at a time; only
+ * novt_vm_stop(), novt_vm_kick() and novt_vm_serial_input() may be called from others while it runs.
+ * While a VM runs, its thread's handlers for SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGTRAP are NoVT's.
+ */
+#ifndef NOVT_H
+#define NOVT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct novt_vm;
+
+#define NOVT_RAM_DEFAULT_BYTES (128ull << 20)
+#define NOVT_RAM_MIN_BYTES (1ull << 20)
+#define NOVT_RAM_MAX_BYTES (3072ull << 20)
+
+/* Whose fault a failure is. */
+enum novt_error_kind {
+    NOVT_ERR_NONE,
+    NOVT_ERR_USAGE, /* the config asks for something that cannot be */
+    NOVT_ERR_HOST,  /* the host refuses a resource or a permission, or lacks a file of its own (firmware) */
+    NOVT_ERR_IMAGE, /* a kernel, initrd or firmware image is not what it should be */
+};
+
+struct novt_error {
+    enum novt_error_kind kind;
+    char cause[320];  /* one line, no newline */
+    char remedy[320]; /* one line; empty if none is known */
+};
+
+/* The host's end of a serial line. write and room run on the VM's thread; both may be NULL. */
+struct novt_serial {
+    bool present;
+    void (*write)(void *opaque, const uint8_t *buf, size_t len);
+    void (*room)(void *opaque); /* novt_vm_serial_input() had taken too little: now there is room */
+    void *opaque;
+};
+
+/* Items of trace_items (the command line's -d). */
+#define NOVT_TRACE_IN_ASM 0x01u
+#define NOVT_TRACE_OUT_ASM 0x02u
+#define NOVT_TRACE_EXEC 0x04u
+#define NOVT_TRACE_INT 0x08u
+#define NOVT_TRACE_MMU 0x10u
+#define NOVT_TRACE_IO 0x20u
+#define NOVT_TRACE_EXIT 0x40u
+#define NOVT_TRACE_LINK 0x80u
+
+/* Rare paths forced, for tests. */
+#define NOVT_STRESS_TINY_CACHE 0x01u
+#define NOVT_STRESS_ONE_INSN 0x02u
+#define NOVT_STRESS_NO_CHAIN 0x04u
+#define NOVT_STRESS_SLOW_MEM 0x08u
+#define NOVT_STRESS_FAIL_ALLOC 0x10u
+#define NOVT_STRESS_VERIFY 0x20u
+
+/* All zero is a machine with the defaults. Strings and opaque pointers must live until novt_vm_new()
+ * returns; callbacks until novt_vm_free(). */
+struct novt_config {
+    uint64_t ram_bytes;  /* 0: NOVT_RAM_DEFAULT_BYTES; rounded up to MiB */
+    const char *cpu;     /* 486 pentium pentium2 pentium3 pentium4 max; NULL: max */
+    const char *bios;    /* file; a path, or a name in the firmware directories; NULL: bios-256k.bin */
+    const char *vgabios; /* likewise; NULL: vgabios-stdvga.bin, not an error if missing; "": no VGA card */
+    bool no_firmware;    /* no BIOS, no VGA: the caller fills memory and registers itself */
+    const char *kernel;  /* bzImage or multiboot-1 file, NULL: none */
+    const char *initrd;  /* initramfs, or multiboot modules "file args,file2 args" */
+    const char *append;  /* kernel command line */
+    bool serial_console; /* SeaBIOS shows its text screen on COM1 too */
+    struct novt_serial serial[2]; /* COM1, COM2 */
+    uint16_t debugcon_iobase;     /* 0: none */
+    void (*debugcon)(void *opaque, const uint8_t *buf, size_t len);
+    void *debugcon_opaque;
+    uint16_t debug_exit_iobase;   /* 0: none */
+    uint16_t debug_exit_iosize;   /* 0: 2 */
+    bool no_reboot;               /* a reset of the machine ends novt_vm_run() */
+    int64_t rtc_epoch_s;          /* what the RTC shows at start, 0: the host's UTC */
+    size_t code_cache_bytes;      /* 0: default */
+    uint32_t stress;              /* NOVT_STRESS_* */
+    uint32_t trace_items;         /* NOVT_TRACE_* */
+    uint32_t trace_lo, trace_hi;  /* linear addresses to trace; both 0: all */
+    int trace_fd;                 /* where to; 0: stderr */
+    bool perf_map;                /* write /tmp/perf-PID.map for perf */
+    void (*panic)(void *opaque);  /* runs after the dump of a bug of ours, before the process ends */
+    void *panic_opaque;
+};
+
+/* 0, or -errno with *err filled (err may be NULL). The machine comes out reset. */
+int novt_vm_new(struct novt_vm **out, const struct novt_config *config, struct novt_error *err);
+void novt_vm_free(struct novt_vm *vm); /* NULL is fine */
+
+/* Why novt_vm_run() returned. */
+enum novt_why {
+    NOVT_STOPPED,      /* novt_vm_stop(); code is what it was given. Running again goes on where it was */
+    NOVT_POWEROFF,
+    NOVT_RESET,        /* with no_reboot only */
+    NOVT_DEBUG_EXIT,   /* code is the process exit status, as QEMU's: (value << 1) | 1 */
+    NOVT_TRIPLE_FAULT, /* with no_reboot only */
+    NOVT_DEAD,         /* halted with interrupts off: nothing can wake it */
+    NOVT_NO_BOOT,      /* the firmware found nothing to boot */
+    NOVT_FAILED,       /* code is an errno: the host gave out */
+};
+
+struct novt_outcome {
+    enum novt_why why;
+    int code;
+    uint16_t cs;       /* where the CPU was */
+    uint32_t eip;
+};
+
+/* Runs until the machine stops. 0 with *out filled, or -errno (with *err) when it could not even start. */
+int novt_vm_run(struct novt_vm *vm, struct novt_outcome *out, struct novt_error *err);
+
+/* Any thread, signal-safe: novt_vm_run() returns soon with NOVT_STOPPED and code. Before a run: it returns at once. */
+void novt_vm_stop(struct novt_vm *vm, int code);
+/* Any thread, signal-safe: look at host events now. */
+void novt_vm_kick(struct novt_vm *vm);
+/* As the reset button. */
+void novt_vm_reset(struct novt_vm *vm);
+
+/* Any thread: bytes typed at COM1 (0) or COM2 (1). Returns how many were taken; when fewer than len,
+ * the line's room() callback says when to go on. */
+size_t novt_vm_serial_input(struct novt_vm *vm, unsigned n, const uint8_t *buf, size_t len);
+
+/* The CPU's registers, in the manuals' encodings. */
+struct novt_segment {
+    uint16_t sel;
+    uint16_t attr; /* descriptor bits 40..55 */
+    uint32_t base, limit;
+};
+
+enum { NOVT_EAX, NOVT_ECX, NOVT_EDX, NOVT_EBX, NOVT_ESP, NOVT_EBP, NOVT_ESI, NOVT_EDI };
+enum { NOVT_ES, NOVT_CS, NOVT_SS, NOVT_DS, NOVT_FS, NOVT_GS };
+
+struct novt_regs {
+    uint32_t gpr[8], eip, eflags;
+    struct novt_segment seg[6], ldtr, tr;
+    uint32_t gdtr_base, idtr_base;
+    uint16_t gdtr_limit, idtr_limit;
+    uint32_t cr0, cr2, cr3, cr4;
+    uint64_t efer;
+    uint8_t cpl;
+};
+
+void novt_vm_get_regs(const struct novt_vm *vm, struct novt_regs *regs);
+/* Taken as they are: consistency is the caller's. */
+void novt_vm_set_regs(struct novt_vm *vm, const struct novt_regs *regs);
+
+/* Guest-physical memory (RAM and ROM, not devices). 0, or -EFAULT if part of the range is neither. */
+int novt_vm_read_memory(struct novt_vm *vm, uint64_t gpa, void *buf, size_t len);
+int novt_vm_write_memory(struct novt_vm *vm, uint64_t gpa, const void *buf, size_t len);
+
+/* The text screen; see its length, 0 in a graphics mode. Always a C string. */
+size_t novt_vm_screen(struct novt_vm *vm, char *buf, size_t bytes);
+/* Register dump on a file descriptor. */
+void novt_vm_dump(const struct novt_vm *vm, int fd);
+
+/* Counters as text lines or one JSON object. Returns the length needed, like snprintf(). */
+size_t novt_vm_stats(const struct novt_vm *vm, bool json, char *buf, size_t bytes);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
