@@ -83,19 +83,23 @@ static void update(struct pic *pic)
     }
 }
 
-static bool pic_set_irq(void *opaque, unsigned irq, bool level)
+/* n: bits 3-0 input, 6-4 source */
+static bool pic_set_irq(void *opaque, unsigned n, bool level)
 {
     struct pic *pic = opaque;
-    bool kept = chip_set(&pic->chip[(irq >> 3) & 1], irq & 7, level);
+    unsigned irq = n & 15;
+    u8 source = bit_of(n >> 4);
+    pic->sources[irq] = level ? pic->sources[irq] | source : pic->sources[irq] & (u8)~source;
+    bool kept = chip_set(&pic->chip[irq >> 3], irq & 7, pic->sources[irq]);
     update(pic);
     return kept;
 }
 
-struct irq_line pic_line(struct pic *pic, unsigned irq)
+struct irq_line pic_line(struct pic *pic, unsigned irq, unsigned source)
 {
-    if (irq > 15 || irq == CASCADE_IRQ)
+    if (irq > 15 || irq == CASCADE_IRQ || source > 7)
         return (struct irq_line){0};
-    return (struct irq_line){.fn = pic_set_irq, .opaque = pic, .n = irq};
+    return (struct irq_line){.fn = pic_set_irq, .opaque = pic, .n = irq | source << 4};
 }
 
 static void chip_ack(struct pic_chip *c, unsigned n)

@@ -23,6 +23,7 @@ struct pic_chip {
 
 struct pic {
     struct pic_chip chip[2]; /* master, slave */
+    u8 sources[16];          /* per input: which of its sources are up (wired OR) */
     struct irq_line intr;    /* to the CPU */
     bool intr_level;
 };
@@ -30,8 +31,9 @@ struct pic {
 int pic_init(struct pic *pic, struct io_bus *io, struct irq_line intr) MUST_CHECK;
 void pic_reset(struct pic *pic);
 
-/* Input 0-15 of the pair as a line (2 is the cascade and refused). */
-struct irq_line pic_line(struct pic *pic, unsigned irq);
+/* Input 0-15 of the pair as a line (2 is the cascade: a line that does nothing). Lines of the same
+ * input with different sources (0-7) are ORed. */
+struct irq_line pic_line(struct pic *pic, unsigned irq, unsigned source);
 
 /* The INTA cycles: returns the vector; the spurious one (input 7 of the chip) if nothing is pending. */
 u8 pic_ack(struct pic *pic);

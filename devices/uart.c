@@ -152,6 +152,13 @@ static void write_thr(struct uart *u, u8 val)
     transmit(u);
 }
 
+/* The back end may push input again. */
+static void tell_room(struct uart *u, bool was_full)
+{
+    if (was_full && u->back.drained && uart_room(u))
+        u->back.drained(u->back.opaque);
+}
+
 static u8 read_rbr(struct uart *u)
 {
     bool was_full = !uart_room(u);
@@ -160,8 +167,7 @@ static u8 read_rbr(struct uart *u)
         u->lsr &= (u8)~LSR_DR;
     arm_rx_timeout(u);
     update_irq(u);
-    if (was_full && u->back.drained && uart_room(u))
-        u->back.drained(u->back.opaque);
+    tell_room(u, was_full);
     return val;
 }
 
@@ -183,8 +189,7 @@ static void write_fcr(struct uart *u, u8 val)
     }
     u->fcr = val & FCR_ENABLE ? val & 0xc9 : 0;
     arm_rx_timeout(u);
-    if (was_full && u->back.drained && uart_room(u))
-        u->back.drained(u->back.opaque);
+    tell_room(u, was_full);
 }
 
 static void write_ier(struct uart *u, u8 val)
@@ -215,7 +220,7 @@ static void uart_write(void *opaque, u32 offset, unsigned size, u32 val32)
     struct uart *u = opaque;
     u8 val = (u8)val32;
     (void)size;
-    bool dlab = u->lcr & LCR_DLAB;
+    bool dlab = u->lcr & LCR_DLAB, was_full;
     switch (offset) {
     case R_DATA:
         if (dlab)
@@ -236,8 +241,10 @@ static void uart_write(void *opaque, u32 offset, unsigned size, u32 val32)
         u->lcr = val;
         break;
     case R_MCR:
+        was_full = !uart_room(u);
         u->mcr = val & 0x1f;
         update_msr(u);
+        tell_room(u, was_full);
         break;
     case R_SCR:
         u->scr = val;
