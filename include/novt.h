@@ -74,6 +74,7 @@ struct novt_config {
     const char *cpu;     /* 486 pentium pentium2 pentium3 pentium4 max; NULL: max */
     const char *bios;    /* file; a path, or a name in the firmware directories; NULL: bios-256k.bin */
     const char *vgabios; /* likewise; NULL: vgabios-stdvga.bin, not an error if missing; "": no VGA card */
+    const char *firmware_dir; /* searched before the usual directories; NULL: none */
     bool no_firmware;    /* no BIOS, no VGA: the caller fills memory and registers itself */
     const char *kernel;  /* bzImage or multiboot-1 file, NULL: none */
     const char *initrd;  /* initramfs, or multiboot modules "file args,file2 args" */
