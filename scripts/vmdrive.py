@@ -69,6 +69,12 @@ class VM:
             if not self._read(deadline):
                 raise Timeout(f"the machine ended (code {self.proc.wait()}) before {what!r}:\n" + self.text[-2000:])
 
+    def line(self, timeout):
+        """The next line and the seconds from the start at which it was complete."""
+        start = self.pos
+        seconds = self.wait("\n", timeout)
+        return seconds, self.text[start:self.pos - 1]
+
     def send(self, line):
         self.proc.stdin.write(line.encode())
         self.proc.stdin.flush()
