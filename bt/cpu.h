@@ -169,7 +169,9 @@ struct cpu {
     u64 c_sp;        /* host stack pointer of the run loop while translated code runs */
     u8 *window;      /* current window's base (= host GS base in translated code) */
     u64 tsc_offset;  /* guest TSC = host TSC + offset (when not scaled) */
-    u32 scratch[4];
+    u64 callout_ret; /* where a callout goes on, while it is in C */
+    u64 enter_pc;    /* entry of the block that bt_enter() enters */
+    u8 ret_pop[8];   /* bytes a mismatching RET drops, by bits 33:32 of the record (gate.c) */
     /* --- warm --- */
     u32 mode;        /* MODE_* */
     u32 exit_arg;

@@ -1,0 +1,240 @@
+/*
+ * branch.c - near control transfer.
+ *
+ * Direct targets are linkable jumps. CALL pushes the guest's return address on the guest's stack, a record of it on the
+ * return stack, and makes a host call; RET compares with the record without touching flags and takes the host's
+ * return predictor on a match, the jump cache otherwise. Everything else indirect goes to the jump cache.
+ */
+#include "bt/internal.h"
+
+/* Direct target, or false when C must judge it (beyond the code segment's limit). */
+static bool direct_target(const struct tr *t, u32 *target)
+{
+    u32 to = t->next + t->in->imm;
+    if (t->in->stksz == 2)
+        to &= 0xffff;
+    *target = to;
+    return to <= t->code->key.cs_limit;
+}
+
+static void branch_jcc(struct tr *t)
+{
+    u32 to;
+    if (!direct_target(t, &to)) {
+        tr_step_exit(t);
+        return;
+    }
+    tr_flush_esp(t);
+    tr_exit_jcc(t, t->in->cond, to);
+}
+
+/* LOOPcc and JCXZ. The jump out is a near jump behind short ones. */
+static void branch_loop(struct tr *t)
+{
+    struct emit *e = &t->e;
+    u32 to;
+    if (!direct_target(t, &to)) {
+        tr_step_exit(t);
+        return;
+    }
+    tr_flush_esp(t);
+    tr_rec(t, PEND_NONE, SIDE_MID);
+    bool cx = t->in->adsz == 2;
+    u8 *out = NULL, *zero;
+    if (t->in->op != OP_JCXZ) {
+        em_lea32(e, cx ? H_R9 : H_RCX, H_RCX, -1);
+        if (cx)
+            em_rr(e, EM_66, 0x89, H_R9, H_RCX); /* mov cx, r9w */
+    }
+    if (cx) { /* test CX alone */
+        em_mov(e, H_R12, H_RCX);
+        em_movzx16(e, H_RCX, H_RCX);
+        zero = em_jrcxz(e);
+        em_mov(e, H_RCX, H_R12);
+    } else {
+        zero = em_jrcxz(e);
+    }
+    if (t->in->op == OP_JCXZ) {
+        u8 *skip = em_jmp8(e);
+        em_here(e, zero);
+        if (cx)
+            em_mov(e, H_RCX, H_R12);
+        tr_exit_jmp(t, to);
+        em_here(e, skip);
+        return;
+    }
+    if (t->in->op == OP_LOOPE)
+        out = em_jcc8(e, 5);
+    if (t->in->op == OP_LOOPNE)
+        out = em_jcc8(e, 4);
+    tr_exit_jmp(t, to);
+    em_here(e, zero);
+    if (cx)
+        em_mov(e, H_RCX, H_R12);
+    if (out)
+        em_here(e, out);
+}
+
+/* The guest's push of the return address, ESP up to date afterwards. */
+static void push_return(struct tr *t)
+{
+    struct emit *e = &t->e;
+    u8 size = t->in->stksz;
+    struct hop m = op_stack(t, -(i32)size, size);
+    em_store_imm(e, size, &m, t->next);
+    if (t->mode & MODE_SS32) {
+        t->adj -= size;
+        tr_flush_esp(t);
+    } else {
+        em_lea32(e, H_R9, G_ESP, -(i32)size);
+        em_rr(e, EM_66, 0x89, H_R9, G_ESP);
+    }
+    tr_rec(t, PEND_NONE, SIDE_MID);
+}
+
+/* push -(return EIP): the record that RET compares */
+static void push_record(struct tr *t)
+{
+    u32 ret = t->in->stksz == 2 ? t->next & 0xffff : t->next;
+    em8(&t->e, 0x68);
+    em32(&t->e, -ret);
+}
+
+/* Where the callee's host RET lands: drop the record's second half, go on behind the call. */
+static void landing(struct tr *t)
+{
+    struct hop up = hop_base(H_RSP, 8);
+    em_lea(&t->e, 8, H_RSP, &up);
+    tr_exit_jmp(t, t->in->stksz == 2 ? t->next & 0xffff : t->next);
+    t->ended = true;
+}
+
+static void branch_call(struct tr *t)
+{
+    u32 to;
+    if (!op_seg_ok(t, SEG_SS) || !direct_target(t, &to)) {
+        tr_step_exit(t);
+        return;
+    }
+    push_return(t);
+    push_record(t);
+    tr_exit_call(t, to);
+    landing(t);
+}
+
+/* Target of an indirect branch into dst; false when the fallback takes it. */
+static bool load_target(struct tr *t, u8 dst)
+{
+    const struct dec_insn *in = t->in;
+    struct emit *e = &t->e;
+    u8 size = in->stksz;
+    if (!in->mem) {
+        if (in->reg == R_ESP)
+            em_lea32(e, dst, G_ESP, t->adj);
+        else
+            em_mov32(e, dst, in->reg);
+        if (size == 2)
+            em_movzx16(e, dst, dst);
+        return true;
+    }
+    if (!op_seg_ok(t, in->seg))
+        return false;
+    struct hop m = op_insn_mem(t);
+    em_load(e, size, dst, &m);
+    return true;
+}
+
+static void branch_jmp_rm(struct tr *t)
+{
+    if (!load_target(t, H_R14)) {
+        tr_step_exit(t);
+        return;
+    }
+    tr_flush_esp(t);
+    tr_rec(t, PEND_NONE, SIDE_MID);
+    em_mov32(&t->e, H_R9, H_R14);
+    em_jmp_to(&t->e, tr_gate(t, GATE_LOOKUP));
+    t->ended = true;
+}
+
+static void branch_call_rm(struct tr *t)
+{
+    if (!op_seg_ok(t, SEG_SS) || !load_target(t, H_R14)) {
+        tr_step_exit(t);
+        return;
+    }
+    push_return(t);
+    push_record(t);
+    em_mov32(&t->e, H_R9, H_R14);
+    em_call_to(&t->e, tr_gate(t, GATE_LOOKUP));
+    landing(t);
+}
+
+/* r9d = return EIP, ESP moved:
+ *   mov r10, rcx ; mov ecx, [rsp+8] ; lea ecx, [rcx+r9] ; jrcxz hit ; mov rcx, r10 ; jmp miss
+ *   hit: mov rcx, r10 ; ret */
+static void branch_ret(struct tr *t)
+{
+    struct emit *e = &t->e;
+    u8 size = t->in->stksz;
+    if (!op_seg_ok(t, SEG_SS)) {
+        tr_step_exit(t);
+        return;
+    }
+    struct hop m = op_stack(t, 0, size);
+    em_load(e, size, H_R14, &m);
+    u32 n = size + t->in->imm;
+    if (t->mode & MODE_SS32) {
+        t->adj += (i32)n;
+        tr_flush_esp(t);
+    } else {
+        em_lea32(e, H_R9, G_ESP, (i32)n);
+        em_rr(e, EM_66, 0x89, H_R9, G_ESP);
+    }
+    tr_rec(t, PEND_NONE, SIDE_MID);
+    struct hop record = hop_base(H_RSP, 8);
+    em_mov32(e, H_R9, H_R14);
+    em_mov(e, H_R10, H_RCX);
+    em_load(e, 4, H_RCX, &record);
+    em_lea_sum(e, 4, H_RCX, H_RCX, H_R9, 1);
+    u8 *hit = em_jrcxz(e);
+    em_mov(e, H_RCX, H_R10);
+    em_jmp_to(e, tr_gate(t, GATE_RET_MISS));
+    em_here(e, hit);
+    em_mov(e, H_RCX, H_R10);
+    em8(e, 0xc3);
+    t->ended = true;
+}
+
+void tr_branch(struct tr *t)
+{
+    u32 to;
+    switch (t->in->op) {
+    case OP_JCC:
+        branch_jcc(t);
+        break;
+    case OP_JMP:
+        if (!direct_target(t, &to)) {
+            tr_step_exit(t);
+            break;
+        }
+        tr_flush_esp(t);
+        tr_exit_jmp(t, to);
+        t->ended = true;
+        break;
+    case OP_CALL:
+        branch_call(t);
+        break;
+    case OP_JMP_RM:
+        branch_jmp_rm(t);
+        break;
+    case OP_CALL_RM:
+        branch_call_rm(t);
+        break;
+    case OP_RET:
+        branch_ret(t);
+        break;
+    default:
+        branch_loop(t);
+    }
+}

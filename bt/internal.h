@@ -1,0 +1,136 @@
+/*
+ * internal.h - what the files of bt/ share: the instance, the gates, side tables, translation state.
+ *
+ * Not included from outside bt/.
+ */
+#ifndef NOVT_BT_INTERNAL_H
+#define NOVT_BT_INTERNAL_H
+
+#include "bt/bt.h"
+#include "bt/emit.h"
+
+#define CPU_DISP(field) ((i32)offsetof(struct cpu, field) - CPU_BIAS)
+
+/* Where guest registers live. */
+#define G_ESP H_R8
+#define H_CPU H_R15
+
+enum bt_gate {
+    GATE_ENTER,     /* from bt_enter(): load the guest's state, jump to cpu->enter_pc */
+    GATE_LINK,      /* hard stub: r9d = target, r10d = exit id -> BT_EXIT_LOOKUP */
+    GATE_LOOKUP,    /* r9d = target: jump cache, then BT_EXIT_LOOKUP without id */
+    GATE_RET_MISS,  /* RET whose record did not match: drop the record, then as GATE_LOOKUP */
+    GATE_STEP,      /* r9d = eip: BT_EXIT_STEP */
+    GATE_CALLOUT,   /* called: r10 = instruction record; cpu->emulate(cpu, record) */
+    GATE_SIGNAL,    /* the signal handler has stored the guest's registers: switch stacks and return */
+    GATE_STEP_DONE, /* the fallback's code ends here: store everything, return BT_EXIT_LOOKUP */
+    GATE_SENTINEL,  /* host return address of a return stack's sentinel record: r9d = target */
+    GATE_COUNT
+};
+
+/* Side table: where each guest instruction starts in the host code and what is pending there, so that a fault or an
+ * asynchronous stop at any host address gives the guest's exact state. */
+enum side_pending {
+    PEND_NONE,
+    PEND_STRING,     /* rsi, rdi hold 64-bit window pointers: the low halves are the guest's */
+    PEND_BORROW = 8, /* + host register: its guest value is in r13 */
+};
+#define SIDE_MID BIT(0) /* not a boundary: no asynchronous stop here */
+struct side_rec {
+    u16 host;    /* offset from the block's entry */
+    u16 guest;   /* offset of the instruction from the block's eip */
+    i16 esp_adj; /* guest ESP = r8 + esp_adj */
+    u8 pend;     /* enum side_pending */
+    u8 flags;    /* SIDE_* */
+};
+
+#define BT_STEP_BYTES 4096u
+#define BT_MAX_RECS 512u
+#define BT_MAX_EXITS 160u
+#define BT_BLOCK_BYTES 16384u
+#define BT_BLOCK_SOFT 8192u
+#define BT_MAX_INSNS 48u
+
+struct bt {
+    struct cpu *cpu;
+    struct cc *cc;
+    struct bt_hooks hooks;
+    struct bt_options opt;
+    struct bt_stats stats;
+    u64 gate[GATE_COUNT]; /* execution addresses */
+    u32 gates_off, gates_bytes;
+    u32 step_off;         /* the fallback's code area, BT_STEP_BYTES */
+    u8 *ret_lo, *ret_top; /* current return stack: [ret_lo - page, ret_lo) is its guard */
+    int tid;              /* of the CPU thread, 0: none */
+    u64 rx_lo, rx_hi;     /* the whole cache as the CPU executes it */
+    void *altstack;
+    struct side_rec recs[BT_MAX_RECS];
+    struct cc_exit exits[BT_MAX_EXITS];
+};
+
+/* One translation in progress. */
+struct tr {
+    struct bt *bt;
+    struct emit e;
+    const struct bt_code *code;
+    const struct dec_insn *in;
+    u32 mode, eip, next; /* of the current instruction */
+    i32 adj;             /* guest ESP = r8 + adj */
+    u32 n_recs, n_exits, n_insns;
+    u32 first_exit_id;
+    u32 n_steps;                                   /* jumps to GATE_STEP stubs */
+    struct { u8 *rel; u32 eip; i32 adj; bool rel32; } steps[BT_MAX_EXITS];
+    bool ended;          /* the block has ended: no fall-through */
+    bool mid_next;       /* the next instruction is not an asynchronous boundary (behind STI) */
+    bool fail;           /* out of records or exits: end the block before this instruction */
+    enum bt_refusal refusal;
+};
+
+/* translate.c */
+void tr_rec(struct tr *t, u8 pend, u8 flags);
+void tr_flush_esp(struct tr *t);
+void tr_exit_jmp(struct tr *t, u32 target);            /* jmp rel32, linkable */
+void tr_exit_jcc(struct tr *t, u8 cond, u32 target);   /* jcc rel32, linkable */
+void tr_exit_call(struct tr *t, u32 target);           /* call rel32, linkable */
+void tr_step_exit(struct tr *t);                       /* leave: BT_EXIT_STEP at this instruction; ends the block */
+void tr_callout(struct tr *t);                         /* cpu->emulate() for this instruction, then inline */
+void tr_refuse(struct tr *t, enum bt_refusal why);     /* count the reason and emit a callout */
+static inline u64 tr_gate(const struct tr *t, enum bt_gate g)
+{
+    return t->bt->gate[g];
+}
+static inline unsigned tr_segc(const struct tr *t, unsigned seg)
+{
+    return MODE_SEGC(t->mode, seg);
+}
+
+/* operand.c: guest memory operands. Address pieces: r9, r10; limit checks also r11, r12. */
+struct gaddr { /* guest effective address */
+    u8 base, index, scale, seg, adsz;
+    i32 disp;
+    u32 size;
+};
+bool op_seg_ok(const struct tr *t, unsigned seg);             /* false: SEGC_CHECK, take the callout */
+struct hop op_mem(struct tr *t, const struct gaddr *a);       /* segment must be op_seg_ok */
+struct hop op_insn_mem(struct tr *t);                         /* the current instruction's operand */
+struct hop op_r9(struct tr *t, unsigned seg, u8 adsz, u32 size); /* effective address already in r9d */
+struct hop op_stack(struct tr *t, i32 off, u32 size);         /* SS:[SP + off] */
+bool op_ea_is(const struct tr *t, u8 reg);
+
+/* The treatments, one a class: emit the current instruction. */
+void tr_plain(struct tr *t);  /* plain.c */
+void tr_stack(struct tr *t);  /* stack.c */
+void tr_string(struct tr *t); /* string.c */
+void tr_branch(struct tr *t); /* branch.c */
+void tr_hand(struct tr *t);   /* hand.c */
+
+/* plain.c, also for the fallback: emit the instruction with memory operand m (ignored when it has none). Returns false when it cannot
+ * be encoded (AH..BH together with a register that needs REX). */
+bool plain_emit(struct emit *e, const struct dec_insn *in, const struct hop *m);
+bool plain_needs_legacy(const struct dec_insn *in); /* uses AH, CH, DH or BH: no REX possible */
+
+/* gate.c */
+int gate_emit(struct bt *bt) MUST_CHECK;
+int gate_enter(struct bt *bt, u64 pc); /* call GATE_ENTER; returns exit_kind */
+
+#endif

@@ -1,0 +1,110 @@
+/*
+ * step.c - the one-instruction fallback.
+ *
+ * An instruction whose operand is not plain memory (MMIO, a watched page, a segment that needs checks) runs natively on a
+ * buffer: operand read through the monitor, instruction emitted with the buffer as its operand, run, result
+ * written back. The host CPU stays the reference for what the instruction does. The buffer keeps the operand's alignment,
+ * so that alignment faults come out right.
+ */
+#include <string.h>
+
+#include "bt/internal.h"
+
+static u32 effective_address(const struct cpu *cpu, const struct dec_insn *in)
+{
+    u32 ea = (u32)in->disp;
+    if (!in->moffs && in->base != DEC_NO_REG)
+        ea += cpu->gpr[in->base & 7];
+    if (!in->moffs && in->index != DEC_NO_REG)
+        ea += cpu->gpr[in->index & 7] * in->scale;
+    return in->adsz == 2 ? ea & 0xffff : ea;
+}
+
+/* Emits the instruction with its operand at cpu->buf + align, and the way back. */
+static bool emit_one(struct bt *bt, const struct dec_insn *in, u32 align)
+{
+    u8 *rw = cc_rw(bt->cc) + bt->step_off;
+    struct emit e = {.p = rw, .base = rw, .end = rw + BT_STEP_BYTES, .exec = bt->rx_lo + bt->step_off};
+    struct hop m = hop_base(H_CPU, CPU_DISP(buf) + (i32)align);
+    bool borrow = in->mem && plain_needs_legacy(in);
+    u8 x = H_NONE;
+    if (borrow) {
+        for (u8 r = H_RDI; r > 0 && x == H_NONE; r--)
+            if (r != H_RSP && !((in->gpr_read | in->gpr_written) & BIT(r)))
+                x = r;
+        if (x == H_NONE)
+            return false;
+        em_mov(&e, H_R13, x);
+        em_lea(&e, 8, x, &m);
+        m = hop_base(x, 0);
+    }
+    if (!plain_emit(&e, in, &m)) {
+        /* AH..BH and ESP as registers: MOVZX, MOVSX, CRC32. ESP goes through a legacy register. */
+        return false;
+    }
+    if (borrow)
+        em_mov(&e, x, H_R13);
+    em_jmp_to(&e, bt->gate[GATE_STEP_DONE]);
+    return !e.full;
+}
+
+/* AH..BH beside ESP: the same instruction with another destination register, swapped in and out. */
+static bool emit_via_other(struct bt *bt, const struct dec_insn *in)
+{
+    u8 *rw = cc_rw(bt->cc) + bt->step_off;
+    struct emit e = {.p = rw, .base = rw, .end = rw + BT_STEP_BYTES, .exec = bt->rx_lo + bt->step_off};
+    struct dec_insn other = *in;
+    u8 rm = in->modrm & 7, x = rm == R_ESP + R_EDI ? R_ESI : R_EDI;
+    other.modrm = (u8)((in->modrm & 0xc7) | x << 3);
+    em_mov(&e, H_R13, x);
+    em_mov(&e, x, G_ESP);
+    if (!plain_emit(&e, &other, NULL))
+        return false;
+    em_mov(&e, G_ESP, x);
+    em_mov(&e, x, H_R13);
+    em_jmp_to(&e, bt->gate[GATE_STEP_DONE]);
+    return !e.full;
+}
+
+enum bt_result bt_step(struct bt *bt, const struct dec_insn *in)
+{
+    struct cpu *cpu = bt->cpu;
+    void *opaque = bt->hooks.opaque;
+    u32 ea = in->mem ? effective_address(cpu, in) : 0, align = 0;
+    unsigned size = in->mem ? in->mem_size : 0;
+    bt->stats.fallback_steps++;
+    if (size > 256)
+        return BT_LEAVE;
+    if (in->mem) {
+        align = (cpu->seg_base[in->seg] + ea) & 63;
+        if (in->mem_write && bt->hooks.mem_probe_write(opaque, in->seg, ea, size))
+            goto exception;
+        if ((in->mem_read || in->mem_write) && size && in->mem_read &&
+            bt->hooks.mem_read(opaque, in->seg, ea, cpu->buf + align, size))
+            goto exception;
+    }
+    if (!emit_one(bt, in, align) && !emit_via_other(bt, in)) {
+        cpu->exc_vector = EXC_UD; /* no form known: cannot happen for records of the decoder */
+        cpu->exc_has_error = 0;
+        goto exception;
+    }
+    u32 eip = cpu->eip;
+    int kind;
+    do { /* a kick makes the gate return before the instruction: it stays set for the run loop */
+        u32 kick = __atomic_exchange_n(&cpu->kick, 0, __ATOMIC_SEQ_CST);
+        kind = gate_enter(bt, bt->rx_lo + bt->step_off);
+        if (kick)
+            cpu->kick = 1;
+    } while (kind == BT_EXIT_ASYNC);
+    if (kind == BT_EXIT_EXCEPTION) {
+        cpu->eip = eip;
+        return BT_LEAVE;
+    }
+    if (in->mem_write && size && bt->hooks.mem_write(opaque, in->seg, ea, cpu->buf + align, size))
+        goto exception;
+    cpu->eip = eip + in->len;
+    return BT_CONT;
+exception:
+    cpu->exit_kind = BT_EXIT_EXCEPTION;
+    return BT_LEAVE;
+}

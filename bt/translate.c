@@ -1,0 +1,281 @@
+/*
+ * translate.c - one block: decode, treat each instruction by its class, stubs, commit.
+ *
+ * A block starts at one EIP and runs through conditional branches to the first instruction that always leaves, the
+ * end of the page or a bound. Every jump out has two stubs behind the block: the hard one leaves
+ * with the exit's id so that the run loop can link it, the soft one looks the target up in the jump cache.
+ * Translation is bytes -> buffer: guest memory is not touched, the guest cannot make it fail.
+ */
+#include <string.h>
+#include <x86intrin.h>
+
+#include "bt/internal.h"
+
+static u32 here(const struct tr *t)
+{
+    return em_off(&t->e);
+}
+
+void tr_rec(struct tr *t, u8 pend, u8 flags)
+{
+    if (t->n_recs == BT_MAX_RECS) {
+        t->fail = true;
+        return;
+    }
+    t->bt->recs[t->n_recs++] = (struct side_rec){
+        .host = (u16)here(t), .guest = (u16)(t->eip - t->code->key.eip), .esp_adj = (i16)t->adj, .pend = pend, .flags = flags};
+}
+
+void tr_flush_esp(struct tr *t)
+{
+    if (!t->adj)
+        return;
+    em_lea32(&t->e, G_ESP, G_ESP, t->adj); /* lea r8d, [r8 + adj] */
+    t->adj = 0;
+}
+
+/* A linkable rel32 at the current position; its stubs come behind the block. */
+static void add_exit(struct tr *t, u32 target)
+{
+    if (t->n_exits == BT_MAX_EXITS) {
+        t->fail = true;
+        return;
+    }
+    t->bt->exits[t->n_exits++] = (struct cc_exit){.patch_off = here(t), .target = target};
+    em32(&t->e, 0);
+}
+
+void tr_exit_jmp(struct tr *t, u32 target)
+{
+    em8(&t->e, 0xe9);
+    add_exit(t, target);
+}
+
+void tr_exit_jcc(struct tr *t, u8 cond, u32 target)
+{
+    em8(&t->e, 0x0f);
+    em8(&t->e, 0x80 | cond);
+    add_exit(t, target);
+}
+
+void tr_exit_call(struct tr *t, u32 target)
+{
+    em8(&t->e, 0xe8);
+    add_exit(t, target);
+}
+
+void tr_step_exit(struct tr *t)
+{
+    tr_flush_esp(t);
+    em_mov_imm(&t->e, H_R9, t->eip);
+    em_jmp_to(&t->e, tr_gate(t, GATE_STEP));
+    t->ended = true;
+}
+
+void tr_callout(struct tr *t)
+{
+    struct dec_insn *copy = cc_meta(t->bt->cc, sizeof(*copy));
+    if (!copy) {
+        tr_step_exit(t);
+        return;
+    }
+    *copy = *t->in;
+    struct hop eip = hop_base(H_CPU, CPU_DISP(eip));
+    tr_flush_esp(t);
+    tr_rec(t, PEND_NONE, SIDE_MID);
+    em_store_imm(&t->e, 4, &eip, t->eip);
+    em_mov_imm(&t->e, H_R10, (u64)copy);
+    em_call_to(&t->e, tr_gate(t, GATE_CALLOUT));
+}
+
+void tr_refuse(struct tr *t, enum bt_refusal why)
+{
+    t->bt->stats.refusals[why]++;
+    tr_callout(t);
+}
+
+/* Operations after which C always leaves: nothing behind them belongs to the block. */
+static bool sys_ends(const struct dec_insn *in)
+{
+    switch (in->op) {
+    case OP_HLT: case OP_INT: case OP_INT3: case OP_INT1: case OP_IRET: case OP_SYSENTER: case OP_SYSEXIT:
+    case OP_CALL_FAR_I: case OP_CALL_FAR_M: case OP_JMP_FAR_I: case OP_JMP_FAR_M: case OP_RET_FAR: case OP_UD2:
+    case OP_RSM:
+        return true;
+    default:
+        return in->cls == DEC_UD;
+    }
+}
+
+/* x87, MMX and SSE in a CPU state where they raise #NM or #UD: C decides which. */
+static bool fpu_refused(const struct tr *t)
+{
+    switch (t->in->fpu) {
+    case DEC_FPU_X87:
+        return t->mode & MODE_NM;
+    case DEC_FPU_MMX:
+        return t->mode & (MODE_EM | MODE_TS);
+    case DEC_FPU_SSE:
+        return (t->mode & (MODE_EM | MODE_TS)) || !(t->mode & MODE_SSE);
+    default:
+        return false;
+    }
+}
+
+static void treat(struct tr *t)
+{
+    const struct dec_insn *in = t->in;
+    if (in->cls == DEC_UD) {
+        tr_refuse(t, BT_REFUSE_UD);
+        t->ended = true;
+        return;
+    }
+    if (fpu_refused(t)) {
+        tr_callout(t);
+        return;
+    }
+    if (t->bt->opt.slow_mem && (in->mem || in->cls == DEC_STACK || in->cls == DEC_STRING) && in->cls != DEC_SYS &&
+        in->cls != DEC_BRANCH && in->op != OP_LEA && in->op != OP_NOP) {
+        tr_refuse(t, BT_REFUSE_MMIO);
+        return;
+    }
+    switch (in->cls) {
+    case DEC_PLAIN:
+        tr_plain(t);
+        break;
+    case DEC_STACK:
+        tr_stack(t);
+        break;
+    case DEC_STRING:
+        tr_string(t);
+        break;
+    case DEC_BRANCH:
+        tr_branch(t);
+        break;
+    case DEC_HAND:
+        tr_hand(t);
+        break;
+    default:
+        tr_callout(t);
+        if (sys_ends(in))
+            t->ended = true;
+    }
+}
+
+/* Behind the block: jumps to the fallback, and the two stubs of each exit. */
+static void emit_stubs(struct tr *t)
+{
+    struct emit *e = &t->e;
+    for (u32 i = 0; i < t->n_steps && !e->full; i++) {
+        u32 rel = (u32)(e->p - (t->steps[i].rel + 4));
+        memcpy(t->steps[i].rel, &rel, 4);
+        if (t->steps[i].adj)
+            em_lea32(e, G_ESP, G_ESP, t->steps[i].adj);
+        em_mov_imm(e, H_R9, t->steps[i].eip);
+        em_jmp_to(e, tr_gate(t, GATE_STEP));
+    }
+    for (u32 i = 0; i < t->n_exits; i++) {
+        struct cc_exit *x = &t->bt->exits[i];
+        x->hard_off = here(t);
+        em_mov_imm(e, H_R10, t->first_exit_id + i);
+        em_mov_imm(e, H_R9, x->target);
+        em_jmp_to(e, tr_gate(t, GATE_LINK));
+        x->soft_off = here(t);
+        em_mov_imm(e, H_R9, x->target);
+        em_jmp_to(e, tr_gate(t, GATE_LOOKUP));
+    }
+}
+
+/* Decodes and emits instructions until the block ends. */
+static int emit_body(struct tr *t)
+{
+    const struct bt_code *c = t->code;
+    u32 max = c->one ? 1 : t->bt->opt.max_insns ? t->bt->opt.max_insns : BT_MAX_INSNS;
+    u32 at = 0;
+    while (!t->ended && t->n_insns < max) {
+        struct dec_insn in;
+        u32 avail = c->avail - at;
+        int rc = dec_decode(&in, c->bytes + at, avail, t->mode & MODE_CS32, t->bt->cpu->features);
+        if (rc == -ENODATA && at == 0)
+            return rc;
+        if (rc == -ENODATA)
+            break; /* straddles into the next page: a block of its own */
+        t->eip = c->key.eip + at;
+        t->in = &in;
+        bool too_long = rc == -E2BIG || (c->key.cs_limit != 0xffffffffu && (u64)t->eip + (rc ? 0 : in.len) - 1 > c->key.cs_limit);
+        if (rc && !too_long)
+            return rc;
+        if (!too_long && at && at + in.len > c->page_left)
+            break;
+        tr_rec(t, PEND_NONE, t->mid_next ? SIDE_MID : 0);
+        t->mid_next = false;
+        if (too_long) { /* #GP by the fallback */
+            tr_step_exit(t);
+            at += 1;
+            t->n_insns++;
+            break;
+        }
+        t->next = t->eip + in.len;
+        treat(t);
+        if (t->fail || t->e.full)
+            return -ENOSPC;
+        at += in.len;
+        t->n_insns++;
+        if (at >= c->page_left || here(t) > BT_BLOCK_SOFT || t->n_exits > BT_MAX_EXITS - 8 ||
+            t->n_steps > BT_MAX_EXITS - 40 || t->n_recs > BT_MAX_RECS - 16)
+            break;
+    }
+    if (!t->ended) {
+        t->eip = c->key.eip + at;
+        tr_flush_esp(t);
+        tr_rec(t, PEND_NONE, t->mid_next ? SIDE_MID : 0);
+        tr_exit_jmp(t, t->eip);
+    }
+    return (int)at;
+}
+
+int bt_translate(struct bt *bt, const struct bt_code *code, struct cc_block **out)
+{
+    u64 start = __rdtsc();
+    u32 off;
+    int rc = cc_reserve(bt->cc, BT_BLOCK_BYTES, &off);
+    if (rc)
+        return rc;
+    struct tr t = {.bt = bt, .code = code, .mode = code->key.mode, .first_exit_id = cc_next_exit_id(bt->cc)};
+    t.e.base = t.e.p = cc_rw(bt->cc) + off;
+    t.e.end = t.e.base + BT_BLOCK_BYTES;
+    t.e.exec = (u64)(cc_rx(bt->cc) + off);
+
+    rc = emit_body(&t);
+    if (rc < 0 || t.e.full || t.fail) {
+        cc_abort(bt->cc);
+        return rc < 0 && rc != -ENOSPC ? rc : -EOVERFLOW;
+    }
+    u32 guest_len = (u32)rc;
+    emit_stubs(&t);
+    if (t.e.full) {
+        cc_abort(bt->cc);
+        return -EOVERFLOW;
+    }
+    for (u32 i = 0; i < t.n_exits; i++) {
+        bt->exits[i].patch_off += off;
+        bt->exits[i].hard_off += off;
+        bt->exits[i].soft_off += off;
+    }
+    *out = cc_commit(bt->cc, &code->key, here(&t), guest_len, t.n_insns, bt->exits, t.n_exits, bt->recs,
+                     t.n_recs * (u32)sizeof(struct side_rec));
+    if (!*out)
+        return -ENOMEM;
+    bt->stats.blocks++;
+    bt->stats.insns += t.n_insns;
+    bt->stats.host_bytes += here(&t);
+    bt->stats.translate_calls++;
+    bt->stats.translate_cycles += __rdtsc() - start;
+    return 0;
+}
+
+const char *bt_refusal_name(unsigned r)
+{
+    static const char *const names[BT_REFUSE_COUNT] = {"none", "undefined-opcode", "segment-check", "encoding", "single-step", "mmio"};
+    return r < BT_REFUSE_COUNT ? names[r] : "?";
+}
