@@ -109,7 +109,8 @@ static void fill_address32(struct dec_insn *out, const ZydisDecodedInstruction *
 }
 
 /* ModRM and moffs. forced_reg: the instruction takes mod for 3 whatever it says (MOV CR, MOV DR). */
-static void fill_modrm(struct dec_insn *out, const ZydisDecodedInstruction *insn, int override, bool forced_reg)
+static void fill_modrm(struct dec_insn *out, const ZydisDecodedInstruction *insn, int override,
+                       bool forced_reg)
 {
     u8 mod = insn->raw.modrm.mod, rm = insn->raw.modrm.rm;
 
@@ -175,6 +176,7 @@ static u8 gpr_bit(ZydisRegister reg)
 static void note_register(struct dec_insn *out, const ZydisDecodedOperand *op)
 {
     bool is_byte = op->reg.value >= ZYDIS_REGISTER_AL && op->reg.value <= ZYDIS_REGISTER_BH;
+    bool is_part = op->reg.value < ZYDIS_REGISTER_EAX;
     u8 bit = gpr_bit(op->reg.value), place;
 
     if (op->reg.value >= ZYDIS_REGISTER_XMM0 && op->reg.value <= ZYDIS_REGISTER_XMM7)
@@ -183,11 +185,11 @@ static void note_register(struct dec_insn *out, const ZydisDecodedOperand *op)
         out->fpu = DEC_FPU_MMX;
     if (!bit)
         return;
-    /* A conditional write keeps the old value otherwise, so it reads too. */
-    if (op->actions & (ZYDIS_OPERAND_ACTION_MASK_READ | ZYDIS_OPERAND_ACTION_CONDWRITE))
-        out->gpr_read |= bit;
     if (op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE)
         out->gpr_written |= bit;
+    /* A conditional write may keep the old value, a write of a part keeps the rest: both read too. */
+    if ((op->actions & (ZYDIS_OPERAND_ACTION_MASK_READ | ZYDIS_OPERAND_ACTION_CONDWRITE)) || is_part)
+        out->gpr_read |= bit;
     if (op->encoding == ZYDIS_OPERAND_ENCODING_OPCODE) {
         out->opcode_reg = 1;
         return;
@@ -216,8 +218,8 @@ static bool has_implicit_memory(const struct dec_insn *out)
 static void note_memory(struct dec_insn *out, const ZydisDecodedOperand *op)
 {
     out->gpr_read |= gpr_bit(op->mem.base) | gpr_bit(op->mem.index);
-    /* LEA and the like access nothing, NOP neither, and the stack's implicit operands do not count. */
-    if (op->mem.type != ZYDIS_MEMOP_TYPE_MEM || out->op == OP_NOP)
+    /* LEA, INVLPG and NOP access nothing, and the stack's implicit operands do not count. */
+    if (op->mem.type != ZYDIS_MEMOP_TYPE_MEM || out->op == OP_NOP || out->op == OP_INVLPG)
         return;
     if (!out->mem && !has_implicit_memory(out))
         return;
@@ -396,6 +398,7 @@ static void refine_form(struct dec_insn *out, ZydisMnemonic mnemonic)
         out->reg2 = rm;
         out->opsz = 2;
         break;
+    case OP_INVLPG: out->opsz = out->stksz; break;
     case OP_LMSW:
     case OP_SMSW:
     case OP_SLDT:
@@ -410,6 +413,7 @@ static void refine_form(struct dec_insn *out, ZydisMnemonic mnemonic)
         out->reg = rm;
 }
 
+#define GPR_A BIT(0)
 #define GPR_C BIT(1)
 #define GPR_SP BIT(4)
 #define GPR_SI BIT(6)
@@ -442,6 +446,10 @@ static void fill_implicit(struct dec_insn *out, int override)
         out->gpr_written = 0xff;
     else if (is_string(out))
         fill_string(out, override);
+    else if (out->op == OP_XLAT)
+        out->gpr_read |= GPR_A;
+    else if (out->op == OP_CLFLUSH)
+        out->mem_size = 1; /* the permission check of a one-byte read */
     else if (out->op == OP_NOP)
         out->reg_is_gpr = out->gpr_read = out->gpr_written = 0;
 }

@@ -64,7 +64,7 @@ enum dec_op {
     OP_LOOPNE,
     OP_JCXZ, /* adsz chooses CX or ECX, also for LOOPcc */
     /* DEC_HAND */
-    OP_BT,  /* BT/BTS/BTR/BTC with memory operand and register offset only */
+    OP_BT, /* BT/BTS/BTR/BTC with memory operand and register offset only */
     OP_BTS,
     OP_BTR,
     OP_BTC,
@@ -74,7 +74,7 @@ enum dec_op {
     OP_STI,
     OP_CLD,
     OP_STD,
-    OP_NOP,  /* NOP, PAUSE, PREFETCHx, ENDBR, multi-byte NOP with memory operand (no access) */
+    OP_NOP, /* NOP, PAUSE, PREFETCHx, ENDBR, multi-byte NOP with memory operand (no access) */
     OP_LEA,
     OP_RDTSC,
     OP_SALC,
@@ -84,7 +84,7 @@ enum dec_op {
     OP_FENCE,
     /* DEC_SYS */
     OP_HLT,
-    OP_IN,   /* imm port, or reg2 = 2 (DX) when imm_size == 0; opsz 1, 2, 4 */
+    OP_IN, /* imm port, or reg2 = 2 (DX) when imm_size == 0; opsz 1, 2, 4 */
     OP_OUT,
     OP_INS,
     OP_OUTS,
@@ -214,45 +214,45 @@ enum dec_feature {
 enum dec_fpu { DEC_FPU_NONE, DEC_FPU_X87, DEC_FPU_MMX, DEC_FPU_SSE, DEC_FPU_FXSR };
 
 struct dec_insn {
-    u8 len;             /* bytes, 1..15 */
-    u8 cls;             /* enum dec_class */
-    u8 op;              /* enum dec_op */
-    u8 feature;         /* enum dec_feature */
+    u8 len;     /* bytes, 1..15 */
+    u8 cls;     /* enum dec_class */
+    u8 op;      /* enum dec_op */
+    u8 feature; /* enum dec_feature */
     u8 bytes[DEC_MAX_LEN + 1];
-    u8 prefixes;        /* DEC_PFX_* */
-    u8 mandatory;       /* 0, 0x66, 0xF2 or 0xF3 where it is part of the opcode (SSE), not a prefix */
-    u8 opsz;            /* effective operand size in bytes: 1, 2, 4 (for SSE/x87: 2 or 4 as in effect) */
-    u8 adsz;            /* effective address size in bytes: 2 or 4 */
-    u8 stksz;           /* operand size of stack and branch instructions: 2 or 4 */
-    u8 map;             /* 0: one byte, 1: 0F, 2: 0F 38, 3: 0F 3A, 4: 0F 0F (3DNow!, DEC_UD) */
+    u8 prefixes;  /* DEC_PFX_* */
+    u8 mandatory; /* 0, 0x66, 0xF2 or 0xF3 where it is part of the opcode (SSE), not a prefix */
+    u8 opsz;      /* effective operand size in bytes: 1, 2, 4 (for SSE/x87: 2 or 4 as in effect) */
+    u8 adsz;      /* effective address size in bytes: 2 or 4 */
+    u8 stksz;     /* operand size of stack and branch instructions: 2 or 4 */
+    u8 map;       /* 0: one byte, 1: 0F, 2: 0F 38, 3: 0F 3A, 4: 0F 0F (3DNow!, DEC_UD) */
     u8 opcode;
     u8 has_modrm;
     u8 modrm;
-    u8 mem;             /* 1: ModRM or moffs memory operand */
-    u8 moffs;           /* 1: the memory operand is A0-A3's bare offset (base = index = none) */
-    u8 base, index;     /* GPR 0..7 or DEC_NO_REG; for adsz 2 also BX/BP + SI/DI as base + index */
-    u8 scale;           /* 1, 2, 4, 8 */
-    u8 seg;             /* segment of the memory operand after override, or of a string source */
+    u8 mem;         /* 1: ModRM or moffs memory operand */
+    u8 moffs;       /* 1: the memory operand is A0-A3's bare offset (base = index = none) */
+    u8 base, index; /* GPR 0..7 or DEC_NO_REG; for adsz 2 also BX/BP + SI/DI as base + index */
+    u8 scale;       /* 1, 2, 4, 8 */
+    u8 seg;         /* segment of the memory operand after override, or of a string source */
     i32 disp;
-    u16 mem_size;       /* bytes accessed, 0 when none or not fixed */
+    u16 mem_size; /* bytes accessed, 0 when none or not fixed */
     u8 mem_read, mem_write;
-    u8 imm_size;        /* bytes of immediate in the encoding (both together) */
-    u8 imm_off;         /* where they start in bytes[] */
-    u32 imm;            /* first immediate, sign- or zero-extended as the instruction has it */
-    u32 imm2;           /* second (ENTER level, far selector) */
-    u8 reg, reg2;       /* see enum dec_op; DEC_NO_REG when unused */
-    u8 cond;            /* condition code 0..15 for Jcc, SETcc, CMOVcc */
-    u8 byte_regs;       /* bit 0: ModRM.reg is a byte register; bit 1: ModRM.rm (mod 3) is one */
-    u8 reg_is_gpr;      /* bit 0: ModRM.reg names a GPR; bit 1: ModRM.rm (mod 3) names a GPR */
-    u8 opcode_reg;      /* 1: low three bits of the opcode name a GPR (BSWAP, XCHG, MOV r,imm...) */
-    u8 fpu;             /* enum dec_fpu */
-    u8 lock_ok;         /* LOCK prefix is legal on this form */
-    u8 need66;          /* 1: re-emitted where the default operand size is 32 bits, it needs prefix 66.
+    u8 imm_size;              /* bytes of immediate in the encoding (both together) */
+    u8 imm_off;               /* where they start in bytes[] */
+    u32 imm;                  /* first immediate, sign- or zero-extended as the instruction has it */
+    u32 imm2;                 /* second (ENTER level, far selector) */
+    u8 reg, reg2;             /* see enum dec_op; DEC_NO_REG when unused */
+    u8 cond;                  /* condition code 0..15 for Jcc, SETcc, CMOVcc */
+    u8 byte_regs;             /* bit 0: ModRM.reg is a byte register; bit 1: ModRM.rm (mod 3) is one */
+    u8 reg_is_gpr;            /* bit 0: ModRM.reg names a GPR; bit 1: ModRM.rm (mod 3) names a GPR */
+    u8 opcode_reg;            /* 1: low three bits of the opcode name a GPR (BSWAP, XCHG, MOV r,imm...) */
+    u8 fpu;                   /* enum dec_fpu */
+    u8 lock_ok;               /* LOCK prefix is legal on this form */
+    u8 need66;                /* 1: re-emitted where the default operand size is 32 bits, it needs prefix 66.
                            0 with opsz 2 where operand size means nothing (x87, MMX, SSE...) */
     u8 gpr_read, gpr_written; /* bit per GPR 0..7 (byte and word registers count as the whole), implicit
                            ones and address registers included; for PLAIN, HAND, STACK, STRING */
-    u16 fl_read;        /* FL_* read */
-    u16 fl_write;       /* FL_* changed, undefined ones included */
+    u16 fl_read;              /* FL_* read */
+    u16 fl_write;             /* FL_* changed, undefined ones included */
 };
 
 /* Decodes one instruction of code with default size cs32 (1: 32-bit, 0: 16-bit) from bytes[0..avail).

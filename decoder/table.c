@@ -12,44 +12,27 @@
 #define ISA(name, feat) [ZYDIS_ISA_SET_##name] = {1, FEAT_##feat}
 
 static const struct dec_isa_row isa_rows[ZYDIS_ISA_SET_MAX_VALUE + 1] = {
-    ISA(I86, NONE),
-    ISA(I186, NONE),
-    ISA(I286REAL, NONE),
-    ISA(I286PROTECTED, NONE),
-    ISA(I386, NONE),
-    ISA(I486, NONE),
-    ISA(I486REAL, NONE), /* CPUID has its own row */
-    ISA(LAHF, NONE),
-    ISA(PAUSE, NONE), /* REP NOP to older CPUs */
-    ISA(X87, FPU),
-    ISA(FCMOV, CMOV),
-    ISA(CMOV, CMOV),
-    ISA(PPRO, CMOV), /* FCOMI; the others have rows of their own */
-    ISA(FAT_NOP, LNOP),
-    ISA(PREFETCH_NOP, LNOP),
-    ISA(SSE_PREFETCH, LNOP), /* hint NOPs from the P6 on */
-    ISA(PENTIUMREAL, MSR),   /* RDTSC and CMPXCHG8B have rows of their own */
-    ISA(RDPMC, RDPMC),
-    ISA(RDTSCP, RDTSCP),
-    ISA(PENTIUMMMX, MMX),
-    ISA(FXSAVE, FXSR),
-    ISA(SSE, SSE),
-    ISA(SSEMXCSR, SSE),
-    ISA(SSE2, SSE2),
-    ISA(SSE2MMX, SSE2),
-    ISA(SSE3, SSE3),
-    ISA(SSE3X87, SSE3),
-    ISA(SSSE3, SSSE3),
-    ISA(SSSE3MMX, SSSE3),
-    ISA(SSE4, SSE41),
-    ISA(SSE42, SSE42),
-    ISA(POPCNT, POPCNT),
-    ISA(LZCNT, LZCNT),
+    ISA(I86, NONE),         ISA(I186, NONE),
+    ISA(I286REAL, NONE),    ISA(I286PROTECTED, NONE),
+    ISA(I386, NONE),        ISA(I486, NONE),
+    ISA(I486REAL, NONE),                      /* CPUID has its own row */
+    ISA(LAHF, NONE),        ISA(PAUSE, NONE), /* REP NOP to older CPUs */
+    ISA(X87, FPU),          ISA(FCMOV, CMOV),
+    ISA(CMOV, CMOV),        ISA(PPRO, CMOV), /* FCOMI; the others have rows of their own */
+    ISA(FAT_NOP, LNOP),     ISA(PREFETCH_NOP, LNOP),
+    ISA(PREFETCHWT1, LNOP), ISA(SSE_PREFETCH, LNOP), /* hint NOPs from the P6 on */
+    ISA(PENTIUMREAL, MSR),                           /* RDTSC and CMPXCHG8B have rows of their own */
+    ISA(RDPMC, RDPMC),      ISA(RDTSCP, RDTSCP),
+    ISA(PENTIUMMMX, MMX),   ISA(FXSAVE, FXSR),
+    ISA(SSE, SSE),          ISA(SSEMXCSR, SSE),
+    ISA(SSE2, SSE2),        ISA(SSE2MMX, SSE2),
+    ISA(SSE3, SSE3),        ISA(SSE3X87, SSE3),
+    ISA(SSSE3, SSSE3),      ISA(SSSE3MMX, SSSE3),
+    ISA(SSE4, SSE41),       ISA(SSE42, SSE42),
+    ISA(POPCNT, POPCNT),    ISA(LZCNT, LZCNT),
     ISA(BMI1, BMI1), /* TZCNT: the rest is VEX-encoded and refused earlier */
-    ISA(MOVBE, MOVBE),
-    ISA(AES, AES),
-    ISA(PCLMULQDQ, PCLMUL),
-    ISA(CLFSH, CLFLUSH),
+    ISA(MOVBE, MOVBE),      ISA(AES, AES),
+    ISA(PCLMULQDQ, PCLMUL), ISA(CLFSH, CLFLUSH),
     ISA(MONITOR, MONITOR),
 };
 
@@ -129,6 +112,7 @@ static const struct dec_mnemonic_row mnemonic_rows[ZYDIS_MNEMONIC_MAX_VALUE + 1]
     ROW(PAUSE, HAND, NOP),
     ROW(PREFETCH, HAND, NOP),
     ROW(PREFETCHW, HAND, NOP),
+    ROW(PREFETCHWT1, HAND, NOP),
     ROW(PREFETCHNTA, HAND, NOP),
     ROW(PREFETCHT0, HAND, NOP),
     ROW(PREFETCHT1, HAND, NOP),
