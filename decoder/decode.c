@@ -539,6 +539,8 @@ static void fill_record(struct dec_insn *out, const struct dec_source *src, bool
     fill_feature(out, insn, isa, row);
     refine_form(out, insn->mnemonic);
     fill_operands(out, src);
+    if (row->traits & DEC_TRAIT_KEEPS)
+        out->gpr_read |= out->gpr_written;
     fill_implicit(out, override);
     fill_fpu(out, insn);
     fill_flags(out, insn, row->traits);

@@ -200,6 +200,8 @@ static const struct dec_mnemonic_row mnemonic_rows[ZYDIS_MNEMONIC_MAX_VALUE + 1]
     /* DEC_PLAIN with something to say */
     ROW4(CMPXCHG8B, PLAIN, NONE, CX8, DEC_TRAIT_NO66),
     TRAIT(MOVNTI, DEC_TRAIT_NO66),
+    TRAIT(BSF, DEC_TRAIT_KEEPS), /* a source of 0 */
+    TRAIT(BSR, DEC_TRAIT_KEEPS),
     TRAIT(ROL, DEC_TRAIT_SHIFT),
     TRAIT(ROR, DEC_TRAIT_SHIFT),
     TRAIT(RCL, DEC_TRAIT_SHIFT),

@@ -26,6 +26,7 @@ struct dec_mnemonic_row {
 
 #define DEC_TRAIT_SHIFT BIT(0)   /* flags stay when the masked count is 0 */
 #define DEC_TRAIT_AF_ZERO BIT(1) /* "undefined" AF is in fact always cleared: not an input */
+#define DEC_TRAIT_KEEPS BIT(3)   /* may leave its destination alone without saying so */
 #define DEC_TRAIT_NO66 BIT(2)    /* operand size is fixed: 66 must not be emitted for 16-bit code */
 
 const struct dec_isa_row *dec_isa_row(unsigned isa_set);

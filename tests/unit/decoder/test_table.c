@@ -115,7 +115,7 @@ static const struct row rows[] = {
     {32, "0f a3 c8", "PLAIN len=3 o4 reg=1 reg2=0 gpr:reg,rm in=03 uses:osap sets:osapc"},
     {32, "0f ba 2b 05", "PLAIN len=4 o4 ds:[r3+0] rw4 imm1@3=5 in=08 uses:osap sets:osapc lockable"},
     {32, "0f ba e0 1f", "PLAIN len=4 o4 imm1@3=1f reg2=0 gpr:rm in=01 uses:osap sets:osapc"},
-    {32, "0f bc c1", "PLAIN len=3 o4 reg=0 reg2=1 gpr:reg,rm in=02 out=01 uses:osapc sets:oszapc"},
+    {32, "0f bc c1", "PLAIN len=3 o4 reg=0 reg2=1 gpr:reg,rm in=03 out=01 uses:osapc sets:oszapc"},
     {32, "0f bd 00", "PLAIN len=3 o4 ds:[r0+0] r4 reg=0 gpr:reg in=01 out=01 uses:osapc sets:oszapc"},
     {32, "f3 0f bc c1",
      "PLAIN len=4 mand=f3 o4 reg=0 reg2=1 gpr:reg,rm in=02 out=01 uses:osap sets:oszapc +bmi1"},
@@ -543,7 +543,7 @@ Test(decoder, features)
         cr_expect_neq(insn.cls, DEC_UD, "%s with feature %u alone", gated[i].bytes, gated[i].feature);
     }
     cr_assert_eq(decode_row(&insn, 32, "f3 0f bd c1", 0), 0);
-    cr_expect_str_eq(render(&insn).text, "PLAIN len=4 pfx=04 o4 reg=0 reg2=1 gpr:reg,rm in=02 out=01 "
+    cr_expect_str_eq(render(&insn).text, "PLAIN len=4 pfx=04 o4 reg=0 reg2=1 gpr:reg,rm in=03 out=01 "
                                          "uses:osapc sets:oszapc");
     cr_assert_eq(decode_row(&insn, 32, "f3 0f bc c1", BIT(FEAT_LZCNT)), 0);
     cr_expect_eq(insn.mandatory, 0);
