@@ -14,12 +14,16 @@
 #include "devices/devices.h"
 #include "shadowmmu/shadowmmu.h"
 
-/* A context: what a window needs beyond its pages (hangs on mmu_window.user). */
+/* A context: what a window needs beyond its pages (hangs on mmu_window.user). One mapping holds it all. */
 struct mon_ctx {
-    u8 *jcache;    /* BT_JCACHE_BYTES */
-    u8 *ret_base;  /* mapping of the return stack, guard page first */
-    u64 ret_sp;    /* saved while another window is current */
-    u64 ctx_tag;   /* tag that ret_sp's records were made under */
+    struct mon_ctx *next, **pprev; /* of vm->ctxs */
+    struct mmu_window *win;
+    u8 *jcache;         /* BT_JCACHE_BYTES */
+    u8 *ret_lo, *ret_top; /* return stack, guard pages around it */
+    u64 ret_sp;         /* saved while another window is current */
+    u64 ret_tag;        /* ctx_tag that the records were made under */
+    u32 *code_map;      /* linear page number -> guest-physical page | 1 of code looked up there; 0: none */
+    u8 code_in_4m[1024]; /* does code_map have entries in this 4 MiB? */
 };
 
 struct novt_vm {
@@ -35,8 +39,11 @@ struct novt_vm {
     u64 slow_steps;
     u8 model;                 /* enum novt_cpu_model */
     u8 a20_off;               /* A20 gate closed: regime.a20_mask */
+    u8 no_chain;              /* stress: exits are never linked */
     u8 stress_fail_alloc;     /* stress: now and then act as if the code cache were full */
     struct mon_trace *trace;  /* -d and the perf map; NULL: off (trace.c) */
+    struct mon_ctx *ctxs;     /* all windows' contexts */
+    struct mon_run_state *run; /* run.c's */
     void *owner;              /* vm.c's */
 };
 
@@ -129,6 +136,17 @@ void mon_stop(struct novt_vm *vm, enum mon_stop why, int code); /* from any thre
 void mon_irq_changed(struct novt_vm *vm, bool level); /* PIC output; CPU thread */
 void mon_code_written(struct novt_vm *vm, u64 gpa, u32 len); /* RAM that holds translations is about to be written */
 
+/* The current window changed from old (may be NULL) to new: called by state.c. Swaps GS base, jump cache, return stack. */
+int mon_window_switched(struct novt_vm *vm, struct mmu_window *old, struct mmu_window *new) MUST_CHECK;
+
+/* ---- translate.c: from EIP to block ---- */
+/* The block at cpu->eip in the current context: looked up, else translated. NULL: cpu->exit_kind says what to do instead
+ * (BT_EXIT_EXCEPTION or BT_EXIT_STEP). exit_from: id of the exit that asked, linked if allowed; 0: none. */
+struct cc_block *mon_block(struct novt_vm *vm, u32 exit_from);
+void mon_cache_flush(struct novt_vm *vm); /* forget all translations; not while translated code is active */
+void mon_drop_stale(struct novt_vm *vm);  /* the block at eip, if it is one that checks itself */
+void mon_cache_init(struct novt_vm *vm);  /* hooks of the code cache; after cc_new() */
+
 /* What vm.c gives the leaves as hooks; opaque is the struct novt_vm. All in run.c. */
 enum bt_fill mon_fill(void *opaque, u32 gva, bool write);                             /* bt_hooks.fill */
 void mon_bug(void *opaque, const char *what, u64 host_pc, u64 addr);                  /* bt_hooks.bug */
@@ -140,6 +158,9 @@ void mon_window_freed(void *opaque, struct mmu_window *w);                      
 void mon_rom_write(struct novt_vm *vm, u64 gpa, const void *buf, unsigned size);
 /* CPU state as text on fd, signal-safe. */
 void mon_dump_cpu(const struct novt_vm *vm, int fd);
+/* Host events (typed characters for the UARTs): run.c calls it on the VM's thread after a kick and before HLT sleeps.
+ * novt_vm_run() calls bt_thread_init(), mon_run() and bt_thread_fini(), and handles resets between two mon_run(). */
+void mon_poll(struct novt_vm *vm);
 
 /* ---- trace.c: -d items ---- */
 enum mon_trace_item {
@@ -156,8 +177,7 @@ enum mon_trace_item {
 struct mon_trace {
     u32 items;       /* enum mon_trace_item */
     u32 lo, hi;      /* -dfilter: linear addresses lo..hi */
-    int fd;          /* -D, else stderr */
-    int perf_fd;     /* -1: none */
+    struct trace_out *out; /* trace.c's */
 };
 static inline bool mon_tracing(const struct novt_vm *vm, u32 item, u32 addr)
 {

@@ -1,0 +1,65 @@
+/*
+ * machine.h - what the files behind the public API share: the VM with everything it owns.
+ *
+ * struct novt_vm is what the engine needs; struct machine around it holds the images, the host's ends
+ * of the serial lines and the options that only vm*.c and stats.c look at.
+ */
+#ifndef NOVT_MACHINE_H
+#define NOVT_MACHINE_H
+
+#include <pthread.h>
+
+#include "monitor/loader.h"
+#include "monitor/monitor.h"
+
+#define INPUT_QUEUE_BYTES 4096u
+#define BIOS_MAX_BYTES (16u << 20)
+#define VGABIOS_MAX_BYTES (64u << 10)
+#define SHADOW_FIRST 0xc0000u /* memory between ROM and RAM, in PAM's units */
+#define SHADOW_END 0x100000u
+#define SHADOW_UNIT 0x4000u
+
+/* Characters on their way from another thread to a UART. */
+struct input_queue {
+    pthread_mutex_t lock;
+    u8 buf[INPUT_QUEUE_BYTES];
+    u32 first, count;
+    bool starved; /* the sender could not place all: tell it about room */
+};
+
+struct machine {
+    struct novt_vm vm; /* first: a struct novt_vm pointer is one to its machine */
+    struct novt_config config; /* strings are not kept */
+    struct input_queue input[PC_SERIALS];
+    struct image_file bios, vgabios;
+    struct loader_image image;
+    bool has_image;
+    struct pc_blob blob[LOADER_BLOBS + 1];
+    struct mon_trace trace;
+    u64 ram_bytes;
+    u64 rom_off;          /* memfd offset of the BIOS; all ones for ROM holes follow it */
+    u64 hole_off;
+    u32 shadow_write;     /* bit n: unit n of the shadow area takes writes while it reads as ROM */
+    bool wired;           /* everything exists: callbacks may use it */
+    unsigned no_boot_at;  /* progress of the firmware's "nothing to boot" message */
+    bool no_boot;
+    u64 resets;
+    volatile int quit;    /* novt_vm_stop() was called */
+    volatile int quit_code;
+    char cpu_name[16];
+};
+
+static inline struct machine *machine_of(struct novt_vm *vm)
+{
+    return (struct machine *)vm;
+}
+
+/* Reset of the whole machine, RAM kept. */
+void machine_reset(struct machine *m);
+
+/* trace.c */
+int trace_open(struct machine *m, struct novt_error *err) MUST_CHECK;
+void trace_close(struct machine *m);
+void trace_flush(struct machine *m);
+
+#endif
