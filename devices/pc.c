@@ -1,0 +1,309 @@
+/*
+ * pc.c - what is in this PC, and which wire goes where.
+ *
+ * wire() is the machine: an i440FX/PIIX3 board with QEMU's "pc" numbers. The rest of the file is the
+ * monitor's view of it (devices.h): forwarding, requests, reset in a fixed order.
+ */
+#include "devices/devices.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "devices/a20.h"
+#include "devices/fwcfg.h"
+#include "devices/i8042.h"
+#include "devices/i8237.h"
+#include "devices/piix.h"
+#include "devices/pic.h"
+#include "devices/pit.h"
+#include "devices/ports.h"
+#include "devices/rtc.h"
+#include "devices/uart.h"
+#include "devices/vga.h"
+
+enum { IRQ_PIT = 0, IRQ_KBD = 1, IRQ_COM2 = 3, IRQ_COM1 = 4, IRQ_RTC = 8, IRQ_SCI = 9, IRQ_AUX = 12, IRQ_FERR = 13 };
+enum { VGA_SLOT = 2 };
+
+struct pc {
+    struct pc_config config;
+    struct io_bus io;
+    struct mmio_bus mmio;
+    struct clk clk;
+    struct a20 a20;
+    struct pic pic;
+    struct pit pit;
+    struct rtc rtc;
+    struct i8042 kc;
+    struct uart uart[PC_SERIALS];
+    struct i8237 dma;
+    struct post_port post;
+    struct port92 port92;
+    struct debugcon debugcon;
+    struct debug_exit debug_exit;
+    struct ferr_port ferr;
+    struct pci_bus pci;
+    struct i440fx host_bridge;
+    struct piix3 isa_bridge;
+    struct piix4_pm pm;
+    struct fwcfg fwcfg;
+    struct vga vga;
+    bool has_vga;
+};
+
+static void request(struct pc *pc, enum pc_request what, unsigned code)
+{
+    if (pc->config.request)
+        pc->config.request(pc->config.opaque, what, code);
+}
+
+static void on_reset(void *opaque)
+{
+    request(opaque, PC_REQ_RESET, 0);
+}
+
+static void on_poweroff(void *opaque)
+{
+    request(opaque, PC_REQ_POWEROFF, 0);
+}
+
+static void on_debug_exit(void *opaque, unsigned status)
+{
+    request(opaque, PC_REQ_DEBUG_EXIT, status);
+}
+
+static bool on_intr(void *opaque, unsigned n, bool level)
+{
+    struct pc *pc = opaque;
+    (void)n;
+    if (pc->config.intr_changed)
+        pc->config.intr_changed(pc->config.opaque, level);
+    return true;
+}
+
+static int fill_fwcfg(struct pc *pc)
+{
+    /* S3 and S4 off, S5 is SLP_TYP 0; QEMU's layout: index = state, bit 7 = enabled. */
+    static const u8 system_states[6] = {128, 0, 0, 1, 2, 128};
+    const struct pc_config *cfg = &pc->config;
+    struct fwcfg *fw = &pc->fwcfg;
+    fwcfg_set_int(fw, FWCFG_RAM_SIZE, cfg->ram_below_4g_bytes + cfg->ram_above_4g_bytes, 8);
+    fwcfg_set_int(fw, FWCFG_NOGRAPHIC, !pc->has_vga, 2);
+    int err = fwcfg_add_e820(fw, cfg->ram_below_4g_bytes, cfg->ram_above_4g_bytes);
+    if (!err)
+        err = fwcfg_add_file(fw, "etc/system-states", system_states, sizeof(system_states));
+    for (size_t i = 0; !err && i < cfg->blobs; i++)
+        err = fwcfg_add_file(fw, cfg->blob[i].name, cfg->blob[i].data, cfg->blob[i].bytes);
+    const struct pc_linux *lx = cfg->linux_boot;
+    if (err || !lx)
+        return err;
+    if (lx->setup_bytes > UINT32_MAX || lx->kernel_bytes > UINT32_MAX || lx->initrd_bytes > UINT32_MAX)
+        return -EINVAL;
+    u32 cmdline_bytes = lx->cmdline ? (u32)strlen(lx->cmdline) + 1 : 0;
+    fwcfg_set_int(fw, FWCFG_SETUP_ADDR, lx->setup_gpa, 4);
+    fwcfg_set_int(fw, FWCFG_SETUP_SIZE, lx->setup_bytes, 4);
+    fwcfg_set_data(fw, FWCFG_SETUP_DATA, lx->setup, (u32)lx->setup_bytes);
+    fwcfg_set_int(fw, FWCFG_KERNEL_ADDR, lx->kernel_gpa, 4);
+    fwcfg_set_int(fw, FWCFG_KERNEL_SIZE, lx->kernel_bytes, 4);
+    fwcfg_set_data(fw, FWCFG_KERNEL_DATA, lx->kernel, (u32)lx->kernel_bytes);
+    fwcfg_set_int(fw, FWCFG_KERNEL_ENTRY, lx->entry_gpa, 4);
+    fwcfg_set_int(fw, FWCFG_INITRD_ADDR, lx->initrd_gpa, 4);
+    fwcfg_set_int(fw, FWCFG_INITRD_SIZE, lx->initrd_bytes, 4);
+    fwcfg_set_data(fw, FWCFG_INITRD_DATA, lx->initrd, (u32)lx->initrd_bytes);
+    fwcfg_set_int(fw, FWCFG_CMDLINE_ADDR, lx->cmdline_gpa, 4);
+    fwcfg_set_int(fw, FWCFG_CMDLINE_SIZE, cmdline_bytes, 4);
+    fwcfg_set_data(fw, FWCFG_CMDLINE_DATA, lx->cmdline, cmdline_bytes);
+    return 0;
+}
+
+#define TRY(step)          \
+    do {                   \
+        int err_ = (step); \
+        if (err_)          \
+            return err_;   \
+    } while (0)
+
+/* The ISA side: everything that was on the board of a PC AT. */
+static int wire_isa(struct pc *pc)
+{
+    const struct pc_config *cfg = &pc->config;
+    struct io_bus *io = &pc->io;
+    struct clk *clk = &pc->clk;
+    struct pic *pic = &pc->pic;
+    const struct i8042_wires kc = {
+        .clk = clk,
+        .irq_kbd = pic_line(pic, IRQ_KBD, 0),
+        .irq_aux = pic_line(pic, IRQ_AUX, 0),
+        .a20 = &pc->a20,
+        .reset_request = on_reset,
+        .opaque = pc,
+    };
+    static const u16 com_base[PC_SERIALS] = {0x3f8, 0x2f8};
+    static const u8 com_irq[PC_SERIALS] = {IRQ_COM1, IRQ_COM2};
+
+    TRY(pic_init(pic, io, (struct irq_line){.fn = on_intr, .opaque = pc}));
+    TRY(pit_init(&pc->pit, io, clk, pic_line(pic, IRQ_PIT, 0)));
+    TRY(rtc_init(&pc->rtc, io, clk, pic_line(pic, IRQ_RTC, 0), cfg->rtc_epoch_s));
+    rtc_set_machine(&pc->rtc, cfg->ram_below_4g_bytes, cfg->ram_above_4g_bytes, cfg->boot ? cfg->boot : "cad");
+    TRY(i8042_init(&pc->kc, io, &kc));
+    TRY(port92_init(&pc->port92, io, &pc->a20, on_reset, pc));
+    TRY(i8237_init(&pc->dma, io, &cfg->dma));
+    TRY(ferr_port_init(&pc->ferr, io, pic_line(pic, IRQ_FERR, 0)));
+    TRY(post_port_init(&pc->post, io));
+    for (unsigned i = 0; i < PC_SERIALS; i++)
+        if (cfg->serial_present[i])
+            TRY(uart_init(&pc->uart[i], io, com_base[i], clk, pic_line(pic, com_irq[i], 0), &cfg->serial[i]));
+    if (cfg->debugcon_iobase)
+        TRY(debugcon_init(&pc->debugcon, io, cfg->debugcon_iobase, &cfg->debugcon));
+    if (cfg->debug_exit_iobase)
+        TRY(debug_exit_init(&pc->debug_exit, io, cfg->debug_exit_iobase,
+                            cfg->debug_exit_iosize ? cfg->debug_exit_iosize : 2, on_debug_exit, pc));
+    return 0;
+}
+
+/* PCI bus 0: host bridge 0.0, ISA bridge 1.0, power management 1.3, VGA 2.0; and fw_cfg. */
+static int wire(struct pc *pc)
+{
+    const struct pc_config *cfg = &pc->config;
+    TRY(wire_isa(pc));
+    TRY(pci_init(&pc->pci, &pc->io, &pc->mmio, on_reset, pc));
+    TRY(i440fx_init(&pc->host_bridge, &pc->pci, cfg->pam_changed, cfg->opaque));
+    TRY(piix3_init(&pc->isa_bridge, &pc->pci, &pc->pic));
+    TRY(piix4_pm_init(&pc->pm, &pc->pci, &pc->clk, pic_line(&pc->pic, IRQ_SCI, 0), on_poweroff, pc));
+    if (cfg->vga_rom) {
+        TRY(vga_init(&pc->vga, &pc->pci, &pc->clk, cfg->vga_rom, cfg->vga_rom_bytes));
+        pc->has_vga = true;
+        TRY(pci_dev_plug(&pc->pci, &pc->vga.pci, VGA_SLOT, 0));
+    }
+    TRY(fwcfg_init(&pc->fwcfg, &pc->io, &cfg->dma));
+    return fill_fwcfg(pc);
+}
+
+int pc_new(struct pc **out, const struct pc_config *config)
+{
+    *out = NULL;
+    if (config->ram_below_4g_bytes > PC_RAM_BELOW_4G_MAX)
+        return -EINVAL;
+    struct pc *pc = calloc(1, sizeof(*pc));
+    if (!pc)
+        return -ENOMEM;
+    pc->config = *config;
+    io_bus_init(&pc->io);
+    mmio_bus_init(&pc->mmio);
+    clk_init(&pc->clk, config->clk_source);
+    pc->a20 = (struct a20){.on = false, .changed = config->a20_changed, .opaque = config->opaque};
+    int err = wire(pc);
+    if (err) {
+        pc_free(pc);
+        return err;
+    }
+    pc->config.linux_boot = NULL; /* copied into fw_cfg */
+    pc_reset(pc);
+    *out = pc;
+    return 0;
+}
+
+void pc_free(struct pc *pc)
+{
+    if (pc && pc->has_vga)
+        vga_fini(&pc->vga);
+    free(pc);
+}
+
+/* Devices first, so that none of them can raise a line of a PIC that is already clean. */
+void pc_reset(struct pc *pc)
+{
+    pci_reset(&pc->pci);
+    piix4_pm_reset(&pc->pm);
+    if (pc->has_vga)
+        vga_reset(&pc->vga);
+    fwcfg_reset(&pc->fwcfg);
+    pit_reset(&pc->pit);
+    rtc_reset(&pc->rtc);
+    i8042_reset(&pc->kc);
+    port92_reset(&pc->port92);
+    i8237_reset(&pc->dma);
+    irq_set(pc->ferr.irq, false);
+    for (unsigned i = 0; i < PC_SERIALS; i++)
+        if (pc->config.serial_present[i])
+            uart_reset(&pc->uart[i]);
+    pic_reset(&pc->pic);
+}
+
+struct clk *pc_clk(struct pc *pc)
+{
+    return &pc->clk;
+}
+
+u32 pc_pio_read(struct pc *pc, u16 port, unsigned size)
+{
+    return io_bus_read(&pc->io, port, size);
+}
+
+void pc_pio_write(struct pc *pc, u16 port, unsigned size, u32 val)
+{
+    io_bus_write(&pc->io, port, size, val);
+}
+
+u64 pc_mmio_read(struct pc *pc, u64 gpa, unsigned size)
+{
+    return mmio_bus_read(&pc->mmio, gpa, size);
+}
+
+void pc_mmio_write(struct pc *pc, u64 gpa, unsigned size, u64 val)
+{
+    mmio_bus_write(&pc->mmio, gpa, size, val);
+}
+
+bool pc_mmio_claims(struct pc *pc, u64 gpa)
+{
+    return mmio_bus_claims(&pc->mmio, gpa & ~(u64)PAGE_MASK, PAGE_BYTES);
+}
+
+bool pc_intr(struct pc *pc)
+{
+    return pic_intr(&pc->pic);
+}
+
+u8 pc_intr_ack(struct pc *pc)
+{
+    return pic_ack(&pc->pic);
+}
+
+void pc_ferr(struct pc *pc)
+{
+    ferr_port_raise(&pc->ferr);
+}
+
+const struct chr_front *pc_serial(struct pc *pc, unsigned n)
+{
+    return n < PC_SERIALS && pc->config.serial_present[n] ? &pc->uart[n].front : NULL;
+}
+
+bool pc_kbd_inject(struct pc *pc, const u8 *scancodes, size_t len)
+{
+    return i8042_keys(&pc->kc, scancodes, len);
+}
+
+void pc_mouse_inject(struct pc *pc, int dx, int dy, int dz, unsigned buttons)
+{
+    i8042_mouse(&pc->kc, dx, dy, dz, buttons);
+}
+
+void pc_power_button(struct pc *pc)
+{
+    piix4_pm_power_button(&pc->pm);
+}
+
+size_t pc_vga_text(struct pc *pc, char *buf, size_t bytes)
+{
+    if (pc->has_vga)
+        return vga_text(&pc->vga, buf, bytes);
+    if (bytes)
+        *buf = 0;
+    return 0;
+}
+
+u8 pc_post_code(const struct pc *pc)
+{
+    return pc->post.code;
+}

@@ -1,0 +1,444 @@
+/*
+ * vga.c - registers of a standard VGA with the Bochs VBE extension, as PCI function 1234:1111.
+ *
+ * Ports 3B0h-3DFh and 1CEh-1D0h; BAR 0 linear frame buffer, BAR 2 the same registers as MMIO (VGA at
+ * 400h, VBE at 500h), ROM BAR the video BIOS. Enough for a video BIOS, text consoles and mode setting;
+ * nothing is drawn here, vga_text() reads the text screen back.
+ */
+#include "devices/vga.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "devices/vga_mem.h"
+
+enum { MISC_COLOUR = 0x01 };
+enum { ATTR_REGS = 21, CRTC_V_RETRACE_END = 0x11, CRTC_PROTECT = 0x80, CRTC_OVERFLOW = 0x07 };
+enum {
+    VBE_ID, VBE_XRES, VBE_YRES, VBE_BPP, VBE_ENABLE, VBE_BANK, VBE_VIRT_WIDTH, VBE_VIRT_HEIGHT, VBE_X_OFFSET,
+    VBE_Y_OFFSET, VBE_VIDEO_64K,
+};
+enum { VBE_ENABLED = 0x01, VBE_GETCAPS = 0x02, VBE_8BIT_DAC = 0x20, VBE_NOCLEAR = 0x80 };
+enum { VBE_ID_FIRST = 0xb0c0, VBE_ID_LAST = 0xb0c5, VBE_MAX_X = 2560, VBE_MAX_Y = 1600, VBE_MAX_BPP = 32 };
+enum { FRAME_NS = 14268000, LINE_NS = 31778, RETRACE_LINES = 49 };
+
+static const u8 seq_mask[8] = {0x03, 0x3d, 0x0f, 0x3f, 0x0e, 0x00, 0x00, 0xff};
+static const u8 gfx_mask[16] = {0x0f, 0x0f, 0x0f, 0x1f, 0x03, 0x7b, 0x0f, 0x0f, 0xff};
+
+/* Input status 1: bit 3 vertical retrace, bit 0 not displaying; a function of time alone. */
+static u8 input_status1(struct vga *vga)
+{
+    u64 in_frame = clk_now(vga->clk) % FRAME_NS;
+    vga->attr_data = false;
+    if (in_frame >= (u64)FRAME_NS - RETRACE_LINES * LINE_NS)
+        return 0x09;
+    return in_frame % LINE_NS > LINE_NS * 4 / 5;
+}
+
+static void attr_write(struct vga *vga, u8 val)
+{
+    if (!vga->attr_data)
+        vga->attr_index = val & 0x3f;
+    else if ((vga->attr_index & 0x1f) < ATTR_REGS)
+        vga->attr[vga->attr_index & 0x1f] = val;
+    vga->attr_data = !vga->attr_data;
+}
+
+static void dac_write(struct vga *vga, u8 val)
+{
+    vga->dac_latch[vga->dac_sub++] = val;
+    if (vga->dac_sub == 3) {
+        memcpy(vga->palette[vga->dac_write++], vga->dac_latch, 3);
+        vga->dac_sub = 0;
+    }
+}
+
+static u8 dac_read(struct vga *vga)
+{
+    u8 v = vga->palette[vga->dac_read][vga->dac_sub++];
+    if (vga->dac_sub == 3) {
+        vga->dac_read++;
+        vga->dac_sub = 0;
+    }
+    return v;
+}
+
+static void crtc_write(struct vga *vga, u8 val)
+{
+    u8 i = vga->crtc_index;
+    if ((vga->crtc[CRTC_V_RETRACE_END] & CRTC_PROTECT) && i <= CRTC_OVERFLOW) {
+        if (i == CRTC_OVERFLOW) /* only the line-compare bit */
+            vga->crtc[i] = (u8)((vga->crtc[i] & ~0x10) | (val & 0x10));
+        return;
+    }
+    vga->crtc[i] = val;
+}
+
+/* Registers 0-2Fh from 3B0h: 3B0h-3BFh and 3D0h-3DFh are the same CRTC, chosen by misc bit 0. */
+static bool is_hidden_alias(const struct vga *vga, u32 reg)
+{
+    return vga->misc & MISC_COLOUR ? reg < 0x10 : reg >= 0x20;
+}
+
+static u8 reg_read(struct vga *vga, u32 reg)
+{
+    if (is_hidden_alias(vga, reg))
+        return 0xff;
+    switch (reg) {
+    case 0x10:
+        return vga->attr_data ? 0 : vga->attr_index;
+    case 0x11:
+        return (vga->attr_index & 0x1f) < ATTR_REGS ? vga->attr[vga->attr_index & 0x1f] : 0;
+    case 0x12: /* input status 0 */
+        return 0x00;
+    case 0x14:
+        return vga->seq_index;
+    case 0x15:
+        return vga->seq[vga->seq_index];
+    case 0x16:
+        return vga->dac_mask;
+    case 0x17:
+        return vga->dac_state;
+    case 0x18:
+        return vga->dac_write;
+    case 0x19:
+        return dac_read(vga);
+    case 0x1a:
+        return vga->feature;
+    case 0x1c:
+        return vga->misc;
+    case 0x1e:
+        return vga->gfx_index;
+    case 0x1f:
+        return vga->gfx[vga->gfx_index];
+    case 0x04:
+    case 0x24:
+        return vga->crtc_index;
+    case 0x05:
+    case 0x25:
+        return vga->crtc[vga->crtc_index];
+    case 0x0a:
+    case 0x2a:
+        return input_status1(vga);
+    default:
+        return 0xff;
+    }
+}
+
+static void reg_write(struct vga *vga, u32 reg, u8 val)
+{
+    if (is_hidden_alias(vga, reg))
+        return;
+    switch (reg) {
+    case 0x10:
+    case 0x11:
+        attr_write(vga, val);
+        break;
+    case 0x12:
+        vga->misc = val & 0xef;
+        break;
+    case 0x14:
+        vga->seq_index = val & 7;
+        break;
+    case 0x15:
+        vga->seq[vga->seq_index] = val & seq_mask[vga->seq_index];
+        break;
+    case 0x16:
+        vga->dac_mask = val;
+        break;
+    case 0x17:
+        vga->dac_read = val;
+        vga->dac_sub = 0;
+        vga->dac_state = 3;
+        break;
+    case 0x18:
+        vga->dac_write = val;
+        vga->dac_sub = 0;
+        vga->dac_state = 0;
+        break;
+    case 0x19:
+        dac_write(vga, val);
+        break;
+    case 0x1e:
+        vga->gfx_index = val & 15;
+        break;
+    case 0x1f:
+        vga->gfx[vga->gfx_index] = val & gfx_mask[vga->gfx_index];
+        break;
+    case 0x04:
+    case 0x24:
+        vga->crtc_index = val;
+        break;
+    case 0x05:
+    case 0x25:
+        crtc_write(vga, val);
+        break;
+    case 0x0a:
+    case 0x2a:
+        vga->feature = val & 0x10;
+        break;
+    default:
+        break;
+    }
+}
+
+static u32 mono_read(void *opaque, u32 offset, unsigned size)
+{
+    (void)size;
+    return reg_read(opaque, offset);
+}
+
+static void mono_write(void *opaque, u32 offset, unsigned size, u32 val)
+{
+    (void)size;
+    reg_write(opaque, offset, (u8)val);
+}
+
+static u32 main_read(void *opaque, u32 offset, unsigned size)
+{
+    (void)size;
+    return reg_read(opaque, offset + 0x10);
+}
+
+static void main_write(void *opaque, u32 offset, unsigned size, u32 val)
+{
+    (void)size;
+    reg_write(opaque, offset + 0x10, (u8)val);
+}
+
+static u16 vbe_read(const struct vga *vga, unsigned index)
+{
+    static const u16 caps[] = {[VBE_XRES] = VBE_MAX_X, [VBE_YRES] = VBE_MAX_Y, [VBE_BPP] = VBE_MAX_BPP};
+    if (index == VBE_VIDEO_64K)
+        return VGA_VRAM_BYTES >> 16;
+    if (index >= VBE_REGS)
+        return 0;
+    if ((vga->vbe[VBE_ENABLE] & VBE_GETCAPS) && index >= VBE_XRES && index <= VBE_BPP)
+        return caps[index];
+    return vga->vbe[index];
+}
+
+static u32 line_bytes(const struct vga *vga)
+{
+    return (u32)vga->vbe[VBE_VIRT_WIDTH] * ((vga->vbe[VBE_BPP] + 7u) / 8);
+}
+
+/* Keeps the virtual screen at least as wide as the visible one and the whole within VRAM. */
+static void vbe_fix_geometry(struct vga *vga)
+{
+    u16 *r = vga->vbe;
+    if (r[VBE_VIRT_WIDTH] < r[VBE_XRES])
+        r[VBE_VIRT_WIDTH] = r[VBE_XRES];
+    u32 line = line_bytes(vga);
+    r[VBE_VIRT_HEIGHT] = (u16)min_u64(line ? VGA_VRAM_BYTES / line : 0, 0xffff);
+    if (r[VBE_X_OFFSET] > r[VBE_VIRT_WIDTH] - r[VBE_XRES])
+        r[VBE_X_OFFSET] = r[VBE_VIRT_WIDTH] - r[VBE_XRES];
+}
+
+static void vbe_enable(struct vga *vga, u16 val)
+{
+    u16 *r = vga->vbe;
+    bool turns_on = (val & VBE_ENABLED) && !(r[VBE_ENABLE] & VBE_ENABLED);
+    r[VBE_ENABLE] = val;
+    if (!(val & VBE_ENABLED)) {
+        vga->bank = 0;
+        return;
+    }
+    if (!turns_on)
+        return;
+    r[VBE_VIRT_WIDTH] = r[VBE_XRES];
+    r[VBE_X_OFFSET] = r[VBE_Y_OFFSET] = 0;
+    vbe_fix_geometry(vga);
+    if (!(val & VBE_NOCLEAR))
+        memset(vga->vram, 0, min_u64((u64)line_bytes(vga) * r[VBE_YRES], VGA_VRAM_BYTES));
+    /* A packed-pixel window at A0000h, whatever mode the VGA was in. */
+    vga->gfx[GFX_MISC] = (u8)((vga->gfx[GFX_MISC] & ~0x0c) | 0x04 | GFX_MISC_GRAPHICS);
+    vga->seq[SEQ_MEM_MODE] |= SEQ_CHAIN4;
+    vga->seq[SEQ_MAP_MASK] |= 0x0f;
+}
+
+static void vbe_write(struct vga *vga, unsigned index, u16 val)
+{
+    u16 *r = vga->vbe;
+    switch (index) {
+    case VBE_ID:
+        if (val >= VBE_ID_FIRST && val <= VBE_ID_LAST)
+            r[VBE_ID] = val;
+        break;
+    case VBE_XRES:
+        r[index] = (u16)min_u64(val & 0xfff8, VBE_MAX_X);
+        break;
+    case VBE_YRES:
+        r[index] = (u16)min_u64(val, VBE_MAX_Y);
+        break;
+    case VBE_BPP:
+        if (val == 0)
+            val = 8;
+        if (val == 4 || val == 8 || val == 15 || val == 16 || val == 24 || val == 32)
+            r[index] = val;
+        break;
+    case VBE_ENABLE:
+        vbe_enable(vga, val);
+        break;
+    case VBE_BANK:
+        r[index] = val & (VGA_VRAM_BYTES / 65536 - 1);
+        vga->bank = (u32)r[index] << 16;
+        break;
+    case VBE_VIRT_WIDTH:
+    case VBE_X_OFFSET:
+        r[index] = val;
+        vbe_fix_geometry(vga);
+        break;
+    case VBE_Y_OFFSET:
+        r[index] = val;
+        break;
+    default:
+        break;
+    }
+}
+
+/* 1CEh index, 1CFh data (1D0h on machines that align words), 16 bits each. */
+static u32 vbe_port_read(void *opaque, u32 offset, unsigned size)
+{
+    const struct vga *vga = opaque;
+    u32 v = offset == 0 ? vga->vbe_index : vbe_read(vga, vga->vbe_index);
+    return size == 1 ? v & 0xff : v;
+}
+
+static void vbe_port_write(void *opaque, u32 offset, unsigned size, u32 val)
+{
+    struct vga *vga = opaque;
+    if (size != 2)
+        return;
+    if (offset == 0)
+        vga->vbe_index = (u16)val;
+    else
+        vbe_write(vga, vga->vbe_index, (u16)val);
+}
+
+static u32 mmio_read(void *opaque, u32 offset, unsigned size)
+{
+    struct vga *vga = opaque;
+    if (offset >= 0x400 && offset < 0x420) {
+        u32 lo = reg_read(vga, offset - 0x400 + 0x10);
+        return size == 1 ? lo : lo | (u32)reg_read(vga, (offset - 0x400 + 0x11) & 0x3f) << 8;
+    }
+    if (offset >= 0x500 && offset < 0x516)
+        return vbe_read(vga, (offset - 0x500) / 2);
+    return UINT32_MAX;
+}
+
+static void mmio_write(void *opaque, u32 offset, unsigned size, u32 val)
+{
+    struct vga *vga = opaque;
+    if (offset >= 0x400 && offset < 0x420) {
+        reg_write(vga, offset - 0x400 + 0x10, (u8)val);
+        if (size == 2)
+            reg_write(vga, offset - 0x400 + 0x11, (u8)(val >> 8));
+    } else if (offset >= 0x500 && offset < 0x516 && size == 2) {
+        vbe_write(vga, (offset - 0x500) / 2, (u16)val);
+    }
+}
+
+static u32 rom_read(void *opaque, u32 offset, unsigned size)
+{
+    const struct vga *vga = opaque;
+    u32 v = UINT32_MAX;
+    for (unsigned i = 0; i < size && offset + i < vga->rom_bytes; i++)
+        ((u8 *)&v)[i] = vga->rom[offset + i];
+    return v;
+}
+
+static const struct bus_ops mono_ops = {.read = mono_read, .write = mono_write};
+static const struct bus_ops main_ops = {.read = main_read, .write = main_write};
+static const struct bus_ops vbe_ops = {.read = vbe_port_read, .write = vbe_port_write, .max_size = 2};
+static const struct bus_ops mmio_ops = {.read = mmio_read, .write = mmio_write, .max_size = 2};
+static const struct bus_ops rom_ops = {.read = rom_read, .max_size = 4};
+
+int vga_init(struct vga *vga, struct pci_bus *pci, struct clk *clk, const void *rom, size_t rom_bytes)
+{
+    static const struct pci_id id = {.vendor = 0x1234, .device = 0x1111, .class = 0x0300, .revision = 2};
+    memset(vga, 0, sizeof(*vga));
+    if (rom_bytes > (1u << 20))
+        return -EINVAL;
+    vga->vram = calloc(1, VGA_VRAM_BYTES);
+    if (!vga->vram)
+        return -ENOMEM;
+    vga->clk = clk;
+    vga->rom = rom;
+    vga->rom_bytes = rom ? (u32)rom_bytes : 0;
+    pci_dev_init(&vga->pci, &id);
+    pci_dev_bar(&vga->pci, 0, VGA_VRAM_BYTES, false, 0x08, &vga_lfb_ops, vga);
+    pci_dev_bar(&vga->pci, 2, 4096, false, 0, &mmio_ops, vga);
+    u32 rom_size = 2048;
+    while (rom_size < vga->rom_bytes)
+        rom_size *= 2;
+    if (vga->rom_bytes)
+        pci_dev_bar(&vga->pci, PCI_BAR_ROM, rom_size, false, 0, &rom_ops, vga);
+    vga_reset(vga);
+    int err = io_bus_register(pci->io, 0x3b0, 12, &mono_ops, vga);
+    if (!err)
+        err = io_bus_register(pci->io, 0x3c0, 32, &main_ops, vga);
+    if (!err)
+        err = io_bus_register(pci->io, 0x1ce, 3, &vbe_ops, vga);
+    if (!err)
+        err = mmio_bus_register(pci->mmio, 0xa0000, 0x20000, &vga_window_ops, vga);
+    if (err)
+        vga_fini(vga);
+    return err;
+}
+
+void vga_fini(struct vga *vga)
+{
+    free(vga->vram);
+    vga->vram = NULL;
+}
+
+void vga_reset(struct vga *vga)
+{
+    vga->misc = vga->feature = 0;
+    vga->seq_index = vga->gfx_index = vga->attr_index = vga->crtc_index = 0;
+    vga->attr_data = false;
+    memset(vga->seq, 0, sizeof(vga->seq));
+    memset(vga->gfx, 0, sizeof(vga->gfx));
+    memset(vga->attr, 0, sizeof(vga->attr));
+    memset(vga->crtc, 0, sizeof(vga->crtc));
+    memset(vga->palette, 0, sizeof(vga->palette));
+    vga->dac_mask = 0xff;
+    vga->dac_state = vga->dac_read = vga->dac_write = vga->dac_sub = 0;
+    vga->vbe_index = 0;
+    memset(vga->vbe, 0, sizeof(vga->vbe));
+    vga->vbe[VBE_ID] = VBE_ID_LAST;
+    vga->bank = 0;
+}
+
+size_t vga_text(const struct vga *vga, char *buf, size_t bytes)
+{
+    const u8 *crtc = vga->crtc;
+    size_t n = 0;
+    if (!bytes)
+        return 0;
+    buf[0] = 0;
+    if ((vga->gfx[GFX_MISC] & GFX_MISC_GRAPHICS) || (vga->vbe[VBE_ENABLE] & VBE_ENABLED))
+        return 0;
+    unsigned columns = crtc[0x01] + 1u, pitch = crtc[0x13] * 2u;
+    unsigned lines = (crtc[0x12] | (crtc[0x07] & 0x02u) << 7 | (crtc[0x07] & 0x40u) << 3) + 1;
+    unsigned rows = lines / ((crtc[0x09] & 0x1fu) + 1), start = crtc[0x0c] << 8 | crtc[0x0d];
+    for (unsigned row = 0; row < rows; row++) {
+        size_t end = n;
+        for (unsigned column = 0; column < columns; column++) {
+            u32 cell = (start + row * pitch + column) & (VGA_VRAM_BYTES / 4 - 1);
+            u8 c = vga->vram[4 * cell];
+            if (n + 2 >= bytes)
+                break;
+            buf[n++] = c ? (char)c : ' ';
+            if (buf[n - 1] != ' ')
+                end = n;
+        }
+        n = end;
+        if (n + 1 < bytes)
+            buf[n++] = '\n';
+    }
+    buf[n] = 0;
+    return n;
+}
