@@ -40,6 +40,7 @@ void bt_free(struct bt *bt)
 
 enum bt_exit_kind bt_enter(struct bt *bt, struct cc_block *b)
 {
+    bt->ret_dropped = false;
     enum bt_exit_kind kind = (enum bt_exit_kind)gate_enter(bt, bt->rx_lo + b->code_off);
     bt->stats.exits[kind < BT_EXIT_COUNT ? kind : 0]++;
     return kind;
@@ -65,12 +66,17 @@ void bt_jcache_put(struct bt *bt, u8 *jcache, u64 ctx_tag, u32 eip, const struct
     entry[1] = bt->rx_lo + b->code_off;
 }
 
-void bt_jcache_drop_page(u8 *jcache, u32 eip_page)
+void bt_jcache_drop_block(const struct bt *bt, u8 *jcache, const struct cc_block *b)
 {
-    u64 *entry = (u64 *)(void *)jcache;
-    for (u32 i = 0; i < BT_JCACHE_ENTRIES; i++)
-        if (((u32)-entry[2 * i] & ~PAGE_MASK) == (eip_page & ~PAGE_MASK))
-            entry[2 * i] = 0;
+    u64 *entry = (u64 *)(void *)(jcache + (b->key.eip & (BT_JCACHE_ENTRIES - 1)) * 16u);
+    if (entry[1] == bt->rx_lo + b->code_off)
+        entry[0] = 0;
+}
+
+void bt_retstack_drop(struct bt *bt, u64 ret_sp)
+{
+    bt->cpu->ret_sp = ret_sp;
+    bt->ret_dropped = true;
 }
 
 const struct bt_stats *bt_stats(const struct bt *bt)

@@ -63,6 +63,7 @@ struct bt {
     u8 *ret_lo, *ret_top; /* current return stack: [ret_lo - page, ret_lo) is its guard */
     int tid;              /* of the CPU thread, 0: none */
     u64 rx_lo, rx_hi;     /* the whole cache as the CPU executes it */
+    bool ret_dropped;     /* bt_retstack_drop() since the last entry: the fault handler sets rsp */
     void *altstack;
     struct side_rec recs[BT_MAX_RECS];
     struct cc_exit exits[BT_MAX_EXITS];

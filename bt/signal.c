@@ -119,8 +119,13 @@ static void page_fault(struct bt *bt, greg_t *g, u64 addr)
     }
     enum bt_fill f = BT_FILL_STEP; /* beyond the top: the access wraps, the fallback splits it */
     bt->stats.fills++;
+    bt->ret_dropped = false;
     if (gva < (1ull << 32))
         f = bt->hooks.fill(bt->hooks.opaque, (u32)gva, g[REG_ERR] & 2);
+    if (bt->ret_dropped) {
+        g[REG_RSP] = (greg_t)bt->cpu->ret_sp;
+        bt->ret_dropped = false;
+    }
     if (f == BT_FILL_RETRY)
         return;
     leave(bt, g, b, r, f == BT_FILL_EXCEPTION ? BT_EXIT_EXCEPTION : BT_EXIT_STEP);

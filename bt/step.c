@@ -54,7 +54,7 @@ static bool emit_via_other(struct bt *bt, const struct dec_insn *in)
     u8 *rw = cc_rw(bt->cc) + bt->step_off;
     struct emit e = {.p = rw, .base = rw, .end = rw + BT_STEP_BYTES, .exec = bt->rx_lo + bt->step_off};
     struct dec_insn other = *in;
-    u8 rm = in->modrm & 7, x = rm == R_ESP + R_EDI ? R_ESI : R_EDI;
+    const u8 x = R_EDI; /* AH..BH lie in the first four registers */
     other.modrm = (u8)((in->modrm & 0xc7) | x << 3);
     em_mov(&e, H_R13, x);
     em_mov(&e, x, G_ESP);

@@ -186,12 +186,64 @@ static void emit_stubs(struct tr *t)
     }
 }
 
+/* How far a self-checking block reaches: it ends behind an instruction that writes memory, so that a block never runs
+ * bytes that changed after its check. Returns the bytes to check. */
+static u32 selfcheck_span(const struct tr *t, u32 *insns)
+{
+    const struct bt_code *c = t->code;
+    u32 at = 0, n = 0;
+    while (n < 16 && at < c->page_left) {
+        struct dec_insn in;
+        if (dec_decode(&in, c->bytes + at, c->avail - at, t->mode & MODE_CS32, t->bt->cpu->features))
+            break;
+        if (n && at + in.len > c->page_left)
+            break;
+        at += in.len;
+        n++;
+        if (in.mem_write || (in.cls != DEC_PLAIN && in.cls != DEC_HAND))
+            break;
+    }
+    *insns = n ? n : 1;
+    return at;
+}
+
+/* Compare the guest's bytes with those translated; other bytes: the fallback, which also drops the block.
+ *   mov r13, rcx ; { mov ecx, gs:[lin] ; lea ecx, [rcx - bytes] ; jrcxz ok ; mov rcx, r13 ; step } ; mov rcx, r13 */
+static void emit_selfcheck(struct tr *t, u32 span)
+{
+    struct emit *e = &t->e;
+    const struct bt_code *c = t->code;
+    u32 lin = c->key.eip + c->key.cs_base;
+    t->eip = c->key.eip;
+    em_mov(e, H_R13, H_RCX);
+    tr_rec(t, PEND_BORROW + H_RCX, SIDE_MID);
+    for (u32 at = 0; at < span;) {
+        u32 n = span - at >= 4 ? 4 : 1, want = 0;
+        struct hop m = {.base = H_NONE, .index = H_NONE, .scale = 1, .gs = true, .disp = (i32)(lin + at)};
+        memcpy(&want, c->bytes + at, n);
+        em_load(e, n, H_RCX, &m);
+        em_lea32(e, H_RCX, H_RCX, (i32)-want);
+        u8 *ok = em_jrcxz(e);
+        em_mov(e, H_RCX, H_R13);
+        em_mov_imm(e, H_R9, t->eip);
+        em_jmp_to(e, tr_gate(t, GATE_STEP));
+        em_here(e, ok);
+        at += n;
+    }
+    em_mov(e, H_RCX, H_R13);
+}
+
 /* Decodes and emits instructions until the block ends. */
 static int emit_body(struct tr *t)
 {
     const struct bt_code *c = t->code;
     u32 max = c->one ? 1 : t->bt->opt.max_insns ? t->bt->opt.max_insns : BT_MAX_INSNS;
-    u32 at = 0;
+    u32 at = 0, checked;
+    if (c->selfcheck) {
+        u32 span = selfcheck_span(t, &checked);
+        emit_selfcheck(t, span);
+        max = checked < max ? checked : max;
+    }
     while (!t->ended && t->n_insns < max) {
         struct dec_insn in;
         u32 avail = c->avail - at;

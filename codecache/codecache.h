@@ -39,9 +39,13 @@ struct cc_exit {
     struct cc_block *from, *to;           /* to: NULL when not linked */
     struct cc_exit *in_next, **in_pprev;  /* list of exits linked to `to` */
     u8 state;                             /* CC_HARD, CC_LINKED, CC_SOFT */
-    u8 cross;                             /* linked across pages: dropped by cc_unlink_cross() */
+    u8 cross;                             /* CC_NEAR, CC_OWNED, CC_GLOBAL */
 };
 enum { CC_HARD, CC_LINKED, CC_SOFT };
+/* What a link relies on beyond both blocks being alive: nothing (same page); the target page's mapping in the one context
+ * that owns the page (dropped by cc_unlink_cross() and cc_unlink_into()); the target page's mapping in every
+ * context (dropped by cc_unlink_into() only). */
+enum { CC_NEAR, CC_OWNED, CC_GLOBAL };
 
 struct cc_block {
     struct cc_key key;
@@ -105,10 +109,10 @@ struct cc_exit *cc_exit_by_id(struct cc *cc, u32 id);
 struct cc_block *cc_lookup(struct cc *cc, const struct cc_key *key);
 
 /* Linking. */
-void cc_link(struct cc *cc, struct cc_exit *x, struct cc_block *to, bool cross);
+void cc_link(struct cc *cc, struct cc_exit *x, struct cc_block *to, u8 cross);
 void cc_soften(struct cc *cc, struct cc_exit *x);   /* the exit will not be linked: use the in-cache lookup */
-void cc_unlink_cross(struct cc *cc, struct cc_page *page); /* cross-page links out of the page's blocks: back to soft */
-void cc_unlink_into(struct cc *cc, struct cc_page *page);  /* cross-page links into the page's blocks: back to hard */
+void cc_unlink_cross(struct cc *cc, struct cc_page *page); /* CC_OWNED links out of the page's blocks: back to soft */
+void cc_unlink_into(struct cc *cc, struct cc_page *page);  /* CC_OWNED and CC_GLOBAL links into the page's blocks: back to hard */
 
 /* Pages. */
 struct cc_page *cc_page(struct cc *cc, u32 gpa);      /* NULL: no code was ever here */
@@ -121,6 +125,9 @@ struct cc_block *cc_find(const struct cc *cc, u64 pc);
 /* Forget every block, link and exit id; code memory starts anew after the fixed part. The caller must have no pointers
  * into it (return stacks, jump caches). */
 void cc_flush(struct cc *cc);
+
+/* killed(opaque, block) runs for each block that dies by invalidation (not by cc_flush()): the owner drops what points to it. */
+void cc_on_kill(struct cc *cc, void (*killed)(void *opaque, const struct cc_block *b), void *opaque);
 
 /* Visit blocks (for perf maps and dumps). */
 void cc_for_each(struct cc *cc, void (*fn)(void *opaque, struct cc_block *b), void *opaque);

@@ -36,6 +36,8 @@ struct cc {
     struct cc_page **pages;
     u32 page_mask, n_pages;
     struct cc_stats stats;
+    void (*killed)(void *opaque, const struct cc_block *b);
+    void *killed_opaque;
 };
 
 /* memory.c */

@@ -36,7 +36,7 @@ static void unlink_exit(struct cc *cc, struct cc_exit *x, u8 state)
     }
 }
 
-void cc_link(struct cc *cc, struct cc_exit *x, struct cc_block *to, bool cross)
+void cc_link(struct cc *cc, struct cc_exit *x, struct cc_block *to, u8 cross)
 {
     if (x->from->dead || to->dead)
         return;
@@ -68,7 +68,7 @@ void cc_unlink_cross(struct cc *cc, struct cc_page *page)
 {
     for (struct cc_block *b = page->blocks; b; b = *next_in_page(b, page->gpa))
         for (u32 i = 0; i < b->n_exits; i++)
-            if (b->exits[i].state == CC_LINKED && b->exits[i].cross)
+            if (b->exits[i].state == CC_LINKED && b->exits[i].cross == CC_OWNED)
                 unlink_exit(cc, &b->exits[i], CC_SOFT);
 }
 
@@ -109,6 +109,14 @@ static void kill_block(struct cc *cc, struct cc_block *b)
     b->dead = 1;
     cc->stats.blocks--;
     cc->stats.blocks_invalidated++;
+    if (cc->killed)
+        cc->killed(cc->killed_opaque, b);
+}
+
+void cc_on_kill(struct cc *cc, void (*killed)(void *opaque, const struct cc_block *b), void *opaque)
+{
+    cc->killed = killed;
+    cc->killed_opaque = opaque;
 }
 
 /* Do the block's guest bytes meet [from, to)? */

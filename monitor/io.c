@@ -42,8 +42,10 @@ static void port_out(struct cpu *cpu, u16 port, unsigned size, u32 v)
 {
     struct pc *pc = mon_vm(cpu)->pc;
 
-    if (pc)
-        pc_pio_write(pc, port, size, v);
+    if (!pc)
+        return;
+    pc_pio_write(pc, port, size, v);
+    mon_timer_update(mon_vm(cpu));
 }
 
 static int in_out(struct cpu *cpu, const struct dec_insn *insn)

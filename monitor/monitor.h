@@ -133,6 +133,7 @@ enum mon_stop {
 };
 int mon_run(struct novt_vm *vm);
 void mon_stop(struct novt_vm *vm, enum mon_stop why, int code); /* from any thread, signal-safe */
+void mon_timer_update(struct novt_vm *vm);  /* after device registers were written: the next deadline may have moved */
 void mon_irq_changed(struct novt_vm *vm, bool level); /* PIC output; CPU thread */
 void mon_code_written(struct novt_vm *vm, u64 gpa, u32 len); /* RAM that holds translations is about to be written */
 

@@ -1,0 +1,274 @@
+/*
+ * run.c - the run loop: the first of the two functions that tell the story.
+ *
+ *   deliver interrupt -> choose engine -> enter -> dispatch the exit by table        mon_run()
+ *
+ * Everything asynchronous (timers, input, interrupt lines, stop requests) is a kick: translated code comes back at the
+ * next instruction boundary and the loop looks around. A device deadline is one POSIX timer that signals this
+ * thread. HLT sleeps until the next deadline or kick.
+ */
+#define _GNU_SOURCE
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "monitor/monitor.h"
+
+#ifndef sigev_notify_thread_id
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
+
+#define STRING_STEPS 4096 /* iterations of one REP instruction that the fallback makes before it looks around */
+
+struct mon_run_state {
+    timer_t timer;
+    bool have_timer;
+    u64 armed_ns; /* virtual deadline that the timer is set for, CLK_NEVER: none */
+};
+
+/* ---- time ---- */
+
+static int timer_start(struct novt_vm *vm)
+{
+    struct mon_run_state *r = vm->run;
+    struct sigevent ev = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGURG};
+    ev.sigev_notify_thread_id = (int)syscall(SYS_gettid);
+    r->armed_ns = CLK_NEVER;
+    if (timer_create(CLOCK_MONOTONIC, &ev, &r->timer))
+        return -errno;
+    r->have_timer = true;
+    return 0;
+}
+
+static void timer_stop(struct novt_vm *vm)
+{
+    if (vm->run->have_timer)
+        timer_delete(vm->run->timer);
+    vm->run->have_timer = false;
+}
+
+/* Set the host timer to the earliest device deadline; cheap when it has not moved. */
+void mon_timer_update(struct novt_vm *vm)
+{
+    struct mon_run_state *r = vm->run;
+    if (!vm->pc || !r || !r->have_timer)
+        return;
+    struct clk *clk = pc_clk(vm->pc);
+    u64 deadline = clk_next_deadline(clk);
+    if (deadline == r->armed_ns)
+        return;
+    r->armed_ns = deadline;
+    struct itimerspec its = {0};
+    if (deadline != CLK_NEVER) {
+        u64 now = clk_now(clk), ns = deadline > now ? deadline - now : 1;
+        its.it_value.tv_sec = (time_t)(ns / CLK_SECOND_NS);
+        its.it_value.tv_nsec = (long)(ns % CLK_SECOND_NS);
+    }
+    timer_settime(r->timer, 0, &its, NULL);
+}
+
+/* ---- asynchronous events ---- */
+
+void mon_stop(struct novt_vm *vm, enum mon_stop why, int code)
+{
+    int none = STOP_NONE;
+    if (__atomic_compare_exchange_n(&vm->stop, &none, (int)why, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+        vm->stop_code = code;
+    vm->cpu.kick = 1;
+    if (vm->bt)
+        bt_kick(vm->bt);
+}
+
+void mon_irq_changed(struct novt_vm *vm, bool level)
+{
+    vm->cpu.irq_pending = level;
+}
+
+static bool irq_deliverable(const struct cpu *cpu)
+{
+    return cpu->irq_pending && cpu->iflag && !cpu->inhibit;
+}
+
+/* Devices whose time has come, host events; then the flag may be raised again. */
+static void look_around(struct novt_vm *vm)
+{
+    __atomic_store_n(&vm->cpu.kick, 0, __ATOMIC_SEQ_CST);
+    mon_poll(vm);
+    if (!vm->pc)
+        return;
+    if (clk_run_due(pc_clk(vm->pc)))
+        vm->run->armed_ns = CLK_NEVER - 1;
+    mon_timer_update(vm);
+}
+
+/* HLT: sleep to the next deadline or kick. */
+static void halt(struct novt_vm *vm)
+{
+    struct cpu *cpu = &vm->cpu;
+    sigset_t block, old;
+    sigemptyset(&block);
+    sigaddset(&block, SIGURG);
+    pthread_sigmask(SIG_BLOCK, &block, &old);
+    while (!vm->stop && !irq_deliverable(cpu)) {
+        if (!cpu->iflag) {
+            mon_stop(vm, STOP_DEAD, 0);
+            break;
+        }
+        if (cpu->kick || !vm->pc) {
+            look_around(vm);
+            if (!vm->pc)
+                break;
+            continue;
+        }
+        u64 now = clk_now(pc_clk(vm->pc)), deadline = clk_next_deadline(pc_clk(vm->pc));
+        if (deadline <= now) {
+            look_around(vm);
+            continue;
+        }
+        u64 ns = deadline == CLK_NEVER ? 3600 * CLK_SECOND_NS : deadline - now;
+        struct timespec ts = {.tv_sec = (time_t)(ns / CLK_SECOND_NS), .tv_nsec = (long)(ns % CLK_SECOND_NS)};
+        sigset_t wait = old;
+        sigdelset(&wait, SIGURG);
+        ppoll(NULL, 0, &ts, &wait);
+        look_around(vm);
+    }
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    cpu->halted = vm->stop == STOP_NONE ? 0 : cpu->halted;
+}
+
+/* ---- exits ---- */
+
+static void exit_exception(struct novt_vm *vm)
+{
+    struct cpu *cpu = &vm->cpu;
+    u8 vector = cpu->exc_vector;
+    if (vector == EXC_MF && !(cpu->cr0 & CR0_NE)) { /* FERR#: reported through IRQ 13 instead */
+        if (vm->pc)
+            pc_ferr(vm->pc);
+        return;
+    }
+    if (mon_tracing(vm, TRACE_INT, cpu->eip))
+        mon_trace(vm, "exception %u error %x cr2 %08x at %04x:%08x", vector, cpu->exc_error, cpu->cr2, cpu->seg[SEG_CS].sel, cpu->eip);
+    cpu->inhibit = 0;
+    mon_deliver(cpu, MON_EXCEPTION, vector, cpu->exc_has_error, cpu->exc_error, cpu->eip);
+}
+
+static void exit_step(struct novt_vm *vm)
+{
+    struct cpu *cpu = &vm->cpu;
+    u32 eip = cpu->eip, n = 0;
+    mon_drop_stale(vm);
+    do {
+        vm->slow_steps++;
+        cpu->exit_kind = BT_EXIT_LOOKUP;
+        cpu->exit_from = 0;
+        if (mon_step(cpu) != BT_CONT && cpu->exit_kind == BT_EXIT_EXCEPTION) {
+            exit_exception(vm);
+            return;
+        }
+    } while (cpu->eip == eip && ++n < STRING_STEPS && !cpu->kick && !irq_deliverable(cpu) && !vm->stop);
+}
+
+static void exit_nothing(struct novt_vm *vm)
+{
+    (void)vm; /* LOOKUP: the loop goes on at eip. ASYNC: it looks around first. HLT: cpu->halted is set. */
+}
+
+static void (*const exit_handlers[BT_EXIT_COUNT])(struct novt_vm *) = {
+    [BT_EXIT_LOOKUP] = exit_nothing, [BT_EXIT_EXCEPTION] = exit_exception, [BT_EXIT_STEP] = exit_step,
+    [BT_EXIT_ASYNC] = exit_nothing,  [BT_EXIT_HLT] = exit_nothing,         [BT_EXIT_STOP] = exit_nothing,
+};
+
+enum bt_fill mon_fill(void *opaque, u32 gva, bool write)
+{
+    struct novt_vm *vm = opaque;
+    struct cpu *cpu = &vm->cpu;
+    struct mmu_info info;
+    switch (mmu_fill(vm->mmu, vm->win, gva, write, &info)) {
+    case MMU_OK:
+        return BT_FILL_RETRY;
+    case MMU_GUEST_FAULT:
+        cpu->cr2 = gva;
+        mon_exc_err(cpu, EXC_PF, info.error_code);
+        return BT_FILL_EXCEPTION;
+    default: /* MMIO, ROM, a page with translations */
+        return BT_FILL_STEP;
+    }
+}
+
+/* A host fault that nothing explains, in a signal handler: say what we know and leave as our bug. */
+void mon_bug(void *opaque, const char *what, u64 host_pc, u64 addr)
+{
+    struct novt_vm *vm = opaque;
+    dprintf(2, "novt: bug: %s: host pc %#llx (cache %+lld), address %#llx (window %+lld)\n", what, (unsigned long long)host_pc,
+            (long long)(host_pc - (u64)cc_rx(vm->cc)), (unsigned long long)addr, (long long)(addr - (u64)vm->cpu.window));
+    base_panic(__FILE__, __LINE__, what);
+}
+
+/* States in which every instruction is carried out by the fallback: single step, debug registers, the instruction behind
+ * STI or MOV SS, RF. */
+static bool must_step(const struct cpu *cpu)
+{
+    return (cpu->mode & (MODE_TF | MODE_DB | MODE_AC)) || cpu->inhibit || (cpu->sysflags & EFL_RF);
+}
+
+/* The return stack's records belong to one (mode, CS) context. */
+static void check_ret_stack(struct novt_vm *vm)
+{
+    struct mon_ctx *c = vm->win->user;
+    if (c->ret_tag == vm->cpu.ctx_tag)
+        return;
+    c->ret_tag = vm->cpu.ctx_tag;
+    bt_retstack_drop(vm->bt, bt_retstack_reset(vm->bt, c->ret_top));
+}
+
+static enum bt_exit_kind run_translated(struct novt_vm *vm, u32 exit_from)
+{
+    struct cpu *cpu = &vm->cpu;
+    struct cc_block *b = mon_block(vm, exit_from);
+    if (!b)
+        return cpu->exit_kind;
+    check_ret_stack(vm);
+    if (mon_tracing(vm, TRACE_EXEC, cpu->eip))
+        mon_trace(vm, "exec %04x:%08x", cpu->seg[SEG_CS].sel, cpu->eip);
+    enum bt_exit_kind kind = bt_enter(vm->bt, b);
+    bt_fpu_save(cpu);
+    return kind;
+}
+
+int mon_run(struct novt_vm *vm)
+{
+    struct cpu *cpu = &vm->cpu;
+    struct mon_run_state run = {.armed_ns = CLK_NEVER};
+    u32 from = 0;
+    vm->run = &run;
+    int rc = timer_start(vm);
+    if (rc)
+        mon_stop(vm, STOP_ERROR, -rc);
+    look_around(vm);
+    while (!vm->stop) {
+        if (cpu->kick)
+            look_around(vm);
+        if (cpu->halted) {
+            halt(vm);
+            from = 0;
+            continue;
+        }
+        if (irq_deliverable(cpu)) {
+            from = 0;
+            mon_deliver(cpu, MON_EXTERNAL, pc_intr_ack(vm->pc), false, 0, cpu->eip);
+            continue;
+        }
+        enum bt_exit_kind kind = must_step(cpu) ? BT_EXIT_STEP : run_translated(vm, from);
+        from = kind == BT_EXIT_LOOKUP ? cpu->exit_from : 0;
+        exit_handlers[kind < BT_EXIT_COUNT ? kind : BT_EXIT_LOOKUP](vm);
+    }
+    timer_stop(vm);
+    vm->run = NULL;
+    return vm->stop;
+}

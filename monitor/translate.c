@@ -1,0 +1,338 @@
+/*
+ * translate.c - from EIP to block: the second of the two functions that tell the story.
+ *
+ *   fetch -> decode -> translate -> watch the page -> commit            mon_block(), translate()
+ *
+ * Also what keeps blocks true: links between pages rely on the target page's mapping, so they are bound to the context
+ * that made them or, for global pages, dropped in every context when a mapping changes; jump-cache entries and return stacks go
+ * with the mapping; writes to watched code pages kill the blocks they hit. A page that is written again
+ * and again is no longer watched: its blocks check their own bytes instead.
+ */
+#include <string.h>
+#include <sys/mman.h>
+
+#include "monitor/monitor.h"
+
+#define OWNER_SHARED 0xffffffffu /* cc_page.owner: entered from several contexts */
+#define PAGE_SELFCHECK 1u        /* cc_page.flags: blocks verify their bytes, the page is not watched */
+#define HOT_WRITES 24u           /* invalidations after which a page becomes self-checking */
+
+static struct mon_ctx *ctx_of(struct mmu_window *w)
+{
+    return w->user;
+}
+
+/* ---- contexts ---- */
+
+#define CODE_MAP_BYTES (4ull << 20)
+#define CTX_BYTES (PAGE_BYTES + BT_RETSTACK_BYTES + PAGE_BYTES + BT_JCACHE_BYTES + CODE_MAP_BYTES + 2 * PAGE_BYTES)
+
+static struct mon_ctx *ctx_new(struct novt_vm *vm, struct mmu_window *w)
+{
+    u8 *m = mmap(NULL, CTX_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (m == MAP_FAILED)
+        return NULL;
+    struct mon_ctx *c = (void *)(m + CTX_BYTES - 2 * PAGE_BYTES);
+    _Static_assert(sizeof(*c) <= 2 * PAGE_BYTES, "context fits its place");
+    c->win = w;
+    c->ret_lo = m + PAGE_BYTES;
+    c->ret_top = c->ret_lo + BT_RETSTACK_BYTES;
+    c->jcache = c->ret_top + PAGE_BYTES;
+    c->code_map = (u32 *)(void *)(c->jcache + BT_JCACHE_BYTES);
+    if (mprotect(m, PAGE_BYTES, PROT_NONE) || mprotect(c->ret_top, PAGE_BYTES, PROT_NONE)) {
+        munmap(m, CTX_BYTES);
+        return NULL;
+    }
+    c->ret_sp = bt_retstack_reset(vm->bt, c->ret_top);
+    c->next = vm->ctxs;
+    c->pprev = &vm->ctxs;
+    if (c->next)
+        c->next->pprev = &c->next;
+    vm->ctxs = c;
+    w->user = c;
+    return c;
+}
+
+void mon_window_freed(void *opaque, struct mmu_window *w)
+{
+    struct mon_ctx *c = ctx_of(w);
+    (void)opaque;
+    if (!c)
+        return;
+    *c->pprev = c->next;
+    if (c->next)
+        c->next->pprev = c->pprev;
+    w->user = NULL;
+    munmap(c->ret_lo - PAGE_BYTES, CTX_BYTES);
+}
+
+int mon_window_switched(struct novt_vm *vm, struct mmu_window *old, struct mmu_window *new)
+{
+    struct mon_ctx *from = old ? ctx_of(old) : NULL, *to = ctx_of(new);
+    if (from)
+        from->ret_sp = vm->cpu.ret_sp;
+    if (!to)
+        to = ctx_new(vm, new);
+    if (!to)
+        return -ENOMEM;
+    bt_set_window(vm->bt, new->base, to->jcache, to->ret_lo, to->ret_top, to->ret_sp);
+    return 0;
+}
+
+static void ret_stack_drop(struct novt_vm *vm, struct mon_ctx *c)
+{
+    c->ret_sp = bt_retstack_reset(vm->bt, c->ret_top);
+    if (vm->win == c->win)
+        bt_retstack_drop(vm->bt, c->ret_sp);
+}
+
+/* ---- what a mapping change undoes ---- */
+
+static void code_page_gone(struct novt_vm *vm, struct mon_ctx *c, u32 page)
+{
+    u32 entry = c->code_map[page];
+    if (!entry)
+        return;
+    struct cc_page *p = cc_page(vm->cc, entry & ~1u);
+    if (p)
+        cc_unlink_into(vm->cc, p);
+    c->code_map[page] = 0;
+}
+
+void mon_window_changed(void *opaque, struct mmu_window *w, u32 gva, u32 npages)
+{
+    struct novt_vm *vm = opaque;
+    struct mon_ctx *c = ctx_of(w);
+    u32 first = gva >> PAGE_SHIFT, hit = 0;
+    if (!c || !vm->cc)
+        return;
+    for (u32 i = 0; i < npages;) {
+        u32 page = (first + i) & 0xfffff;
+        if (!c->code_in_4m[page >> 10]) {
+            i += 1024 - (page & 1023);
+            continue;
+        }
+        if (c->code_map[page]) {
+            code_page_gone(vm, c, page);
+            hit++;
+        }
+        i++;
+    }
+    if (!hit)
+        return;
+    memset(c->jcache, 0, BT_JCACHE_BYTES);
+    ret_stack_drop(vm, c);
+}
+
+/* ---- writes to code ---- */
+
+static void block_killed(void *opaque, const struct cc_block *b)
+{
+    struct novt_vm *vm = opaque;
+    for (struct mon_ctx *c = vm->ctxs; c; c = c->next)
+        bt_jcache_drop_block(vm->bt, c->jcache, b);
+}
+
+void mon_cache_init(struct novt_vm *vm)
+{
+    cc_on_kill(vm->cc, block_killed, vm);
+}
+
+void mon_code_written(struct novt_vm *vm, u64 gpa, u32 len)
+{
+    for (u64 at = gpa & ~(u64)PAGE_MASK; at < gpa + len; at += PAGE_BYTES) {
+        struct cc_page *p = at >> 32 ? NULL : cc_page(vm->cc, (u32)at);
+        if (!p) {
+            mmu_unwatch(vm->mmu, at);
+            continue;
+        }
+        u64 from = at > gpa ? at : gpa, to = min_u64(at + PAGE_BYTES, gpa + len);
+        if (p->invalidations >= HOT_WRITES && !(p->flags & PAGE_SELFCHECK)) {
+            p->flags |= PAGE_SELFCHECK;
+            from = at;
+            to = at + PAGE_BYTES;
+        }
+        cc_invalidate(vm->cc, (u32)from, (u32)(to - from));
+        if (!p->blocks)
+            mmu_unwatch(vm->mmu, at);
+    }
+}
+
+void mon_cache_flush(struct novt_vm *vm)
+{
+    cc_flush(vm->cc);
+    for (struct mon_ctx *c = vm->ctxs; c; c = c->next) {
+        memset(c->jcache, 0, BT_JCACHE_BYTES);
+        ret_stack_drop(vm, c);
+    }
+}
+
+/* ---- links ---- */
+
+/* The page is entered in the current context: note who may keep cross-page links out of it. */
+static void enter_page(struct novt_vm *vm, const struct cc_block *b)
+{
+    struct cc_page *p = cc_page(vm->cc, b->key.gpa & ~PAGE_MASK);
+    if (!p || p->owner == vm->win->id || p->owner == OWNER_SHARED)
+        return;
+    if (p->owner == 0) {
+        p->owner = vm->win->id;
+        return;
+    }
+    cc_unlink_cross(vm->cc, p);
+    p->owner = OWNER_SHARED;
+}
+
+static void link_exit(struct novt_vm *vm, u32 exit_from, struct cc_block *to, bool global)
+{
+    struct cc_exit *x = cc_exit_by_id(vm->cc, exit_from);
+    if (!x || x->from->dead || x->state != CC_HARD)
+        return;
+    const struct cc_key *a = &x->from->key, *b = &to->key;
+    u32 from_end = a->eip + a->cs_base + x->from->guest_len - 1;
+    bool near = a->gpa2 == CC_NO_PAGE && b->gpa2 == CC_NO_PAGE && !((a->gpa ^ b->gpa) & ~PAGE_MASK) &&
+                !(((b->eip + b->cs_base) ^ from_end) & ~PAGE_MASK);
+    if (near) {
+        cc_link(vm->cc, x, to, CC_NEAR);
+        return;
+    }
+    struct cc_page *p = cc_page(vm->cc, a->gpa & ~PAGE_MASK);
+    if (global)
+        cc_link(vm->cc, x, to, CC_GLOBAL);
+    else if (p && p->owner == vm->win->id)
+        cc_link(vm->cc, x, to, CC_OWNED);
+    else
+        cc_soften(vm->cc, x);
+}
+
+/* ---- fetch, translate, watch, commit ---- */
+
+struct fetch {
+    const u8 *bytes;
+    u64 gpa;
+    bool global;
+};
+
+/* Where the code at linear address lin is. 0, or -1 with cpu->exit_kind. */
+static int fetch_page(struct novt_vm *vm, u32 lin, struct fetch *f)
+{
+    struct cpu *cpu = &vm->cpu;
+    struct mmu_info info;
+    enum mmu_result r = mmu_walk(vm->mmu, vm->win, &vm->regime, vm->win->priv, lin, MMU_FETCH, &info);
+    if (r == MMU_GUEST_FAULT) {
+        cpu->cr2 = lin;
+        cpu->exit_kind = BT_EXIT_EXCEPTION;
+        return mon_exc_err(cpu, EXC_PF, info.error_code);
+    }
+    f->bytes = r == MMU_OK ? mmu_ptr(vm->mmu, info.gpa, NULL) : NULL;
+    f->gpa = info.gpa;
+    f->global = info.global;
+    if (!f->bytes || info.gpa >> 32) { /* code in MMIO: one instruction at a time */
+        cpu->exit_kind = BT_EXIT_STEP;
+        return -1;
+    }
+    return 0;
+}
+
+static void note_code(struct novt_vm *vm, u32 lin, u64 gpa)
+{
+    struct mon_ctx *c = ctx_of(vm->win);
+    c->code_map[lin >> PAGE_SHIFT] = ((u32)gpa & ~PAGE_MASK) | 1;
+    c->code_in_4m[lin >> 22] = 1;
+}
+
+/* Watch the page, unless its blocks check themselves. */
+static bool watch(struct novt_vm *vm, u64 gpa)
+{
+    struct cc_page *p = cc_page(vm->cc, (u32)gpa & ~PAGE_MASK);
+    if (p && (p->flags & PAGE_SELFCHECK))
+        return true;
+    mmu_watch(vm->mmu, gpa & ~(u64)PAGE_MASK);
+    return false;
+}
+
+static struct cc_block *translate(struct novt_vm *vm, struct bt_code *code)
+{
+    struct cc_block *b = NULL;
+    code->selfcheck = watch(vm, code->key.gpa);
+    if (code->key.gpa2 != CC_NO_PAGE)
+        code->selfcheck |= watch(vm, code->key.gpa2);
+    int rc = bt_translate(vm->bt, code, &b);
+    if (rc == -EOVERFLOW) { /* more exits or bytes than a block may have */
+        code->one = true;
+        rc = bt_translate(vm->bt, code, &b);
+    }
+    if (rc == -ENOSPC) {
+        mon_cache_flush(vm);
+        rc = bt_translate(vm->bt, code, &b);
+    }
+    if (rc || !b) {
+        vm->cpu.exit_kind = BT_EXIT_STEP;
+        return NULL;
+    }
+    if (vm->trace)
+        mon_trace_block(vm, b, code->bytes);
+    return b;
+}
+
+/* An instruction that may straddle into the next page: a block of its own under both pages. */
+static struct cc_block *straddling_block(struct novt_vm *vm, struct bt_code *code, u32 lin)
+{
+    u8 bytes[2 * DEC_MAX_LEN];
+    struct fetch second;
+    if (fetch_page(vm, (lin | PAGE_MASK) + 1, &second)) {
+        if (vm->cpu.exit_kind == BT_EXIT_EXCEPTION)
+            vm->cpu.exit_kind = BT_EXIT_STEP; /* the fallback finds out whether the instruction really needs it */
+        return NULL;
+    }
+    code->key.gpa2 = (u32)second.gpa & ~PAGE_MASK;
+    struct cc_block *b = cc_lookup(vm->cc, &code->key);
+    note_code(vm, (lin | PAGE_MASK) + 1, second.gpa);
+    if (b)
+        return b;
+    memcpy(bytes, code->bytes, code->page_left);
+    memcpy(bytes + code->page_left, second.bytes, DEC_MAX_LEN);
+    code->bytes = bytes;
+    code->avail = code->page_left + DEC_MAX_LEN;
+    code->one = true;
+    return translate(vm, code);
+}
+
+struct cc_block *mon_block(struct novt_vm *vm, u32 exit_from)
+{
+    struct cpu *cpu = &vm->cpu;
+    u32 lin = cpu->seg_base[SEG_CS] + cpu->eip;
+    struct fetch f;
+    if (fetch_page(vm, lin, &f))
+        return NULL;
+    struct bt_code code = {
+        .bytes = f.bytes, .page_left = PAGE_BYTES - (lin & PAGE_MASK), .avail = PAGE_BYTES - (lin & PAGE_MASK),
+        .key = {.gpa = (u32)f.gpa, .gpa2 = CC_NO_PAGE, .eip = cpu->eip, .cs_base = cpu->seg_base[SEG_CS],
+                .cs_limit = cpu->seg_limit[SEG_CS], .mode = cpu->mode}};
+    struct cc_block *b = cc_lookup(vm->cc, &code.key);
+    if (!b) {
+        struct dec_insn in;
+        bool straddles = code.page_left < DEC_MAX_LEN &&
+                         dec_decode(&in, code.bytes, code.avail, cpu->mode & MODE_CS32, cpu->features) == -ENODATA;
+        b = straddles ? straddling_block(vm, &code, lin) : translate(vm, &code);
+    }
+    if (!b)
+        return NULL;
+    note_code(vm, lin, f.gpa);
+    enter_page(vm, b);
+    if (exit_from && !vm->no_chain)
+        link_exit(vm, exit_from, b, f.global);
+    bt_jcache_put(vm->bt, cpu->jcache, cpu->ctx_tag, cpu->eip, b);
+    return b;
+}
+
+/* Before one instruction is carried out by the fallback: a self-checking block that found other bytes is stale. */
+void mon_drop_stale(struct novt_vm *vm)
+{
+    u32 lin = vm->cpu.seg_base[SEG_CS] + vm->cpu.eip;
+    struct mon_ctx *c = ctx_of(vm->win);
+    u32 entry = c->code_map[lin >> PAGE_SHIFT];
+    struct cc_page *p = entry ? cc_page(vm->cc, entry & ~1u) : NULL;
+    if (p && (p->flags & PAGE_SELFCHECK))
+        cc_invalidate(vm->cc, p->gpa | (lin & PAGE_MASK), 1);
+}
