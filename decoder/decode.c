@@ -1,9 +1,9 @@
 /*
  * decode.c - dec_decode(): one instruction from bytes to record.
  *
- * Zydis finds the encoding; the tables of table.c say whether our CPU has it and who carries it out;
- * this file copies the parts that others need and tells apart the forms of one mnemonic. The order is:
- * Zydis -> prefixes and sizes -> ModRM -> immediates -> operands (registers, memory) -> class.
+ * Zydis finds the encoding; table.c says whether our CPU has it and who carries it out; forms.c tells
+ * apart the forms of one mnemonic; this file copies the parts that others need. The order is:
+ * Zydis -> prefixes and sizes -> ModRM -> immediates -> class -> operands (registers, memory) -> flags.
  *
  * Guarantees: pure; no allocation; reads only bytes[0..avail). Every byte string ends as a record,
  * -ENODATA or -E2BIG; what Zydis or the tables refuse is a DEC_UD record.
@@ -13,17 +13,33 @@
 #include <Zydis/Zydis.h>
 
 #include "decoder/decoder.h"
+#include "decoder/forms.h"
 #include "decoder/table.h"
 
 /* All that Zydis knows of the instruction at hand. */
 struct dec_source {
     ZydisDecodedInstruction insn;
     ZydisDecodedOperand ops[ZYDIS_MAX_OPERAND_COUNT];
+    u8 ops_used;
 };
 
 static bool has_feature(u32 features, u8 feature)
 {
     return feature == FEAT_NONE || (features >> feature & 1);
+}
+
+/* Hidden operands cost time. Those of stack and branch instructions dec_fill_implicit() knows; flags, always
+ * the last operand (of x87 instructions the status word is), are told by cpu_flags. */
+static u8 operands_wanted(const ZydisDecodedInstruction *insn)
+{
+    const ZydisAccessedFlags *fl = insn->cpu_flags;
+    u8 cls = dec_mnemonic_row(insn->mnemonic)->cls;
+
+    if (cls == DEC_STACK || cls == DEC_BRANCH)
+        return insn->operand_count_visible;
+    if (fl && (fl->tested | fl->modified | fl->set_0 | fl->set_1 | fl->undefined))
+        return insn->operand_count - 1;
+    return insn->operand_count;
 }
 
 /* The optional meanings of Zydis that reuse older encodings stay off (their bytes are NOPs, or what
@@ -46,7 +62,8 @@ static int zydis_decode(struct dec_source *src, const u8 *bytes, size_t avail, b
         return -E2BIG;
     if (ZYAN_FAILED(status) || src->insn.encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY)
         return -EILSEQ;
-    status = ZydisDecoderDecodeOperands(&decoder, &context, &src->insn, src->ops, src->insn.operand_count);
+    src->ops_used = operands_wanted(&src->insn);
+    status = ZydisDecoderDecodeOperands(&decoder, &context, &src->insn, src->ops, src->ops_used);
     return ZYAN_FAILED(status) ? -EILSEQ : 0;
 }
 
@@ -205,14 +222,9 @@ static void note_register(struct dec_insn *out, const ZydisDecodedOperand *op)
         out->byte_regs |= place;
 }
 
-static bool is_string(const struct dec_insn *out)
-{
-    return out->cls == DEC_STRING || out->op == OP_INS || out->op == OP_OUTS;
-}
-
 static bool has_implicit_memory(const struct dec_insn *out)
 {
-    return is_string(out) || out->op == OP_XLAT || out->op == OP_MASKMOV;
+    return dec_is_string(out) || out->op == OP_XLAT || out->op == OP_MASKMOV;
 }
 
 static void note_memory(struct dec_insn *out, const ZydisDecodedOperand *op)
@@ -235,7 +247,7 @@ static void note_memory(struct dec_insn *out, const ZydisDecodedOperand *op)
 
 static void fill_operands(struct dec_insn *out, const struct dec_source *src)
 {
-    for (unsigned i = 0; i < src->insn.operand_count; i++) {
+    for (unsigned i = 0; i < src->ops_used; i++) {
         const ZydisDecodedOperand *op = &src->ops[i];
 
         if (op->type == ZYDIS_OPERAND_TYPE_REGISTER)
@@ -264,194 +276,6 @@ static void fill_flags(struct dec_insn *out, const ZydisDecodedInstruction *insn
         out->fl_read |= out->fl_write;
     if ((out->op == OP_SCAS || out->op == OP_CMPS) && (out->prefixes & (DEC_PFX_REP | DEC_PFX_REPNE)))
         out->fl_read |= out->fl_write;
-}
-
-/* --- class and operation: the forms of one mnemonic ------------------------------------------------ */
-
-static void set_op(struct dec_insn *out, u8 cls, u8 op)
-{
-    out->cls = cls;
-    out->op = op;
-}
-
-static void refine_push_pop(struct dec_insn *out, bool push)
-{
-    bool seg = out->map == 1 || (out->opcode & 0xe6) == 0x06;
-
-    if (seg) {
-        /* 06 0E 16 1E, 0F A0, 0F A8: bits 5..3 are the segment; POP is the next opcode. */
-        out->reg = out->opcode >> 3 & 7;
-        if (out->map == 1)
-            out->reg = out->opcode < 0xa8 ? SEG_FS : SEG_GS;
-        set_op(out, push ? DEC_STACK : DEC_SYS, push ? OP_PUSH_SEG : OP_POP_SEG);
-    } else if (out->imm_size) {
-        out->op = OP_PUSH_I;
-    } else if (out->mem) {
-        out->op = push ? OP_PUSH_M : OP_POP_M;
-    } else {
-        out->reg = out->has_modrm ? out->modrm & 7 : out->opcode & 7;
-        out->op = push ? OP_PUSH_R : OP_POP_R;
-    }
-}
-
-static void refine_jump(struct dec_insn *out, bool call)
-{
-    u8 ext = out->modrm >> 3 & 7;
-
-    if (out->opcode == 0xea || out->opcode == 0x9a)
-        set_op(out, DEC_SYS, call ? OP_CALL_FAR_I : OP_JMP_FAR_I);
-    else if (out->opcode == 0xff && (ext & 1))
-        set_op(out, DEC_SYS, call ? OP_CALL_FAR_M : OP_JMP_FAR_M);
-    else if (out->opcode == 0xff)
-        out->op = call ? OP_CALL_RM : OP_JMP_RM;
-}
-
-static void refine_mov(struct dec_insn *out)
-{
-    u8 ext = out->modrm >> 3 & 7;
-    bool is_dr = out->opcode & 1;
-
-    if (out->map == 0 && out->opcode == 0x8c) {
-        set_op(out, DEC_HAND, OP_MOV_R_SEG);
-        out->reg = out->mem ? DEC_NO_REG : out->modrm & 7;
-        out->reg2 = ext;
-    } else if (out->map == 0 && out->opcode == 0x8e) {
-        set_op(out, DEC_SYS, OP_MOV_SEG_RM);
-        out->reg = ext;
-        out->reg2 = out->mem ? DEC_NO_REG : out->modrm & 7;
-        out->opsz = 2;
-        if (ext == SEG_CS)
-            set_op(out, DEC_UD, OP_NONE);
-    } else if (out->map == 1 && out->opcode <= 0x23) {
-        if (out->opcode & 2)
-            set_op(out, DEC_SYS, is_dr ? OP_MOV_DR_R : OP_MOV_CR_R);
-        else
-            set_op(out, DEC_SYS, is_dr ? OP_MOV_R_DR : OP_MOV_R_CR);
-        out->reg = out->modrm & 7;
-        out->reg2 = ext;
-        out->opsz = 4;
-        if (!is_dr && ext == 4)
-            out->feature = FEAT_CPUID; /* CR4 came with CPUID */
-        if (!is_dr && (ext == 1 || ext > 4))
-            set_op(out, DEC_UD, OP_NONE);
-    }
-}
-
-/* Only a register offset with a memory operand reaches beyond the operand. */
-static void refine_bit_test(struct dec_insn *out)
-{
-    if (out->imm_size || !out->mem)
-        set_op(out, DEC_PLAIN, OP_NONE);
-    else
-        out->reg = out->modrm >> 3 & 7;
-}
-
-static u8 far_segment(const struct dec_insn *out)
-{
-    if (out->map == 0)
-        return out->opcode == 0xc4 ? SEG_ES : SEG_DS;
-    return out->opcode == 0xb2 ? SEG_SS : out->opcode == 0xb4 ? SEG_FS : SEG_GS;
-}
-
-static void refine_form(struct dec_insn *out, ZydisMnemonic mnemonic)
-{
-    u8 rm = out->mem ? DEC_NO_REG : out->modrm & 7, ext = out->modrm >> 3 & 7;
-
-    if (mnemonic == ZYDIS_MNEMONIC_MOV)
-        refine_mov(out);
-    switch (out->op) {
-    case OP_PUSH_R: refine_push_pop(out, true); break;
-    case OP_POP_R: refine_push_pop(out, false); break;
-    case OP_JMP: refine_jump(out, false); break;
-    case OP_CALL: refine_jump(out, true); break;
-    case OP_RET:
-        if ((out->opcode & 0xfe) == 0xca)
-            set_op(out, DEC_SYS, OP_RET_FAR);
-        break;
-    case OP_BT:
-    case OP_BTS:
-    case OP_BTR:
-    case OP_BTC: refine_bit_test(out); break;
-    case OP_MOVS:
-    case OP_CMPS:
-        if (out->map)
-            set_op(out, DEC_PLAIN, OP_NONE); /* SSE2's MOVSD, CMPSD */
-        break;
-    case OP_IN:
-    case OP_OUT:
-        if (!out->imm_size)
-            out->reg2 = 2;
-        break;
-    case OP_LEA:
-    case OP_BOUND: out->reg = ext; break;
-    case OP_LOAD_FAR:
-        out->reg = ext;
-        out->reg2 = far_segment(out);
-        break;
-    case OP_LAR:
-    case OP_LSL:
-        out->reg = ext;
-        out->reg2 = rm;
-        break;
-    case OP_ARPL:
-        out->reg = ext;
-        out->reg2 = rm;
-        out->opsz = 2;
-        break;
-    case OP_INVLPG: out->opsz = out->stksz; break;
-    case OP_LMSW:
-    case OP_SMSW:
-    case OP_SLDT:
-    case OP_STR:
-    case OP_LLDT:
-    case OP_LTR:
-    case OP_VERR:
-    case OP_VERW: out->reg = rm; break;
-    default: break;
-    }
-    if (out->op == OP_JMP_RM || out->op == OP_CALL_RM)
-        out->reg = rm;
-}
-
-#define GPR_A BIT(0)
-#define GPR_C BIT(1)
-#define GPR_SP BIT(4)
-#define GPR_SI BIT(6)
-#define GPR_DI BIT(7)
-
-static void fill_string(struct dec_insn *out, int override)
-{
-    bool no_source = out->op == OP_STOS || out->op == OP_SCAS || out->op == OP_INS;
-    bool no_target = out->op == OP_LODS || out->op == OP_OUTS;
-    u8 pointers = (no_source ? 0 : GPR_SI) | (no_target ? 0 : GPR_DI);
-
-    if (out->prefixes & (DEC_PFX_REP | DEC_PFX_REPNE))
-        pointers |= GPR_C;
-    out->gpr_read |= pointers;
-    out->gpr_written |= pointers;
-    out->mem_size = out->opsz;
-    out->seg = no_source ? SEG_ES : override >= 0 ? override : SEG_DS;
-}
-
-/* What the operation uses beyond its named operands. */
-static void fill_implicit(struct dec_insn *out, int override)
-{
-    if (out->cls == DEC_STACK || out->op == OP_CALL || out->op == OP_CALL_RM || out->op == OP_RET) {
-        out->gpr_read |= GPR_SP;
-        out->gpr_written |= GPR_SP;
-    }
-    if (out->op == OP_PUSHA)
-        out->gpr_read = 0xff;
-    else if (out->op == OP_POPA)
-        out->gpr_written = 0xff;
-    else if (is_string(out))
-        fill_string(out, override);
-    else if (out->op == OP_XLAT)
-        out->gpr_read |= GPR_A;
-    else if (out->op == OP_CLFLUSH)
-        out->mem_size = 1; /* the permission check of a one-byte read */
-    else if (out->op == OP_NOP)
-        out->reg_is_gpr = out->gpr_read = out->gpr_written = 0;
 }
 
 /* Integer SIMD on MMX registers that came with SSE, not with MMX (map 0F). */
@@ -500,15 +324,6 @@ static void fill_fpu(struct dec_insn *out, const ZydisDecodedInstruction *insn)
         out->fpu = DEC_FPU_FXSR;
 }
 
-static u8 condition(const struct dec_insn *out)
-{
-    u8 row = out->opcode & 0xf0;
-
-    if (out->map == 0 ? row == 0x70 : out->map == 1 && (row == 0x40 || row == 0x80 || row == 0x90))
-        return out->opcode & 15;
-    return 0;
-}
-
 static u8 opcode_map(ZydisOpcodeMap map)
 {
     switch (map) {
@@ -531,20 +346,20 @@ static void fill_record(struct dec_insn *out, const struct dec_source *src, bool
     out->len = insn->length;
     out->map = opcode_map(insn->opcode_map);
     out->opcode = insn->opcode;
-    set_op(out, row->cls, row->op);
+    dec_set_op(out, row->cls, row->op);
     override = fill_prefixes(out, insn, cs32);
     forced_reg = out->map == 1 && out->opcode >= 0x20 && out->opcode <= 0x23;
     fill_modrm(out, insn, override, forced_reg);
     fill_immediates(out, insn);
     fill_feature(out, insn, isa, row);
-    refine_form(out, insn->mnemonic);
+    dec_refine_form(out, insn->mnemonic == ZYDIS_MNEMONIC_MOV);
     fill_operands(out, src);
     if (row->traits & DEC_TRAIT_KEEPS)
         out->gpr_read |= out->gpr_written;
-    fill_implicit(out, override);
+    dec_fill_implicit(out, override);
     fill_fpu(out, insn);
     fill_flags(out, insn, row->traits);
-    out->cond = condition(out);
+    out->cond = dec_condition(out);
     out->lock_ok = out->mem && (insn->attributes & ZYDIS_ATTRIB_ACCEPTS_LOCK);
     out->need66 = out->opsz == 2 && !out->fpu && !(row->traits & DEC_TRAIT_NO66);
     if (out->cls == DEC_PLAIN) {
@@ -557,7 +372,7 @@ static void fill_record(struct dec_insn *out, const struct dec_source *src, bool
     }
     if (!isa->known || !has_feature(features, out->feature) ||
         ((out->prefixes & DEC_PFX_LOCK) && !out->lock_ok))
-        set_op(out, DEC_UD, OP_NONE);
+        dec_set_op(out, DEC_UD, OP_NONE);
 }
 
 int dec_decode(struct dec_insn *out, const u8 *bytes, size_t avail, bool cs32, u32 features)

@@ -69,16 +69,16 @@ enum dec_op {
     OP_BTR,
     OP_BTC,
     OP_MOV_R_SEG, /* MOV r/m, Sreg: reg2 = segment register; reg or memory destination */
-    OP_XLAT,
+    OP_XLAT,      /* seg = segment after override; mem = 0 */
     OP_CLI,
     OP_STI,
     OP_CLD,
     OP_STD,
     OP_NOP, /* NOP, PAUSE, PREFETCHx, ENDBR, multi-byte NOP with memory operand (no access) */
-    OP_LEA,
+    OP_LEA, /* reg = destination */
     OP_RDTSC,
     OP_SALC,
-    OP_FWAIT,
+    OP_FWAIT, /* fpu shows DEC_FPU_NONE: its own rule, #NM with CR0.MP and TS */
     OP_LAHF,
     OP_SAHF,
     OP_FENCE,
@@ -108,7 +108,7 @@ enum dec_op {
     OP_MOV_R_DR,
     OP_MOV_DR_R,
     OP_CLTS,
-    OP_LMSW,
+    OP_LMSW, /* LMSW, SMSW, LLDT, LTR, SLDT, STR, VERR, VERW: reg = GPR when mem == 0 */
     OP_SMSW,
     OP_LGDT,
     OP_LIDT,
@@ -118,7 +118,7 @@ enum dec_op {
     OP_LTR,
     OP_SLDT,
     OP_STR,
-    OP_LAR,
+    OP_LAR, /* LAR, LSL: reg = destination; ARPL: reg = source; the other is reg2 when mem == 0 */
     OP_LSL,
     OP_VERR,
     OP_VERW,
@@ -137,7 +137,7 @@ enum dec_op {
     OP_AAD,
     OP_DAA,
     OP_DAS,
-    OP_BOUND,
+    OP_BOUND,   /* reg = index, memory operand = both bounds */
     OP_FNSTENV, /* x87 environment: they show FIP, FCS, FDP, FDS */
     OP_FLDENV,
     OP_FNSAVE,
@@ -147,7 +147,7 @@ enum dec_op {
     OP_RDTSCP,
     OP_MONITOR,
     OP_MWAIT,
-    OP_UD2,
+    OP_UD2,     /* UD0, UD1, UD2: class DEC_UD */
     OP_CLFLUSH, /* memory operand, no data access beyond a permission check */
     OP_MASKMOV, /* MASKMOVQ (8 bytes), MASKMOVDQU (16): stores at seg:[E]DI under a mask; mem = 0 */
     OP_COUNT
@@ -210,7 +210,8 @@ enum dec_feature {
 
 #define DEC_NO_REG 0xff
 
-/* What state of FPU or SIMD the instruction needs (decides #NM, #UD by CR0/CR4, #MF). */
+/* What state of FPU or SIMD the instruction needs (decides #NM, #UD by CR0/CR4, #MF). SSE instructions on
+ * MMX registers alone are MMX (no CR4.OSFXSR); with both kinds they are SSE. */
 enum dec_fpu { DEC_FPU_NONE, DEC_FPU_X87, DEC_FPU_MMX, DEC_FPU_SSE, DEC_FPU_FXSR };
 
 struct dec_insn {
@@ -234,31 +235,34 @@ struct dec_insn {
     u8 scale;       /* 1, 2, 4, 8 */
     u8 seg;         /* segment of the memory operand after override, or of a string source */
     i32 disp;
-    u16 mem_size; /* bytes accessed, 0 when none or not fixed */
+    u16 mem_size; /* bytes accessed, also by string instructions, XLAT, MASKMOV; 0: no access (LEA, NOP...) */
     u8 mem_read, mem_write;
-    u8 imm_size;              /* bytes of immediate in the encoding (both together) */
-    u8 imm_off;               /* where they start in bytes[] */
-    u32 imm;                  /* first immediate, sign- or zero-extended as the instruction has it */
-    u32 imm2;                 /* second (ENTER level, far selector) */
-    u8 reg, reg2;             /* see enum dec_op; DEC_NO_REG when unused */
-    u8 cond;                  /* condition code 0..15 for Jcc, SETcc, CMOVcc */
-    u8 byte_regs;             /* bit 0: ModRM.reg is a byte register; bit 1: ModRM.rm (mod 3) is one */
-    u8 reg_is_gpr;            /* bit 0: ModRM.reg names a GPR; bit 1: ModRM.rm (mod 3) names a GPR */
-    u8 opcode_reg;            /* 1: low three bits of the opcode name a GPR (BSWAP, XCHG, MOV r,imm...) */
-    u8 fpu;                   /* enum dec_fpu */
-    u8 lock_ok;               /* LOCK prefix is legal on this form */
-    u8 need66;                /* 1: re-emitted where the default operand size is 32 bits, it needs prefix 66.
-                           0 with opsz 2 where operand size means nothing (x87, MMX, SSE...) */
-    u8 gpr_read, gpr_written; /* bit per GPR 0..7 (byte and word registers count as the whole), implicit
-                           ones and address registers included; for PLAIN, HAND, STACK, STRING */
-    u16 fl_read;              /* FL_* read */
-    u16 fl_write;             /* FL_* changed, undefined ones included */
+    u8 imm_size;   /* bytes of immediate in the encoding (both together) */
+    u8 imm_off;    /* where they start in bytes[] */
+    u32 imm;       /* first immediate, sign- or zero-extended as the instruction has it */
+    u32 imm2;      /* second (ENTER level, far selector) */
+    u8 reg, reg2;  /* see enum dec_op; DEC_NO_REG when unused. DEC_PLAIN: the GPR that the opcode or
+                     ModRM.reg names; the one that ModRM.rm names */
+    u8 cond;       /* condition code 0..15 for Jcc, SETcc, CMOVcc */
+    u8 byte_regs;  /* bit 0: ModRM.reg is a byte register; bit 1: ModRM.rm (mod 3) is one */
+    u8 reg_is_gpr; /* bit 0: ModRM.reg names a GPR; bit 1: ModRM.rm (mod 3) names a GPR */
+    u8 opcode_reg; /* 1: low three bits of the opcode name a GPR (BSWAP, XCHG, MOV r,imm...) */
+    u8 fpu;        /* enum dec_fpu */
+    u8 lock_ok;    /* LOCK prefix is legal on this form */
+    u8 need66;     /* 1: re-emitted where the default operand size is 32 bits, it needs prefix 66.
+                      0 with opsz 2 where operand size means nothing (x87, MMX, SSE...) */
+    /* Bit per GPR 0..7, implicit ones and address registers included; for PLAIN, HAND, STACK, STRING.
+     * A byte or word register counts as the whole; writing a part, or maybe nothing (CMOVcc, BSF),
+     * reads it too. */
+    u8 gpr_read, gpr_written;
+    u16 fl_read;  /* FL_* read; undefined ones too, as some CPUs leave those alone */
+    u16 fl_write; /* FL_* changed, undefined ones included */
 };
 
 /* Decodes one instruction of code with default size cs32 (1: 32-bit, 0: 16-bit) from bytes[0..avail).
  * features: bit mask (1u << enum dec_feature) of what the CPU model has; a missing one gives DEC_UD
  * (or the older meaning of the bytes). avail may exceed 15.
- * Returns 0; -ENODATA when the instruction needs more bytes than avail (avail < 15);
+ * Returns 0; -ENODATA when the instruction needs more bytes than avail (< 15);
  * -E2BIG when it is longer than 15 bytes. An undefined encoding is 0 with cls DEC_UD and len of what
  * was decoded (at least 1). Source: SDM vol. 2. */
 int dec_decode(struct dec_insn *out, const u8 *bytes, size_t avail, bool cs32, u32 features) MUST_CHECK;
