@@ -109,8 +109,9 @@ void bt_thread_fini(struct bt *bt);
 /* Leave translated code at the next instruction boundary: from any thread, signal-safe. Sets cpu->kick. */
 void bt_kick(struct bt *bt);
 
-/* Save the guest's x87/SSE state to cpu->fpu and give C code a clean one; the gate restores it. Idempotent. Any
- * callout that may touch SIMD registers (libc memcpy does) calls it first. */
+/* Complete the FXSAVE image cpu->fpu. XMM0-7 in it are true whenever C runs (the gates store and reload them, so that callouts may
+ * use SSE); x87 and MXCSR stay in the host's registers until this is called, which also gives C code a clean x87. The
+ * gate then restores all of it. Idempotent. For whoever reads or writes x87 state, and before returning to the VM's owner. */
 void bt_fpu_save(struct cpu *cpu);
 
 /* Jump cache (in-cache lookup by EIP): one per window, BT_JCACHE_BYTES zeroed memory, and a return stack. */

@@ -181,7 +181,7 @@ struct cpu {
     volatile u32 kick; /* set by bt_kick() and by signal handlers: leave translated code soon */
     int (*emulate)(struct cpu *cpu, const struct dec_insn *insn); /* callout for DEC_SYS, see bt.h */
     u8 buf[512] __attribute__((aligned(64)));  /* memory operand of the one-instruction fallback */
-    u8 fpu[512] __attribute__((aligned(64)));  /* FXSAVE image (64-bit form), valid if fpu_saved */
+    u8 fpu[512] __attribute__((aligned(64)));  /* FXSAVE image (64-bit form); see bt_fpu_save() for what is valid */
     /* --- cold: the architected rest --- */
     struct cpu_seg seg[SEG_COUNT];
     struct cpu_table gdtr, idtr;

@@ -72,10 +72,20 @@ static void emit_pop_host(struct emit *e)
     em_bytes(e, pops, sizeof(pops));
 }
 
+/* XMM0-7 to (11) or from (10) their places in the FXSAVE image: C code may use them, it never touches x87. */
+static void emit_xmm(struct emit *e, u8 opcode)
+{
+    for (u8 i = 0; i < 8; i++) {
+        struct hop m = cpu_at(CPU_DISP(fpu) + 160 + 16 * i);
+        em_rm(e, EM_MAP(1), opcode, i, &m); /* movups */
+    }
+}
+
 /* Tail of every exit: all guest registers are stored, rsp is the return stack. Returns exit_kind to C. */
 static void emit_leave_tail(struct emit *e)
 {
     struct hop ret_sp = cpu_at(CPU_DISP(ret_sp)), c_sp = cpu_at(CPU_DISP(c_sp)), kind = cpu_at(CPU_DISP(exit_kind));
+    emit_xmm(e, 0x11);
     em_store(e, 8, &ret_sp, H_RSP);
     em_load(e, 8, H_RSP, &c_sp);
     em_load(e, 1, H_RAX, &kind);
@@ -95,16 +105,19 @@ static void emit_leave(struct emit *e, enum bt_exit_kind kind, bool store_eip)
     emit_leave_tail(e);
 }
 
-/* If the guest's FPU state is in memory, load it. rax free. */
+/* The guest's FPU state: all of it if it was saved, else only what C may have changed. rax free. */
 static void emit_fpu_restore(struct emit *e)
 {
     struct hop saved = cpu_at(CPU_DISP(fpu_saved)), image = cpu_at(CPU_DISP(fpu));
     em_rm(e, 0, 0x80, 7, &saved); /* cmp byte [fpu_saved], 0 */
     em8(e, 0);
-    u8 *skip = em_jcc8(e, 4);
+    u8 *part = em_jcc8(e, 4);
     em_rm(e, EM_W | EM_MAP(1), 0xae, 1, &image); /* fxrstor64 */
     em_store_imm(e, 1, &saved, 0);
-    em_here(e, skip);
+    u8 *done = em_jmp8(e);
+    em_here(e, part);
+    emit_xmm(e, 0x10);
+    em_here(e, done);
 }
 
 /* if (cpu->kick) leave with BT_EXIT_ASYNC; guest state is in memory, rsp is the C stack. */
@@ -174,6 +187,7 @@ static void emit_gate_callout(struct bt *bt, struct emit *e)
     em_rm(e, 0, 0x8f, 0, &ret); /* pop qword [callout_ret] */
     emit_store_gprs(e);
     emit_store_flags(e);
+    emit_xmm(e, 0x11);
     em_store(e, 8, &ret_sp, H_RSP);
     em_load(e, 8, H_RSP, &c_sp);
     em_lea(e, 8, H_RDI, &cpu);
@@ -195,6 +209,10 @@ static void emit_gate_callout(struct bt *bt, struct emit *e)
 static void emit_gate_lookup(struct bt *bt, struct emit *e)
 {
     struct hop tag = cpu_at(CPU_DISP(ctx_tag)), jc = cpu_at(CPU_DISP(jcache));
+    u64 miss = here(e);
+    emit_store_imm(e, 4, CPU_DISP(exit_from), 0);
+    emit_leave(e, BT_EXIT_LOOKUP, true);
+
     bt->gate[GATE_RET_MISS] = here(e);
     /* Drop the record, 16 bytes; a sentinel (bits 33:32 = 01, which no sign-extended push makes) stays. */
     em_load(e, 8, H_R10, &(struct hop){.base = H_RSP, .index = H_NONE, .scale = 1, .disp = 8});
@@ -218,8 +236,7 @@ static void emit_gate_lookup(struct bt *bt, struct emit *e)
     em_lea_sum(e, 8, H_RCX, H_RCX, H_R10, 1);
     u8 *hit = em_jrcxz(e);
     em_mov(e, H_RCX, H_R11);
-    emit_store_imm(e, 4, CPU_DISP(exit_from), 0);
-    emit_leave(e, BT_EXIT_LOOKUP, true);
+    em_jmp_to(e, miss);
     em_here(e, hit);
     em_mov(e, H_RCX, H_R11);
     em_rm(e, 0, 0xff, 4, &(struct hop){.base = H_R12, .index = H_NONE, .scale = 1, .disp = 8}); /* jmp [r12 + 8] */
@@ -235,7 +252,7 @@ static void emit_gate_sentinel(struct bt *bt, struct emit *e)
 
 int gate_emit(struct bt *bt)
 {
-    enum { BYTES = 2048 };
+    enum { BYTES = 4096 };
     int rc = cc_fixed(bt->cc, BYTES, &bt->gates_off);
     if (rc)
         return rc;
@@ -278,10 +295,12 @@ int gate_enter(struct bt *bt, u64 pc)
 void bt_fpu_save(struct cpu *cpu)
 {
     static const u32 default_mxcsr = 0x1f80;
+    u8 image[512] __attribute__((aligned(16)));
     if (cpu->fpu_saved)
         return;
     cpu->fpu_saved = 1;
-    __asm__ volatile("fxsave64 %0\n\tldmxcsr %1" : "=m"(cpu->fpu) : "m"(default_mxcsr));
+    __asm__ volatile("fxsave64 %0\n\tfninit\n\tldmxcsr %1" : "=m"(image) : "m"(default_mxcsr));
+    memcpy(cpu->fpu, image, 160); /* the XMM part is there already, stored by the gate */
 }
 
 u64 bt_retstack_reset(struct bt *bt, u8 *top)

@@ -236,9 +236,7 @@ static enum bt_exit_kind run_translated(struct novt_vm *vm, u32 exit_from)
     check_ret_stack(vm);
     if (mon_tracing(vm, TRACE_EXEC, cpu->eip))
         mon_trace(vm, "exec %04x:%08x", cpu->seg[SEG_CS].sel, cpu->eip);
-    enum bt_exit_kind kind = bt_enter(vm->bt, b);
-    bt_fpu_save(cpu);
-    return kind;
+    return bt_enter(vm->bt, b);
 }
 
 int mon_run(struct novt_vm *vm)
@@ -268,6 +266,7 @@ int mon_run(struct novt_vm *vm)
         from = kind == BT_EXIT_LOOKUP ? cpu->exit_from : 0;
         exit_handlers[kind < BT_EXIT_COUNT ? kind : BT_EXIT_LOOKUP](vm);
     }
+    bt_fpu_save(cpu);
     timer_stop(vm);
     vm->run = NULL;
     return vm->stop;

@@ -130,7 +130,6 @@ static enum bt_exit_kind run(const u8 *code, size_t n)
             cc_link(cc, x, b, CC_NEAR);
         bt_jcache_put(bt, jcache, cpu->ctx_tag, cpu->eip, b);
         enum bt_exit_kind kind = bt_enter(bt, b);
-        bt_fpu_save(cpu);
         if (kind != BT_EXIT_LOOKUP)
             return kind;
         from = cpu->exit_from;
