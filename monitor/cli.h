@@ -1,0 +1,127 @@
+/*
+ * cli.h - what the files of the command line share.
+ *
+ * cli_options.c turns arguments into a config, cli_chardev.c connects the guest's serial lines to the host,
+ * cli_term.c owns the terminal's mode, cli_doctor.c looks at the host, main.c puts them together. All of it
+ * uses the public API alone (the doctor also asks where firmware is found).
+ */
+#ifndef NOVT_CLI_H
+#define NOVT_CLI_H
+
+#include <pthread.h>
+#include <signal.h>
+#include <termios.h>
+
+#include "base.h"
+#include "include/novt.h"
+
+/* Exit codes. Guests with isa-debug-exit choose their own: (value << 1) | 1. */
+enum cli_exit {
+    EXIT_OK = 0,
+    EXIT_USAGE = 2,
+    EXIT_HOST = 3,
+    EXIT_IMAGE = 4,
+    EXIT_NO_BOOT = 5,
+    EXIT_TRIPLE_FAULT = 6,
+    EXIT_DEAD = 7,
+    EXIT_BUG = 70,
+    EXIT_TIMEOUT = 124,
+    EXIT_SIGNAL = 128, /* + signal number */
+};
+
+enum cli_command { CLI_RUN, CLI_DOCTOR, CLI_DONE /* help and lists: printed, nothing to do */ };
+enum cli_stats { CLI_STATS_NONE, CLI_STATS_TEXT, CLI_STATS_JSON };
+
+#define CLI_CHARDEVS 8
+
+/* -chardev BACKEND,id=ID,... kept in the spelling of -serial. */
+struct cli_chardev_spec {
+    char id[32];
+    char spec[256];
+};
+
+struct cli_options {
+    enum cli_command command;
+    struct novt_config config;
+    const char *serial[2]; /* specs, NULL: default */
+    unsigned serials;
+    const char *debugcon; /* spec */
+    struct cli_chardev_spec chardev[CLI_CHARDEVS];
+    unsigned chardevs;
+    bool nographic, display_none;
+    const char *trace_path;
+    double timeout_s; /* 0: none */
+    enum cli_stats stats;
+};
+
+/* 0, or an exit code with *err filled. Help texts go to stdout. */
+int cli_parse(struct cli_options *opt, int argc, char **argv, struct novt_error *err) MUST_CHECK;
+void cli_help(void);
+/* err as two lines on stderr; returns the exit code for its kind. */
+int cli_report(const struct novt_error *err);
+
+/* ---- cli_term.c ---- */
+struct cli_term {
+    int fd;             /* -1: no terminal to care for */
+    bool raw;
+    struct termios saved;
+};
+void term_init(struct cli_term *t);  /* is stdin a terminal that is ours? */
+void term_raw(struct cli_term *t);   /* characters at once, no signals from keys */
+void term_restore(struct cli_term *t); /* signal-safe, idempotent */
+
+/* ---- cli_chardev.c ---- */
+enum chardev_kind { CHARDEV_NULL, CHARDEV_STDIO, CHARDEV_FILE, CHARDEV_PTY, CHARDEV_UNIX };
+
+#define CHARDEV_BUFFER_BYTES 4096u
+#define CHARDEV_PENDING_BYTES 1024u
+
+/* A host end: output is buffered and written by whoever fills the buffer or by the I/O thread soon after. */
+struct chardev {
+    enum chardev_kind kind;
+    struct cli_io *io;
+    int in_fd, out_fd;  /* -1: none */
+    int listen_fd;
+    char path[108];     /* unix: to unlink */
+    bool escapes;       /* Ctrl-A commands */
+    bool after_escape;
+    int serial;         /* input goes to this UART, -1: none */
+    pthread_mutex_t lock;
+    u8 out[CHARDEV_BUFFER_BYTES];
+    u32 out_n;
+    u8 pending[CHARDEV_PENDING_BYTES]; /* read but not yet taken by the UART's queue */
+    u32 pending_n, pending_at;
+};
+
+#define CLI_MAX_DEVS 3
+struct cli_io {
+    struct chardev dev[CLI_MAX_DEVS]; /* COM1, COM2, debug console */
+    unsigned devs;
+    struct novt_vm *vm;
+    struct cli_term *term;
+    struct cli_term own_term;
+    int wake_fd, signal_fd;
+    sigset_t signals;
+    u64 deadline_ns;    /* CLOCK_MONOTONIC, 0: none */
+    pthread_t thread;
+    volatile bool running;
+    volatile int done;
+};
+
+/* What novt_vm_stop() was called with. */
+#define STOP_BY_USER 1
+#define STOP_BY_TIMEOUT 2
+#define STOP_BY_SIGNAL 1000 /* + signal number */
+
+/* Opens what the options ask for and fills in config's serial lines and debug console. 0 or an exit code with *err. */
+int io_open(struct cli_io *io, struct cli_options *opt, struct novt_error *err) MUST_CHECK;
+/* The I/O thread: input, timeout, signals, buffered output. Call with the signals of io_signals() blocked. */
+int io_start(struct cli_io *io, struct novt_vm *vm, double timeout_s, struct novt_error *err) MUST_CHECK;
+void io_stop(struct cli_io *io); /* ends the thread, writes what is buffered, restores the terminal */
+void io_close(struct cli_io *io);
+void io_panic(void *opaque);     /* terminal and output as well as a dying process can */
+
+/* ---- cli_doctor.c ---- */
+int cli_doctor(void); /* exit code */
+
+#endif

@@ -1,0 +1,493 @@
+/*
+ * cli_chardev.c - the guest's serial lines and debug console on the host: stdio, file, pty, unix socket, null.
+ *
+ * Output is collected per device and written when the buffer is full or a millisecond later by the I/O thread,
+ * so a guest that prints costs a system call a block, not a character. Input, timeout, Ctrl-A commands and signals
+ * (by descriptor) are the I/O thread's. A reader that does not read delays the guest but never the timeout: nothing
+ * is written that could block, and once the machine is to stop, output that nobody takes is dropped.
+ */
+#include "monitor/cli.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ESCAPE 0x01 /* Ctrl-A */
+#define FLUSH_DELAY_MS 1
+#define WRITE_PIECE 4096u /* PIPE_BUF: a pipe that polls writable takes this much without blocking */
+#define LAST_WORDS_MS 200 /* how long the end waits for a reader */
+
+static u64 now_ns(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (u64)ts.tv_sec * 1000000000u + (u64)ts.tv_nsec;
+}
+
+static int io_fail(struct novt_error *err, enum novt_error_kind kind, const char *remedy, const char *what, const char *spec, int e)
+{
+    err->kind = kind;
+    snprintf(err->cause, sizeof(err->cause), "%s \"%s\"%s%s", what, spec, e ? ": " : "", e ? strerror(e) : "");
+    snprintf(err->remedy, sizeof(err->remedy), "%s", remedy);
+    return kind == NOVT_ERR_USAGE ? EXIT_USAGE : EXIT_HOST;
+}
+
+static void wake(struct cli_io *io)
+{
+    u64 one = 1;
+
+    if (write(io->wake_fd, &one, sizeof(one)) < 0) {
+        /* The counter is full: the thread is awake anyway. */
+    }
+}
+
+/* ---- output ---- */
+
+/* Writes what it can of the buffer. wait_ms: how long to wait for a reader at a time, -1 until done is set. Locked. */
+static void write_out(struct chardev *d, int wait_ms)
+{
+    u32 at = 0;
+
+    while (at < d->out_n && d->out_fd >= 0) {
+        struct pollfd p = {.fd = d->out_fd, .events = POLLOUT};
+        u32 piece = d->out_n - at < WRITE_PIECE ? d->out_n - at : WRITE_PIECE;
+        int ready = poll(&p, 1, wait_ms < 0 ? 50 : wait_ms);
+        ssize_t n;
+
+        if (ready < 0 && errno == EINTR)
+            continue;
+        if (ready == 0 && wait_ms < 0 && !d->io->done)
+            continue;
+        if (ready <= 0)
+            break;
+        n = write(d->out_fd, d->out + at, piece);
+        if (n < 0 && (errno == EINTR || (errno == EAGAIN && wait_ms < 0 && !d->io->done)))
+            continue;
+        if (n <= 0) {
+            /* The reader is gone: as with an unplugged cable, the guest does not notice. */
+            at = d->out_n;
+            break;
+        }
+        at += (u32)n;
+    }
+    if (d->out_fd < 0)
+        at = d->out_n;
+    memmove(d->out, d->out + at, d->out_n - at);
+    d->out_n -= at;
+}
+
+static void device_write(void *opaque, const u8 *buf, size_t len)
+{
+    struct chardev *d = opaque;
+
+    if (d->kind == CHARDEV_NULL || d->out_fd < 0)
+        return;
+    pthread_mutex_lock(&d->lock);
+    while (len) {
+        size_t room = CHARDEV_BUFFER_BYTES - d->out_n, n = len < room ? len : room;
+
+        if (d->out_n == 0)
+            wake(d->io);
+        memcpy(d->out + d->out_n, buf, n);
+        d->out_n += (u32)n;
+        buf += n;
+        len -= n;
+        if (d->out_n == CHARDEV_BUFFER_BYTES) {
+            /* A pty or socket without reader loses output; stdout and files are waited for. */
+            write_out(d, d->kind == CHARDEV_STDIO || d->kind == CHARDEV_FILE ? -1 : 0);
+            if (d->out_n == CHARDEV_BUFFER_BYTES)
+                d->out_n = 0;
+        }
+    }
+    pthread_mutex_unlock(&d->lock);
+}
+
+static void flush_device(struct chardev *d, int wait_ms)
+{
+    if (pthread_mutex_trylock(&d->lock))
+        return; /* the VM's thread is writing */
+    write_out(d, wait_ms);
+    pthread_mutex_unlock(&d->lock);
+}
+
+/* ---- input ---- */
+
+static void device_room(void *opaque)
+{
+    wake(((struct chardev *)opaque)->io);
+}
+
+static void say_keys(void)
+{
+    fputs("\nnovt: Ctrl-A X quits, Ctrl-A Ctrl-A sends Ctrl-A, Ctrl-A H shows this\n", stderr);
+}
+
+/* Takes Ctrl-A commands out of n bytes; returns how many are left for the guest. */
+static u32 take_commands(struct chardev *d, u8 *buf, u32 n)
+{
+    u32 out = 0;
+
+    for (u32 i = 0; i < n; i++) {
+        u8 c = buf[i];
+
+        if (!d->after_escape) {
+            if (c == ESCAPE)
+                d->after_escape = true;
+            else
+                buf[out++] = c;
+            continue;
+        }
+        d->after_escape = false;
+        switch (c) {
+        case ESCAPE: buf[out++] = c; break;
+        case 'x':
+        case 'X': novt_vm_stop(d->io->vm, STOP_BY_USER); break;
+        case 'c':
+        case 'C': fputs("\nnovt: there is no monitor console\n", stderr); break;
+        default: say_keys(); break;
+        }
+    }
+    return out;
+}
+
+static void hang_up(struct chardev *d)
+{
+    pthread_mutex_lock(&d->lock);
+    if (d->kind == CHARDEV_UNIX) {
+        close(d->in_fd);
+        d->out_fd = -1;
+        d->out_n = 0;
+    }
+    d->in_fd = -1;
+    pthread_mutex_unlock(&d->lock);
+}
+
+static void push_pending(struct chardev *d)
+{
+    while (d->pending_at < d->pending_n) {
+        u32 n = d->pending_n - d->pending_at;
+        size_t took = novt_vm_serial_input(d->io->vm, (unsigned)d->serial, d->pending + d->pending_at, n);
+
+        d->pending_at += (u32)took;
+        if (took < n)
+            return;
+    }
+    d->pending_n = d->pending_at = 0;
+}
+
+static void read_device(struct chardev *d)
+{
+    ssize_t n = read(d->in_fd, d->pending, sizeof(d->pending));
+
+    if (n < 0 && (errno == EINTR || errno == EAGAIN))
+        return;
+    if (n <= 0) {
+        hang_up(d);
+        return;
+    }
+    d->pending_at = 0;
+    d->pending_n = d->escapes ? take_commands(d, d->pending, (u32)n) : (u32)n;
+    if (d->serial < 0)
+        d->pending_n = 0;
+    push_pending(d);
+}
+
+static void accept_client(struct chardev *d)
+{
+    int fd = accept4(d->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+    if (fd < 0)
+        return;
+    pthread_mutex_lock(&d->lock);
+    d->in_fd = d->out_fd = fd;
+    pthread_mutex_unlock(&d->lock);
+}
+
+/* ---- the thread ---- */
+
+static void take_signal(struct cli_io *io)
+{
+    struct signalfd_siginfo info;
+
+    if (read(io->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+        return;
+    if (info.ssi_signo == SIGTSTP) {
+        term_restore(io->term);
+        raise(SIGSTOP);
+        term_raw(io->term);
+        return;
+    }
+    io->done = 1;
+    novt_vm_stop(io->vm, STOP_BY_SIGNAL + (int)info.ssi_signo);
+}
+
+static int next_timeout_ms(const struct cli_io *io, bool unflushed)
+{
+    u64 now, left;
+
+    if (unflushed)
+        return FLUSH_DELAY_MS;
+    if (!io->deadline_ns || io->done)
+        return -1;
+    now = now_ns();
+    if (now >= io->deadline_ns)
+        return 0;
+    left = (io->deadline_ns - now + 999999) / 1000000;
+    return left > 1000000 ? 1000000 : (int)left;
+}
+
+static void *io_thread(void *opaque)
+{
+    struct cli_io *io = opaque;
+    bool unflushed = false;
+
+    base_panic_hook_set(io_panic, io);
+    for (;;) {
+        struct pollfd p[2 + CLI_MAX_DEVS];
+        u64 count;
+        int ready;
+
+        p[0] = (struct pollfd){.fd = io->wake_fd, .events = POLLIN};
+        p[1] = (struct pollfd){.fd = io->signal_fd, .events = POLLIN};
+        for (unsigned i = 0; i < io->devs; i++) {
+            const struct chardev *d = &io->dev[i];
+            int fd = d->in_fd >= 0 || d->kind != CHARDEV_UNIX ? d->in_fd : d->listen_fd;
+
+            p[2 + i] = (struct pollfd){.fd = d->pending_n ? -1 : fd, .events = POLLIN};
+        }
+        ready = poll(p, 2 + io->devs, next_timeout_ms(io, unflushed));
+        if (!io->running)
+            return NULL;
+        if (ready == 0 || unflushed) {
+            for (unsigned i = 0; i < io->devs; i++)
+                flush_device(&io->dev[i], 0);
+            unflushed = false;
+        }
+        if (io->deadline_ns && !io->done && now_ns() >= io->deadline_ns) {
+            io->done = 1;
+            novt_vm_stop(io->vm, STOP_BY_TIMEOUT);
+        }
+        if (ready <= 0)
+            continue;
+        if (p[0].revents) {
+            unflushed = read(io->wake_fd, &count, sizeof(count)) > 0;
+            for (unsigned i = 0; i < io->devs; i++)
+                push_pending(&io->dev[i]);
+        }
+        if (p[1].revents)
+            take_signal(io);
+        for (unsigned i = 0; i < io->devs; i++) {
+            if (!p[2 + i].revents)
+                continue;
+            if (io->dev[i].in_fd >= 0)
+                read_device(&io->dev[i]);
+            else
+                accept_client(&io->dev[i]);
+        }
+    }
+}
+
+int io_start(struct cli_io *io, struct novt_vm *vm, double timeout_s, struct novt_error *err)
+{
+    int rc;
+
+    io->vm = vm;
+    io->deadline_ns = timeout_s > 0 ? now_ns() + (u64)(timeout_s * 1e9) : 0;
+    io->running = true;
+    for (unsigned i = 0; i < io->devs; i++)
+        if (io->dev[i].escapes && io->term->fd >= 0 && io->dev[i].kind == CHARDEV_STDIO) {
+            term_raw(io->term);
+            if (isatty(STDERR_FILENO))
+                fputs("novt: Ctrl-A X quits\n", stderr);
+            break;
+        }
+    rc = pthread_create(&io->thread, NULL, io_thread, io);
+    if (!rc)
+        return 0;
+    io->running = false;
+    term_restore(io->term);
+    return io_fail(err, NOVT_ERR_HOST, "raise \"ulimit -u\"", "no thread for", "input", rc);
+}
+
+void io_stop(struct cli_io *io)
+{
+    if (io->running) {
+        io->running = false;
+        io->done = 1;
+        wake(io);
+        pthread_join(io->thread, NULL);
+    }
+    for (unsigned i = 0; i < io->devs; i++)
+        flush_device(&io->dev[i], LAST_WORDS_MS);
+    term_restore(io->term);
+}
+
+void io_panic(void *opaque)
+{
+    struct cli_io *io = opaque;
+
+    for (unsigned i = 0; i < io->devs; i++)
+        flush_device(&io->dev[i], 0);
+    term_restore(io->term);
+}
+
+/* ---- opening ---- */
+
+static int open_pty(struct chardev *d, const char *spec, struct novt_error *err)
+{
+    struct termios raw;
+    char name[64];
+    int fd = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+
+    if (fd < 0 || grantpt(fd) || unlockpt(fd) || ptsname_r(fd, name, sizeof(name)))
+        return io_fail(err, NOVT_ERR_HOST, "check that /dev/pts is mounted", "cannot open", spec, errno);
+    d->in_fd = d->out_fd = fd;
+    /* Kept open for our life so that the line does not hang up between two users of it. */
+    d->listen_fd = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (d->listen_fd >= 0 && tcgetattr(d->listen_fd, &raw) == 0) {
+        cfmakeraw(&raw);
+        tcsetattr(d->listen_fd, TCSANOW, &raw);
+    }
+    base_warn("serial line on %s", name);
+    return 0;
+}
+
+static int open_unix(struct chardev *d, const char *path, const char *spec, struct novt_error *err)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    size_t len = strcspn(path, ",");
+    struct stat st;
+
+    if (!len || len >= sizeof(addr.sun_path))
+        return io_fail(err, NOVT_ERR_USAGE, "give unix:PATH with a path of at most 107 characters", "bad socket", spec, 0);
+    memcpy(addr.sun_path, path, len);
+    /* A socket left by a run that was killed is in the way; nothing else may be removed. */
+    if (lstat(addr.sun_path, &st) == 0 && S_ISSOCK(st.st_mode))
+        unlink(addr.sun_path);
+    d->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (d->listen_fd < 0 || bind(d->listen_fd, (struct sockaddr *)&addr, sizeof(addr)) || listen(d->listen_fd, 1))
+        return io_fail(err, NOVT_ERR_HOST, "choose a writable place", "cannot listen on", spec, errno);
+    snprintf(d->path, sizeof(d->path), "%s", addr.sun_path);
+    return 0;
+}
+
+static int open_device(struct cli_io *io, const char *spec, int serial, struct novt_error *err)
+{
+    struct chardev *d = &io->dev[io->devs];
+    const char *kind = spec;
+
+    *d = (struct chardev){.kind = CHARDEV_NULL, .io = io, .in_fd = -1, .out_fd = -1, .listen_fd = -1, .serial = serial};
+    pthread_mutex_init(&d->lock, NULL);
+    io->devs++;
+    if (!strncmp(spec, "mon:", 4)) {
+        kind += 4;
+        d->escapes = true;
+    }
+    if (!strcmp(kind, "stdio")) {
+        d->kind = CHARDEV_STDIO;
+        d->out_fd = STDOUT_FILENO;
+        for (unsigned i = 0; i + 1 < io->devs; i++)
+            if (io->dev[i].in_fd == STDIN_FILENO)
+                return 0; /* one reader of the keyboard: the first */
+        if (serial >= 0)
+            d->in_fd = STDIN_FILENO;
+        d->escapes |= io->term->fd >= 0;
+        return 0;
+    }
+    if (!strncmp(kind, "file:", 5) && kind[5]) {
+        d->kind = CHARDEV_FILE;
+        d->out_fd = open(kind + 5, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+        return d->out_fd >= 0 ? 0 : io_fail(err, NOVT_ERR_HOST, "choose a writable place", "cannot write", spec, errno);
+    }
+    if (!strcmp(kind, "pty")) {
+        d->kind = CHARDEV_PTY;
+        return open_pty(d, spec, err);
+    }
+    if (!strncmp(kind, "unix:", 5)) {
+        d->kind = CHARDEV_UNIX;
+        return open_unix(d, kind + 5, spec, err);
+    }
+    if (!strcmp(kind, "null"))
+        return 0;
+    return io_fail(err, NOVT_ERR_USAGE, "use stdio, mon:stdio, file:PATH, pty, unix:PATH, null or none", "unknown character device",
+                   spec, 0);
+}
+
+/* "chardev:ID" names a -chardev. */
+static const char *resolve(const struct cli_options *opt, const char *spec)
+{
+    if (!strncmp(spec, "chardev:", 8))
+        for (unsigned i = 0; i < opt->chardevs; i++)
+            if (!strcmp(opt->chardev[i].id, spec + 8))
+                return opt->chardev[i].spec;
+    return spec;
+}
+
+int io_open(struct cli_io *io, struct cli_options *opt, struct novt_error *err)
+{
+    memset(io, 0, sizeof(*io));
+    io->term = &io->own_term;
+    term_init(io->term);
+    io->signal_fd = -1;
+    io->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    sigemptyset(&io->signals);
+    for (size_t i = 0; i < 5; i++)
+        sigaddset(&io->signals, (const int[]){SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP}[i]);
+    /* Before any thread exists, so that none takes them. */
+    pthread_sigmask(SIG_BLOCK, &io->signals, NULL);
+    io->signal_fd = signalfd(-1, &io->signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (io->wake_fd < 0 || io->signal_fd < 0)
+        return io_fail(err, NOVT_ERR_HOST, "raise \"ulimit -n\"", "no descriptors for", "input", errno);
+    for (unsigned i = 0; i < opt->serials; i++) {
+        const char *spec = resolve(opt, opt->serial[i]);
+        int rc;
+
+        if (!strcmp(spec, "none"))
+            continue;
+        rc = open_device(io, spec, (int)i, err);
+        if (rc)
+            return rc;
+        opt->config.serial[i] = (struct novt_serial){true, device_write, device_room, &io->dev[io->devs - 1]};
+    }
+    if (opt->debugcon) {
+        int rc = open_device(io, opt->debugcon, -1, err);
+
+        if (rc)
+            return rc;
+        opt->config.debugcon = device_write;
+        opt->config.debugcon_opaque = &io->dev[io->devs - 1];
+    }
+    return 0;
+}
+
+void io_close(struct cli_io *io)
+{
+    for (unsigned i = 0; i < io->devs; i++) {
+        struct chardev *d = &io->dev[i];
+
+        if (d->path[0])
+            unlink(d->path);
+        if (d->listen_fd >= 0)
+            close(d->listen_fd);
+        if (d->out_fd > STDERR_FILENO)
+            close(d->out_fd);
+        else if (d->in_fd > STDERR_FILENO)
+            close(d->in_fd);
+        pthread_mutex_destroy(&d->lock);
+    }
+    if (io->wake_fd >= 0)
+        close(io->wake_fd);
+    if (io->signal_fd >= 0)
+        close(io->signal_fd);
+}
