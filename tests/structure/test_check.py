@@ -42,6 +42,8 @@ case(check.check_includes, *source("bt/a.c", '#include "decoder/table.h"\n'), Tr
 case(check.check_includes, *source("shadowmmu/a.c", '#include "bt/bt.h"\n'), True)
 case(check.check_includes, *source("include/novt.h", '#include "bt/bt.h"\n'), True)
 case(check.check_includes, *source("bt/a.c", '#include "decoder/decoder.h"\n#include "base.h"\n#include "bt/e.h"\n'), False)
+case(check.check_includes, *source("monitor/a.c", '#include "include/novt.h"\n'), False)
+case(check.check_includes, *source("devices/a.c", '#include "include/novt.h"\n'), True)
 case(check.check_unit_includes, *source("tests/unit/decoder/t.c", '#include "bt/bt.h"\n'), True)
 case(check.check_unit_includes, *source("tests/unit/bt/t.c", '#include "decoder/decoder.h"\n'), False)
 case(check.check_paths, *source("bt/a.c", '// see /' + 'home/joe/x\n'), True)
