@@ -69,8 +69,9 @@ struct mmu_info {
     u8 writable;    /* a write would be allowed too without further ado (D set) */
 };
 
-/* One window. base is what GS base is set to. The owner may hang its own data (jump cache, return
- * stack) on user; free_user runs when the window is evicted or the mmu freed. */
+/* One window. base is what GS base is set to; it is aligned to 4 GiB: the low half of a host pointer into the
+ * window is the guest address. The owner may hang its own data (jump cache, return stack) on user; free_user runs
+ * when the window is evicted or the mmu freed. The struct stays valid memory until mmu_free(). */
 struct mmu_window {
     u8 *base;
     u32 id; /* unique over the life of the mmu, never 0, new after eviction */
@@ -92,8 +93,10 @@ struct mmu_config {
     u32 max_mappings;  /* host mappings this mmu may hold; 0: three quarters of vm.max_map_count */
     u32 max_windows;   /* 0: 64 */
     /* The translation of linear pages [gva, gva + npages) in w changed or was dropped (flush, invlpg, eviction,
-     * watch does not count). The owner drops what it derived from them (jump-cache entries, links). Called for
-     * data and for pages that mmu_walk(MMU_FETCH) translated through w. */
+     * change of layout; watch does not count). The owner drops what it derived from them (jump-cache entries,
+     * links). Called for data and for pages that mmu_walk(MMU_FETCH) translated through w; may cover pages in between that
+     * did not change. Runs inside mmu_window_get(), mmu_invlpg(), mmu_walk(), mmu_map_physical() and mmu_fill():
+     * must be signal-safe, must not call back into this module, and w need not be the current window. */
     void (*changed)(void *opaque, struct mmu_window *w, u32 gva, u32 npages);
     void (*free_user)(void *opaque, struct mmu_window *w);
     void *opaque;
@@ -114,9 +117,10 @@ u8 *mmu_ptr(struct mmu *m, u64 gpa, enum mmu_backing *kind);
 /* Host pointer into the memfd itself by backing offset (to load ROM images). */
 u8 *mmu_backing_ptr(struct mmu *m, u64 backing_offset);
 
-/* The window of this regime and privilege; made, reused or reconciled as needed. With paging off cr3, pae and
- * their like are ignored. Never fails: evicts the least recently used window but never `keep` (may be NULL).
- * -errno only when the host gives no address space at all. */
+/* The window of this regime and privilege; made, reused or reconciled as needed, current from then on. With
+ * paging off cr3, pae and their like are ignored and all privileges share one window. Never fails: recycles the
+ * least recently used window, but not the current one. Cheap (a few ns) for the two or three windows of the
+ * regime used last. -errno only when the host gives no address space at all. */
 int mmu_window_get(struct mmu *m, const struct mmu_regime *r, enum mmu_priv priv, struct mmu_window **out) MUST_CHECK;
 
 /* SIGSEGV in window w at gva: walk, check, set A (and D on write), map (in a batch with neighbours), or say why
@@ -128,10 +132,11 @@ enum mmu_result mmu_fill(struct mmu *m, struct mmu_window *w, u32 gva, bool writ
 enum mmu_result mmu_walk(struct mmu *m, struct mmu_window *w, const struct mmu_regime *r, enum mmu_priv priv, u32 gva,
                          enum mmu_access access, struct mmu_info *info);
 
-/* TLB rules. mmu_cr3_load: MOV CR3 or task switch with the regime that is now current: all non-global
- * translations of every window with this cr3 are checked against the guest's tables (snapshots) and
- * dropped if changed; windows of other cr3 values are checked when they are next got with
- * mmu_window_get(). all: also global ones (CR4.PGE toggle, CR0.PG, CR4.PAE/PSE change). */
+/* TLB rules. Call mmu_flush() at MOV CR3 and task switch, with the regime that is now current, and then
+ * mmu_window_get() before the guest runs on: the flush itself only counts, windows are compared with the guest's tables
+ * (what changed is dropped) when they are next got. So going back and forth between user and supervisor
+ * windows without a flush compares nothing. all: also global translations (CR4.PGE toggle, CR0.PG, CR4.PAE, PSE,
+ * EFER.NXE, A20 change). mmu_invlpg() acts at once, on every window that could hold the page. */
 void mmu_flush(struct mmu *m, const struct mmu_regime *r, bool all);
 void mmu_invlpg(struct mmu *m, const struct mmu_regime *r, u32 gva);
 

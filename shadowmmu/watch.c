@@ -1,0 +1,77 @@
+/*
+ * watch.c - write-watch of pages that hold translated code.
+ *
+ * The bit belongs to the page of memory, not to an address, so every alias is covered. Setting it protects the page
+ * wherever a window has it writable, by way of the reverse map; fills respect it from then on. Clearing it changes no
+ * mapping: the next write faults once and the fill makes the page writable again.
+ */
+#include "shadowmmu/internal.h"
+
+u32 watch_find(const struct mmu *m, u32 page, u32 n)
+{
+    u32 end = page + n;
+
+    for (u32 p = page; p < end; p = (p | 63) + 1) {
+        u64 bits = m->watch[p / 64] >> (p % 64);
+
+        if (bits) {
+            u32 at = p + (u32)__builtin_ctzll(bits);
+
+            return at < end ? at - page : n;
+        }
+    }
+    return n;
+}
+
+/* Protects the page in one window where a big region has it. false: the reverse map may have changed. */
+static bool protect_in_big(struct mmu *m, struct win *w, u32 first, u32 page)
+{
+    const struct region *r = &w->reg[first >> w->shift];
+    u32 i = page - (r->big & E_PAGE);
+    struct leaf *l;
+
+    if (i >= region_pages(w))
+        return true;
+    l = shadow_leaf(m, w, first >> w->shift);
+    if (!l) {
+        window_reset(m, w);
+        return false;
+    }
+    return !(l->e[i] & E_RW) || shadow_protect(m, w, first + i, 1, false);
+}
+
+void mmu_watch(struct mmu *m, u64 gpa)
+{
+    u32 e = pmap_get(m, gpa), page = e & E_PAGE, next;
+
+    if (PMAP_KIND(e) == MMU_NONE || watch_bit(m, page))
+        return;
+    m->watch[page / 64] |= 1ull << (page % 64);
+    while (m->rmap[page]) {
+        u32 who = m->nodes[m->rmap[page]].who;
+
+        (void)shadow_protect(m, m->wins[who >> 20], who & (LINEAR_PAGES - 1), 1, false);
+    }
+    for (u32 n = m->rmap_big[page / CHUNK_PAGES]; n; n = next) {
+        u32 who = m->nodes[n].who;
+
+        next = m->nodes[n].next;
+        if (!protect_in_big(m, m->wins[who >> 20], who & (LINEAR_PAGES - 1), page))
+            next = m->rmap_big[page / CHUNK_PAGES];
+    }
+}
+
+void mmu_unwatch(struct mmu *m, u64 gpa)
+{
+    u32 e = pmap_get(m, gpa), page = e & E_PAGE;
+
+    if (PMAP_KIND(e) != MMU_NONE)
+        m->watch[page / 64] &= ~(1ull << (page % 64));
+}
+
+bool mmu_watched(const struct mmu *m, u64 gpa)
+{
+    u32 e = pmap_get(m, gpa);
+
+    return PMAP_KIND(e) != MMU_NONE && watch_bit(m, e & E_PAGE);
+}
