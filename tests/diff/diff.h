@@ -1,0 +1,167 @@
+/*
+ * diff.h - the differential fuzzer: one random user-mode program, run natively on the host CPU in
+ * 32-bit compatibility mode and translated by NoVT, must end in the same state.
+ *
+ * Flow: cand.c lists every encoding that both sides may run > gen.c makes a program of them > native.c
+ * and guest.c run it > report.c compares, shrinks and prints > main.c counts. Linear addresses, page
+ * rights, segment descriptors and selectors are the same on both sides.
+ *
+ * A program is a list of items, one instruction each, with symbolic branch targets, so that the
+ * shrinker can take any of them away. It ends in INT3 or in whatever fault comes first.
+ */
+#ifndef NOVT_TESTS_DIFF_H
+#define NOVT_TESTS_DIFF_H
+
+#include "base.h"
+#include "bt/cpu.h"
+#include "decoder/decoder.h"
+
+/* ---- the program's memory: user pages, everything else is not present ---- */
+#define CODE_GVA 0x10000000u
+#define CODE_PAGES 2u
+#define DATA_GVA 0x20000000u
+#define DATA_PAGES 3u    /* two writable, the third read-only, then nothing */
+#define DATA_RW_PAGES 2u
+#define STACK_GVA 0x30000000u
+#define STACK_PAGES 2u
+#define HIGH_GVA 0xfffff000u /* the last page below 4 GiB */
+#define HIGH_PAGES 1u
+#define ALL_PAGES (CODE_PAGES + DATA_PAGES + STACK_PAGES + HIGH_PAGES)
+
+struct diff_region {
+    u32 gva, pages;
+    bool write, exec;
+    u32 at; /* first page in a memory image */
+};
+extern const struct diff_region diff_regions[];
+extern const unsigned diff_region_count;
+
+struct diff_memory {
+    u8 page[ALL_PAGES][PAGE_BYTES];
+};
+
+/* ---- segments: a GDT like Linux's for flat selectors, an LDT for the others ---- */
+#define SEL_CS_FLAT 0x23
+#define SEL_DS_FLAT 0x2b
+enum diff_ldt {
+    LDT_DATA,   /* writable, base DATA_GVA - 1000h, limit 3fffh */
+    LDT_CODE16, /* base CODE_GVA, limit ffffh */
+    LDT_STACK16, /* B = 0, base STACK_GVA, limit ffffh */
+    LDT_RODATA, /* read-only, base DATA_GVA, limit 2fffh */
+    LDT_DOWN,   /* expand-down, 32-bit, base DATA_GVA - 10000h, limit ffffh: offsets from 10000h */
+    LDT_CODE32, /* base CODE_GVA - 2000h, limit 3fffh */
+    LDT_BASED,  /* flat limit, base 1000h */
+    LDT_COUNT
+};
+#define SEL_LDT(n) ((u16)((n) << 3 | 7))
+
+struct diff_descriptor {
+    u32 base, limit; /* limit in bytes */
+    bool code, write, down, big;
+};
+extern const struct diff_descriptor diff_ldt_table[LDT_COUNT];
+
+struct diff_segments {
+    const char *name;
+    u16 cs, ss, ds, es, gs; /* FS is null: the host uses it */
+};
+extern const struct diff_segments diff_configs[];
+extern const unsigned diff_config_count;
+
+/* Descriptor of one of the selectors above; a null one gives false. */
+bool diff_descriptor(u16 sel, struct diff_descriptor *out);
+
+/* ---- random numbers ---- */
+struct diff_rng {
+    u64 s;
+};
+u64 rng_u64(struct diff_rng *r);
+u32 rng_below(struct diff_rng *r, u32 n); /* 0..n-1; 0 for n = 0 */
+bool rng_chance(struct diff_rng *r, unsigned percent);
+u32 rng_interesting(struct diff_rng *r); /* 32 bits, biased to the edges of 8, 16 and 32 bits */
+
+/* ---- one program ---- */
+#define DIFF_MAX_ITEMS 96
+
+struct diff_item {
+    u8 bytes[16];
+    u8 len;
+    u8 fix_off, fix_size; /* field to fill with the target's address */
+    u8 fix_abs;           /* its offset in CS, plus fix_add; else relative to the end of this item */
+    i8 fix_add;
+    i16 target;           /* item whose address it is; -1: none; the item count: the end */
+    i32 cand;             /* index of the candidate, -1: glue */
+    bool off;             /* taken away by the shrinker */
+};
+
+struct diff_case {
+    u64 seed;
+    const struct diff_segments *segs;
+    unsigned n;
+    struct diff_item item[DIFF_MAX_ITEMS];
+    u32 start; /* offset of the first item in the code pages */
+    u32 gpr[8];
+    u32 eflags;
+    u8 fpu[512]; /* 64-bit FXSAVE form */
+    u64 memory_seed;
+};
+
+/* Where each item starts (linear), and the end at addr[n]. Fills the code pages of the image. False: too long. */
+bool diff_assemble(const struct diff_case *c, struct diff_memory *mem, u32 addr[DIFF_MAX_ITEMS + 1]);
+void diff_fill_memory(u64 seed, struct diff_memory *mem);
+
+/* ---- the end state ---- */
+#define DIFF_VECTOR_TIMEOUT 0x100 /* did not end */
+#define DIFF_VECTOR_ESCAPE 0x101  /* made a host system call: not comparable */
+
+struct diff_state {
+    u32 gpr[8];
+    u32 eip, eflags;
+    u32 vector, error, cr2; /* error and cr2 are 0 where the vector has none */
+    u16 cs, ss;
+    u8 fpu[512];
+    struct diff_memory mem;
+};
+
+/* ---- cand.c ---- */
+struct diff_candidate {
+    u8 mandatory; /* 0, 66h, F2h, F3h */
+    u8 map, opcode;
+    u8 has_modrm, ext, is_mem; /* ext: ModRM.reg when has_modrm */
+    u8 cls, op;
+};
+int cand_init(u32 features) MUST_CHECK;
+void cand_fini(void);
+/* A random candidate: first the opcode, then its form, so that rare groups get their share. */
+i32 cand_pick(struct diff_rng *r);
+const struct diff_candidate *cand_get(i32 i);
+void cand_hit(i32 i);
+/* May this instruction run on both sides with the same outcome? */
+bool cand_allowed(const struct dec_insn *insn);
+/* Prints how many candidates were hit, and the table of those that were not. Returns the number never hit. */
+unsigned cand_report(bool verbose);
+
+/* ---- gen.c ---- */
+void gen_case(struct diff_case *c, u64 seed, u32 features);
+
+/* ---- native.c ---- */
+int native_init(void) MUST_CHECK; /* 0 or -errno */
+void native_run(const struct diff_case *c, const struct diff_memory *start, struct diff_state *out);
+
+/* ---- guest.c ---- */
+struct diff_guest_options {
+    u32 stress; /* NOVT_STRESS_* */
+};
+int guest_init(const struct diff_guest_options *opt) MUST_CHECK;
+void guest_fini(void);
+u32 guest_features(void);
+void guest_run(const struct diff_case *c, const struct diff_memory *start, struct diff_state *out);
+void guest_tick(void); /* signal-safe: end a run that takes too long */
+
+/* ---- report.c ---- */
+/* 0: same. Else, if text is not NULL, says on it what differs. */
+int report_compare(const struct diff_state *native, const struct diff_state *guest, bool verbose);
+void report_case(const struct diff_case *c);
+bool report_shrink(struct diff_case *c, bool (*differs)(const struct diff_case *c));
+
+#endif

@@ -1,0 +1,290 @@
+/*
+ * guest.c - the program in NoVT: a CPL 3 task under PAE paging, with the pages and segments that
+ * native.c has.
+ *
+ * The machine has no firmware. Every gate of the IDT leads to a HLT of its own with interrupts off, so the
+ * first exception ends the run, and delivery is tested with it: the end state is the frame on the ring 0
+ * stack. Guest-physical memory is drawn at the constants.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "monitor/monitor.h"
+#include "novt.h"
+#include "tests/diff/diff.h"
+
+/* Below 20000h the machine's own, seen at KERNEL_GVA; the program's pages from USER_GPA on. */
+#define PDPT_GPA 0x1000u
+#define PD_GPA 0x2000u  /* four */
+#define PT_GPA 0x6000u  /* one a region, and the kernel's */
+#define GDT_GPA 0x10000u
+#define IDT_GPA 0x11000u
+#define TSS_GPA 0x12000u
+#define LDT_GPA 0x13000u
+#define STUB_GPA 0x14000u /* 256 of 16 bytes */
+#define STACK_END_GPA 0x17000u
+#define KERNEL_GVA 0xc0000000u
+#define KERNEL_BYTES 0x20000u
+#define USER_GPA 0x100000u
+#define GUEST_RAM_BYTES (8u << 20)
+
+#define PTE_P 1ull
+#define PTE_W 2ull
+#define PTE_U 4ull
+#define PTE_AD 0x60ull
+#define PTE_NX (1ull << 63)
+
+#define SEL_KERNEL_CS 0x08
+#define SEL_KERNEL_DS 0x10
+#define SEL_TSS 0x30
+#define SEL_LDT_SYS 0x38
+
+static struct novt_vm *vm;
+static struct novt_regs template;
+
+static u64 descriptor(u32 base, u32 limit, u16 attr)
+{
+    u64 lim = limit;
+
+    if (limit > 0xfffff) {
+        lim = limit >> 12;
+        attr |= SEG_ATTR_G;
+    }
+    return (lim & 0xffff) | (u64)(base & 0xffffff) << 16 | (u64)attr << 40 | (lim >> 16 & 15) << 48 |
+           (u64)(base >> 24) << 56;
+}
+
+static u16 attributes(const struct diff_descriptor *d)
+{
+    u16 attr = SEG_ATTR_P | SEG_ATTR_DPL | SEG_ATTR_S | SEG_ATTR_ACCESSED;
+
+    if (d->code)
+        attr |= SEG_ATTR_CODE | SEG_ATTR_RW;
+    if (d->write)
+        attr |= SEG_ATTR_RW;
+    if (d->down)
+        attr |= SEG_ATTR_DC;
+    if (d->big)
+        attr |= SEG_ATTR_D;
+    return attr;
+}
+
+static void put(u32 gpa, const void *p, size_t n)
+{
+    if (novt_vm_write_memory(vm, gpa, p, n))
+        fprintf(stderr, "diff: no guest memory at %x\n", gpa);
+}
+
+static void put64(u32 gpa, u64 v)
+{
+    put(gpa, &v, 8);
+}
+
+static void map(unsigned table, u32 gva, u32 gpa, u32 pages, u64 bits)
+{
+    u32 pt = PT_GPA + table * PAGE_BYTES;
+
+    put64(PD_GPA + (gva >> 30) * PAGE_BYTES + (gva >> 21 & 511) * 8, pt | PTE_P | PTE_W | PTE_U | PTE_AD);
+    for (u32 i = 0; i < pages; i++)
+        put64(pt + ((gva >> 12 & 511) + i) * 8, (gpa + i * PAGE_BYTES) | PTE_P | PTE_AD | bits);
+}
+
+static void make_paging(void)
+{
+    for (unsigned i = 0; i < 4; i++)
+        put64(PDPT_GPA + 8 * i, (PD_GPA + i * PAGE_BYTES) | PTE_P);
+    map(0, KERNEL_GVA, 0, KERNEL_BYTES / PAGE_BYTES, PTE_W);
+    for (unsigned i = 0; i < diff_region_count; i++) {
+        const struct diff_region *r = &diff_regions[i];
+        /* Neighbours in one 2 MiB range share a table. */
+        unsigned table = i + 1u - (i && r->gva >> 21 == diff_regions[i - 1].gva >> 21);
+
+        map(table, r->gva, USER_GPA + r->at * PAGE_BYTES, r->pages,
+            PTE_U | (r->write ? PTE_W : 0) | (r->exec ? 0 : PTE_NX));
+    }
+}
+
+static void make_tables(void)
+{
+    struct diff_descriptor d;
+    u32 esp0 = KERNEL_GVA + STACK_END_GPA, ss0 = SEL_KERNEL_DS;
+
+    put64(GDT_GPA + SEL_KERNEL_CS, descriptor(0, 0xffffffff, 0x4000 | 0x9b));
+    put64(GDT_GPA + SEL_KERNEL_DS, descriptor(0, 0xffffffff, 0x4000 | 0x93));
+    diff_descriptor(SEL_CS_FLAT, &d);
+    put64(GDT_GPA + (SEL_CS_FLAT & ~7u), descriptor(d.base, d.limit, attributes(&d)));
+    diff_descriptor(SEL_DS_FLAT, &d);
+    put64(GDT_GPA + (SEL_DS_FLAT & ~7u), descriptor(d.base, d.limit, attributes(&d)));
+    put64(GDT_GPA + SEL_TSS, descriptor(KERNEL_GVA + TSS_GPA, 0x67, 0x8b));
+    put64(GDT_GPA + SEL_LDT_SYS, descriptor(KERNEL_GVA + LDT_GPA, LDT_COUNT * 8 - 1, 0x82));
+    for (unsigned i = 0; i < LDT_COUNT; i++)
+        put64(LDT_GPA + 8 * i, descriptor(diff_ldt_table[i].base, diff_ldt_table[i].limit, attributes(&diff_ldt_table[i])));
+    put(TSS_GPA + 4, &esp0, 4);
+    put(TSS_GPA + 8, &ss0, 4);
+    for (u32 v = 0; v < 256; v++) {
+        u32 stub = KERNEL_GVA + STUB_GPA + v * 16;
+        u64 dpl = v == EXC_BP || v == EXC_OF ? 0xee00 : 0x8e00;
+        static const u8 halt[] = {0xf4, 0xeb, 0xfd};
+
+        put64(IDT_GPA + v * 8, (stub & 0xffff) | SEL_KERNEL_CS << 16 | dpl << 32 | (u64)(stub >> 16) << 48);
+        put(STUB_GPA + v * 16, halt, sizeof(halt));
+    }
+}
+
+static struct novt_segment segment(u16 sel)
+{
+    struct diff_descriptor d;
+
+    if (!diff_descriptor(sel, &d))
+        return (struct novt_segment){sel, 0, 0, 0};
+    return (struct novt_segment){sel, (u16)(attributes(&d) | (d.limit > 0xfffff ? SEG_ATTR_G : 0)), d.base, d.limit};
+}
+
+static void make_template(void)
+{
+    struct novt_regs *r = &template;
+
+    novt_vm_get_regs(vm, r);
+    r->gdtr_base = KERNEL_GVA + GDT_GPA;
+    r->gdtr_limit = 0x3f;
+    r->idtr_base = KERNEL_GVA + IDT_GPA;
+    r->idtr_limit = 0x7ff;
+    r->tr = (struct novt_segment){SEL_TSS, 0x8b, KERNEL_GVA + TSS_GPA, 0x67};
+    r->ldtr = (struct novt_segment){SEL_LDT_SYS, 0x82, KERNEL_GVA + LDT_GPA, LDT_COUNT * 8 - 1};
+    r->cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_PG;
+    r->cr3 = PDPT_GPA;
+    r->cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_DE;
+    r->efer = 1u << 11; /* NXE */
+    r->cpl = 3;
+}
+
+int guest_init(const struct diff_guest_options *opt)
+{
+    struct novt_config cfg = {
+        .ram_bytes = GUEST_RAM_BYTES,
+        .cpu = "max",
+        .vgabios = "",
+        .no_firmware = true,
+        .no_reboot = true,
+        .stress = opt->stress,
+    };
+    struct novt_error err;
+    int rc = novt_vm_new(&vm, &cfg, &err);
+
+    if (rc) {
+        fprintf(stderr, "diff: %s; %s\n", err.cause, err.remedy);
+        return rc;
+    }
+    make_paging();
+    make_tables();
+    make_template();
+    return 0;
+}
+
+void guest_fini(void)
+{
+    novt_vm_free(vm);
+    vm = NULL;
+}
+
+u32 guest_features(void)
+{
+    return vm->cpu.features;
+}
+
+void guest_tick(void)
+{
+    if (vm)
+        novt_vm_stop(vm, 1);
+}
+
+static void load_memory(const struct diff_memory *m)
+{
+    for (unsigned i = 0; i < ALL_PAGES; i++) {
+        u32 gpa = USER_GPA + i * PAGE_BYTES;
+        const u8 *p = mmu_ptr(vm->mmu, gpa, NULL);
+
+        if (memcmp(p, m->page[i], PAGE_BYTES) != 0)
+            put(gpa, m->page[i], PAGE_BYTES);
+    }
+}
+
+/* The first time all registers go through the API; then only what a run changes, so that windows stay warm. */
+static void load_cpu(const struct diff_case *c)
+{
+    static bool again;
+    struct cpu *cpu = &vm->cpu;
+    struct novt_regs *r = &template;
+    const u16 sel[6] = {c->segs->es, c->segs->cs, c->segs->ss, c->segs->ds, 0, c->segs->gs};
+
+    memcpy(r->gpr, c->gpr, sizeof(r->gpr));
+    for (unsigned i = 0; i < 6; i++)
+        r->seg[i] = segment(sel[i]);
+    r->eip = CODE_GVA + c->start - r->seg[NOVT_CS].base;
+    r->eflags = c->eflags;
+    if (!again)
+        novt_vm_set_regs(vm, r);
+    again = true;
+    memcpy(cpu->gpr, r->gpr, sizeof(cpu->gpr));
+    for (unsigned i = 0; i < 6; i++) {
+        cpu->seg[i] = (struct cpu_seg){r->seg[i].limit, r->seg[i].sel, r->seg[i].attr};
+        cpu->seg_base[i] = r->seg[i].base;
+        cpu->seg_limit[i] = r->seg[i].limit;
+    }
+    cpu->eip = r->eip;
+    cpu_eflags_set(cpu, r->eflags);
+    cpu->cpl = 3;
+    cpu->halted = 0;
+    cpu->inhibit = 0;
+    cpu->cr2 = 0;
+    mon_state_changed(cpu);
+    bt_fpu_save(cpu);
+    memcpy(cpu->fpu, c->fpu, sizeof(cpu->fpu));
+}
+
+static u32 kernel32(u32 gva)
+{
+    u32 v = 0;
+
+    if (novt_vm_read_memory(vm, gva - KERNEL_GVA, &v, 4))
+        return 0;
+    return v;
+}
+
+void guest_run(const struct diff_case *c, const struct diff_memory *start, struct diff_state *out)
+{
+    struct cpu *cpu = &vm->cpu;
+    struct novt_outcome end;
+    struct novt_error err;
+    u32 esp, stub;
+    bool has_error;
+
+    load_memory(start);
+    load_cpu(c);
+    memset(out, 0, offsetof(struct diff_state, fpu));
+    if (novt_vm_run(vm, &end, &err)) {
+        fprintf(stderr, "diff: %s\n", err.cause);
+        out->vector = DIFF_VECTOR_TIMEOUT + 2;
+        return;
+    }
+    stub = cpu->eip - 1 - (KERNEL_GVA + STUB_GPA);
+    out->vector = end.why == NOVT_STOPPED ? DIFF_VECTOR_TIMEOUT : DIFF_VECTOR_TIMEOUT + 3 + (u32)end.why;
+    memcpy(out->gpr, cpu->gpr, sizeof(out->gpr));
+    if (end.why == NOVT_DEAD && stub < 4096 && stub % 16 == 0) {
+        out->vector = stub / 16;
+        has_error = out->vector == EXC_DF || (out->vector >= EXC_TS && out->vector <= EXC_PF) || out->vector == EXC_AC;
+        esp = cpu->gpr[R_ESP];
+        out->error = has_error ? kernel32(esp) : 0;
+        esp += has_error ? 4 : 0;
+        out->eip = kernel32(esp);
+        out->cs = (u16)kernel32(esp + 4);
+        out->eflags = kernel32(esp + 8);
+        out->gpr[R_ESP] = kernel32(esp + 12);
+        out->ss = (u16)kernel32(esp + 16);
+        out->cr2 = out->vector == EXC_PF ? cpu->cr2 : 0;
+    }
+    bt_fpu_save(cpu);
+    memcpy(out->fpu, cpu->fpu, sizeof(out->fpu));
+    for (unsigned i = 0; i < ALL_PAGES; i++)
+        memcpy(out->mem.page[i], mmu_ptr(vm->mmu, USER_GPA + i * PAGE_BYTES, NULL), PAGE_BYTES);
+}

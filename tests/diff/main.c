@@ -1,0 +1,240 @@
+/*
+ * main.c - novt-fuzz: rounds of random programs, native against translated.
+ *
+ *   --seed N      first program's seed (default 1)        --count N   programs (default 20000)
+ *   --time S      stop after S seconds                    --one N     only the program of seed N, verbose
+ *   --self        native against native: the fuzzer's own check, no translator
+ *   --stress LIST tiny-cache,one-insn,no-chain,slow-mem,fail-alloc,verify
+ *   --keep-going  count differences instead of stopping at the first; --coverage lists forms never run
+ *
+ * Exit code: 0 no difference, 1 a difference (printed, shrunk), 2 usage or host trouble.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <time.h>
+
+#include "novt.h"
+#include "tests/diff/diff.h"
+
+struct options {
+    u64 seed, count;
+    unsigned seconds;
+    bool self, one, keep_going, coverage, list;
+    u32 stress;
+};
+
+static struct options opt = {.seed = 1, .count = 20000};
+static struct diff_state state_native, state_guest;
+static struct diff_memory start_memory;
+static u64 memory_of; /* seed of what start_memory's data pages hold */
+static bool memory_filled;
+
+static const struct {
+    const char *name;
+    u32 bit;
+} stress_names[] = {
+    {"tiny-cache", NOVT_STRESS_TINY_CACHE}, {"one-insn", NOVT_STRESS_ONE_INSN},     {"no-chain", NOVT_STRESS_NO_CHAIN},
+    {"slow-mem", NOVT_STRESS_SLOW_MEM},     {"fail-alloc", NOVT_STRESS_FAIL_ALLOC}, {"verify", NOVT_STRESS_VERIFY},
+};
+
+static void on_tick(int sig)
+{
+    (void)sig;
+    guest_tick();
+}
+
+enum verdict { SAME, DIFFERENT, SKIPPED };
+
+/* Both runs of one program. A timer tick in the middle of a run looks like a timeout: then once more. */
+static enum verdict run_both(const struct diff_case *c, bool verbose)
+{
+    u32 addr[DIFF_MAX_ITEMS + 1];
+
+    if (!memory_filled || memory_of != c->memory_seed) {
+        diff_fill_memory(c->memory_seed, &start_memory);
+        memory_of = c->memory_seed;
+        memory_filled = true;
+    }
+    if (!diff_assemble(c, &start_memory, addr))
+        return SKIPPED;
+    for (int tries = 0; tries < 3; tries++) {
+        native_run(c, &start_memory, &state_native);
+        if (state_native.vector == DIFF_VECTOR_ESCAPE)
+            return SKIPPED;
+        if (state_native.vector == DIFF_VECTOR_TIMEOUT)
+            continue;
+        if (opt.self)
+            native_run(c, &start_memory, &state_guest);
+        else
+            guest_run(c, &start_memory, &state_guest);
+        if (state_guest.vector != DIFF_VECTOR_TIMEOUT)
+            break;
+    }
+    if (state_native.vector == DIFF_VECTOR_TIMEOUT || (opt.self && state_guest.vector == DIFF_VECTOR_TIMEOUT))
+        return SKIPPED;
+    return report_compare(&state_native, &state_guest, verbose) ? DIFFERENT : SAME;
+}
+
+static bool still_differs(const struct diff_case *c)
+{
+    return run_both(c, false) == DIFFERENT;
+}
+
+static void show(const struct diff_case *c)
+{
+    static struct diff_case small;
+
+    small = *c;
+    printf("difference: seed %llu\n", (unsigned long long)c->seed);
+    if (!report_shrink(&small, still_differs)) {
+        printf("it does not repeat; the program as generated:\n");
+        report_case(c);
+        return;
+    }
+    report_case(&small);
+    run_both(&small, true);
+    fflush(stdout);
+}
+
+/* Items before the end count as run: forward branches may have skipped a few. */
+static unsigned count_hits(const struct diff_case *c)
+{
+    static struct diff_memory scratch;
+    u32 addr[DIFF_MAX_ITEMS + 1], end = state_native.eip;
+    struct diff_descriptor cs = {0};
+    unsigned n = 0;
+
+    diff_descriptor(c->segs->cs, &cs);
+    if (!diff_assemble(c, &scratch, addr))
+        return 0;
+    for (unsigned i = 0; i < c->n; i++) {
+        if (addr[i] > end + cs.base && end + cs.base >= addr[0])
+            break;
+        cand_hit(c->item[i].cand);
+        n++;
+    }
+    return n;
+}
+
+static int round_of_programs(void)
+{
+    static struct diff_case c;
+    u64 done = 0, skipped = 0, insns = 0, bad = 0;
+    time_t began = time(NULL);
+    u32 features = opt.self ? ~0u : guest_features();
+
+    for (u64 i = 0; i < opt.count; i++) {
+        if (opt.seconds && (i & 63) == 0 && time(NULL) - began >= (time_t)opt.seconds)
+            break;
+        gen_case(&c, opt.seed + i, features);
+        c.memory_seed = (opt.seed + i) >> 5;
+        if (opt.one)
+            report_case(&c);
+        switch (run_both(&c, opt.one)) {
+        case SKIPPED: skipped++; break;
+        case DIFFERENT:
+            bad++;
+            if (opt.list)
+                printf("seed %llu\n", (unsigned long long)c.seed);
+            else if (!opt.keep_going || bad <= 20)
+                show(&c);
+            if (!opt.keep_going)
+                i = opt.count - 1;
+            break;
+        case SAME: insns += count_hits(&c); break;
+        }
+        done++;
+    }
+    printf("programs %llu, instructions about %llu, skipped %llu, differences %llu, %llu s\n", (unsigned long long)done,
+           (unsigned long long)insns, (unsigned long long)skipped, (unsigned long long)bad,
+           (unsigned long long)(time(NULL) - began));
+    cand_report(opt.coverage);
+    return bad ? 1 : 0;
+}
+
+static bool parse_stress(char *list)
+{
+    for (char *save, *p = strtok_r(list, ",", &save); p; p = strtok_r(NULL, ",", &save)) {
+        bool known = false;
+
+        for (unsigned i = 0; i < ARRAY_SIZE(stress_names); i++) {
+            if (strcmp(p, stress_names[i].name) != 0)
+                continue;
+            opt.stress |= stress_names[i].bit;
+            known = true;
+        }
+        if (!known)
+            return false;
+    }
+    return true;
+}
+
+static bool parse(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *a = argv[i];
+        char *value = i + 1 < argc ? argv[i + 1] : NULL;
+
+        if (!strcmp(a, "--self")) {
+            opt.self = true;
+        } else if (!strcmp(a, "--keep-going")) {
+            opt.keep_going = true;
+        } else if (!strcmp(a, "--list")) {
+            opt.keep_going = opt.list = true;
+        } else if (!strcmp(a, "--coverage")) {
+            opt.coverage = true;
+        } else if (!value) {
+            return false;
+        } else {
+            i++;
+            if (!strcmp(a, "--seed"))
+                opt.seed = strtoull(value, NULL, 0);
+            else if (!strcmp(a, "--count"))
+                opt.count = strtoull(value, NULL, 0);
+            else if (!strcmp(a, "--time"))
+                opt.seconds = (unsigned)strtoul(value, NULL, 0);
+            else if (!strcmp(a, "--one"))
+                opt.seed = strtoull(value, NULL, 0), opt.one = true, opt.count = 1;
+            else if (strcmp(a, "--stress") || !parse_stress(value))
+                return false;
+        }
+    }
+    if (opt.seconds && opt.count == 20000)
+        opt.count = UINT64_MAX;
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    struct diff_guest_options go;
+    struct itimerval tick = {{0, 500000}, {0, 500000}};
+    struct sigaction sa = {.sa_handler = on_tick, .sa_flags = SA_ONSTACK | SA_RESTART};
+    int rc;
+
+    if (!parse(argc, argv)) {
+        fprintf(stderr, "usage: novt-fuzz [--seed N] [--count N] [--time S] [--one N] [--self] [--stress LIST]\n"
+                        "                 [--keep-going] [--list] [--coverage]\n");
+        return 2;
+    }
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    go.stress = opt.stress;
+    rc = opt.self ? 0 : guest_init(&go);
+    if (!rc)
+        rc = cand_init(opt.self ? ~0u : guest_features());
+    if (!rc)
+        rc = native_init();
+    if (rc) {
+        fprintf(stderr, "novt-fuzz: set-up failed: %s\n", strerror(-rc));
+        return 2;
+    }
+    sigaction(SIGALRM, &sa, NULL);
+    setitimer(ITIMER_REAL, &tick, NULL);
+    rc = round_of_programs();
+    if (!opt.self)
+        guest_fini();
+    cand_fini();
+    return rc;
+}
