@@ -88,6 +88,8 @@ struct bt_code {
     u32 page_left;   /* bytes to the end of the first page; instructions starting behind it are not taken */
     struct cc_key key;
     bool one;        /* exactly one instruction */
+    const u32 *slow_eips; /* instructions known to touch MMIO: by callout, not by window (n_slow of them) */
+    u32 n_slow;
     bool selfcheck;  /* the block compares its bytes with memory first (pages that are written while they hold code) */
 };
 /* 0 with *out committed; -ENOSPC: cache full, flush and retry; -ENODATA: the first instruction needs bytes beyond avail

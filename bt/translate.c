@@ -122,6 +122,14 @@ static bool fpu_refused(const struct tr *t)
     }
 }
 
+static bool is_slow(const struct tr *t)
+{
+    for (u32 i = 0; i < t->code->n_slow; i++)
+        if (t->code->slow_eips[i] == t->eip)
+            return true;
+    return false;
+}
+
 static void treat(struct tr *t)
 {
     const struct dec_insn *in = t->in;
@@ -134,7 +142,7 @@ static void treat(struct tr *t)
         tr_callout(t);
         return;
     }
-    if (t->bt->opt.slow_mem && (in->mem || in->cls == DEC_STACK || in->cls == DEC_STRING) && in->cls != DEC_SYS &&
+    if ((t->bt->opt.slow_mem || is_slow(t)) && (in->mem || in->cls == DEC_STACK || in->cls == DEC_STRING) && in->cls != DEC_SYS &&
         in->cls != DEC_BRANCH && in->op != OP_LEA && in->op != OP_NOP) {
         tr_refuse(t, BT_REFUSE_MMIO);
         return;

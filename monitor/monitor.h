@@ -26,6 +26,19 @@ struct mon_ctx {
     u8 code_in_4m[1024]; /* does code_map have entries in this 4 MiB? */
 };
 
+/* Jump-cache tags: every (mode, CS base, CS limit) seen has a number of its own; a number is never given twice before
+ * 2^32 of them were, and then all jump caches are cleared first (state.c). */
+#define MON_TAG_SETS 256u
+#define MON_TAG_WAYS 4u
+struct mon_tags {
+    struct mon_tag {
+        u32 mode, cs_base, cs_limit, id; /* id 0: empty */
+    } last, set[MON_TAG_SETS][MON_TAG_WAYS];
+    u32 next_id, next_way;
+};
+
+#define MON_SLOW_EIPS 64
+
 struct novt_vm {
     struct cpu cpu;
     struct mmu *mmu;
@@ -42,8 +55,15 @@ struct novt_vm {
     u8 no_chain;              /* stress: exits are never linked */
     u8 stress_fail_alloc;     /* stress: now and then act as if the code cache were full */
     struct mon_trace *trace;  /* -d and the perf map; NULL: off (trace.c) */
+    /* Instructions that keep touching MMIO, by EIP: translated as callouts (translate.c). */
+    u32 slow_eip[MON_SLOW_EIPS];
+    u8 slow_hits[MON_SLOW_EIPS];
+    u32 n_slow;
+    u8 mmio_fault;            /* the last STEP exit was for MMIO */
     struct mon_ctx *ctxs;     /* all windows' contexts */
     struct mon_run_state *run; /* run.c's */
+    struct mon_tags tags;     /* state.c */
+    u32 dbg_hits;             /* DR6 bits of data breakpoints hit by the current instruction (debug.c) */
     void *owner;              /* vm.c's */
 };
 
@@ -78,7 +98,7 @@ int mon_exc_err(struct cpu *cpu, u8 vector, u32 error);   /* with error code */
 /* Recompute cpu->mode, seg_base/seg_limit copies, ctx_tag, vm->regime, and the current window (CPL or paging changed).
  * Call after any change to CR0, CR3, CR4, EFER, segments, CPL, EFLAGS.VM/IOPL/TF/AC, DR7. */
 void mon_state_changed(struct cpu *cpu);
-void mon_reset_cpu(struct cpu *cpu); /* SDM vol. 3, 9.1.1 */
+void mon_reset_cpu(struct cpu *cpu); /* SDM vol. 3, 9.1.1; features from vm->model */
 
 /* ---- emulate.c: instructions carried out in C ---- */
 /* DEC_SYS callout (cpu->emulate): cpu->eip is the instruction's. Done: advances cpu->eip; BT_CONT when
@@ -113,12 +133,16 @@ enum mon_source { MON_EXTERNAL, MON_SOFT_INT, MON_EXCEPTION, MON_INT3, MON_ICEBP
  * double fault and shutdown here. For soft ones cpu->eip is already behind the instruction on success only: return_eip says what to
  * push. Afterwards cpu is at the handler (or stop is set for a triple fault). */
 void mon_deliver(struct cpu *cpu, enum mon_source src, u8 vector, bool has_error, u32 error, u32 return_eip);
-/* Same for INT n in an instruction: 0, or -1 with the exception recorded. */
+/* Same for INT n in an instruction: 0, or -1 with the exception recorded. The caller calls mon_state_changed(). */
 int mon_soft_int(struct cpu *cpu, const struct dec_insn *insn, enum mon_source src, u8 vector);
 
 /* ---- task.c ---- */
 enum task_reason { TASK_CALL, TASK_JMP, TASK_IRET, TASK_GATE };
-int task_switch(struct cpu *cpu, u16 tss_sel, u64 tss_desc, enum task_reason why, u32 return_eip, bool has_error, u32 error) MUST_CHECK;
+/* To the TSS of a checked descriptor (SDM vol. 3, 7.3). return_eip is saved in the old task; an error code is pushed in the new
+ * one; ext is the EXT bit of #TS and its like. -1 with eip unchanged: nothing happened; with the new task's eip: it faulted there.
+ * The caller calls mon_state_changed() in either case. */
+int task_switch(struct cpu *cpu, u16 tss_sel, u64 tss_desc, enum task_reason why, u32 return_eip, bool has_error,
+                u32 error, u32 ext) MUST_CHECK;
 
 /* ---- cpuid.c ---- */
 enum novt_cpu_model { CPU_486, CPU_PENTIUM, CPU_PENTIUM2, CPU_PENTIUM3, CPU_PENTIUM4, CPU_MAX };
@@ -145,6 +169,7 @@ int mon_window_switched(struct novt_vm *vm, struct mmu_window *old, struct mmu_w
  * (BT_EXIT_EXCEPTION or BT_EXIT_STEP). exit_from: id of the exit that asked, linked if allowed; 0: none. */
 struct cc_block *mon_block(struct novt_vm *vm, u32 exit_from);
 void mon_cache_flush(struct novt_vm *vm); /* forget all translations; not while translated code is active */
+void mon_note_mmio(struct novt_vm *vm);    /* the instruction at eip touched MMIO through the window */
 void mon_drop_stale(struct novt_vm *vm);  /* the block at eip, if it is one that checks itself */
 void mon_cache_init(struct novt_vm *vm);  /* hooks of the code cache; after cc_new() */
 

@@ -163,6 +163,9 @@ static void exit_step(struct novt_vm *vm)
     struct cpu *cpu = &vm->cpu;
     u32 eip = cpu->eip, n = 0;
     mon_drop_stale(vm);
+    if (vm->mmio_fault)
+        mon_note_mmio(vm);
+    vm->mmio_fault = 0;
     do {
         vm->slow_steps++;
         cpu->exit_kind = BT_EXIT_LOOKUP;
@@ -196,7 +199,10 @@ enum bt_fill mon_fill(void *opaque, u32 gva, bool write)
         cpu->cr2 = gva;
         mon_exc_err(cpu, EXC_PF, info.error_code);
         return BT_FILL_EXCEPTION;
-    default: /* MMIO, ROM, a page with translations */
+    case MMU_SLOW: /* MMIO, a write to ROM */
+        vm->mmio_fault = 1;
+        return BT_FILL_STEP;
+    default: /* a page with translations */
         return BT_FILL_STEP;
     }
 }

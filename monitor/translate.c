@@ -251,9 +251,37 @@ static bool watch(struct novt_vm *vm, u64 gpa)
     return false;
 }
 
+#define SLOW_AFTER 4 /* MMIO faults of one instruction before it is translated as a callout */
+
+void mon_note_mmio(struct novt_vm *vm)
+{
+    struct cpu *cpu = &vm->cpu;
+    u32 lin = cpu->seg_base[SEG_CS] + cpu->eip, i = 0;
+    while (i < vm->n_slow && vm->slow_eip[i] != cpu->eip)
+        i++;
+    if (i == vm->n_slow) {
+        if (i == MON_SLOW_EIPS)
+            i = vm->n_slow = 0; /* full: start over, the old ones fault a few times more */
+        vm->slow_eip[i] = cpu->eip;
+        vm->slow_hits[i] = 0;
+        vm->n_slow++;
+    }
+    if (vm->slow_hits[i] == 0xff || ++vm->slow_hits[i] != SLOW_AFTER)
+        return;
+    u32 entry = ctx_of(vm->win)->code_map[lin >> PAGE_SHIFT];
+    if (entry)
+        cc_invalidate(vm->cc, (entry & ~1u) | (lin & PAGE_MASK), 1);
+}
+
 static struct cc_block *translate(struct novt_vm *vm, struct bt_code *code)
 {
     struct cc_block *b = NULL;
+    u32 slow[MON_SLOW_EIPS], n = 0;
+    for (u32 i = 0; i < vm->n_slow; i++)
+        if (vm->slow_hits[i] >= SLOW_AFTER)
+            slow[n++] = vm->slow_eip[i];
+    code->slow_eips = slow;
+    code->n_slow = n;
     code->selfcheck = watch(vm, code->key.gpa);
     if (code->key.gpa2 != CC_NO_PAGE)
         code->selfcheck |= watch(vm, code->key.gpa2);
