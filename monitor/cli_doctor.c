@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/seccomp.h>
-#include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -188,12 +187,10 @@ static struct finding check_map_count(void)
     return f;
 }
 
-static __thread sigjmp_buf segv_return;
-
 static void on_segv(int sig)
 {
     (void)sig;
-    siglongjmp(segv_return, 1);
+    _exit(0);
 }
 
 static int try_signals(void)
@@ -205,11 +202,8 @@ static int try_signals(void)
     ss.ss_sp = malloc(ss.ss_size);
     if (!ss.ss_sp || sigaltstack(&ss, NULL) || sigaction(SIGSEGV, &sa, NULL))
         return 1;
-    if (sigsetjmp(segv_return, 1) == 0) {
-        *p = 1;
-        return 2;
-    }
-    return 0;
+    *p = 1;
+    return 2;
 }
 
 static struct finding check_signals(void)
@@ -219,33 +213,42 @@ static struct finding check_signals(void)
                                  : good("SIGSEGV on an alternate stack");
 }
 
-/* Into 32-bit code by far return and back by far jump; exits with 0 if eax survived. */
+/* Into 32-bit code by far return and back by far jump; 0 if eax came through. The stack pointer and the way back are in
+ * memory: the upper halves of registers do not survive 32-bit mode on every CPU. */
 static int try_compat(void)
 {
     static const u8 code32[] = {
-        0xb8, 42, 0, 0, 0,             /* mov eax, 42 */
-        0xea, 0, 0, 0, 0, 0x33, 0x00,  /* jmp 33h:back */
+        0xb8, 42, 0, 0, 0,            /* mov eax, 42 */
+        0xea, 0, 0, 0, 0, 0x33, 0x00, /* jmp 33h:back */
     };
-    static const u8 code64[] = {0xc3}; /* back: ret */
+    static const u8 back[] = {
+        0x48, 0x8b, 0x25, 25, 0, 0, 0, /* 64: mov rsp, [rip + 25] = [96] */
+        0xff, 0x25, 27, 0, 0, 0,       /* 71: jmp [rip + 27] = [104] */
+    };
     u8 *p = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
     u64 result = 0;
 
     if (p == MAP_FAILED)
         return 1;
     memcpy(p, code32, sizeof(code32));
-    memcpy(p + 64, code64, sizeof(code64));
+    memcpy(p + 64, back, sizeof(back));
     put_u32(p + 6, (u32)(uintptr_t)(p + 64));
     __asm__ volatile("sub $128, %%rsp\n\t" /* the red zone */
+                     "push %%rbx\n\t"
+                     "push %%rbp\n\t"
                      "lea 1f(%%rip), %%rcx\n\t"
-                     "push %%rcx\n\t" /* for the ret at "back" */
+                     "mov %%rsp, 96(%1)\n\t"
+                     "mov %%rcx, 104(%1)\n\t"
                      "push $0x23\n\t"
                      "push %1\n\t"
                      "lretq\n"
-                     "1: add $128, %%rsp"
+                     "1: pop %%rbp\n\t"
+                     "pop %%rbx\n\t"
+                     "add $128, %%rsp"
                      : "=a"(result)
-                     : "r"((u64)(uintptr_t)p)
-                     : "rcx", "memory", "cc");
-    return result == 42 ? 0 : 2;
+                     : "d"(p)
+                     : "rcx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory", "cc");
+    return (u32)result == 42 ? 0 : 2;
 }
 
 static struct finding check_compat(void)

@@ -302,6 +302,8 @@ static int make_engine(struct machine *m, struct novt_error *err)
     int rc = cc_new(&m->vm.cc, stress & NOVT_STRESS_TINY_CACHE ? CODE_CACHE_TINY_BYTES : bytes);
 
     if (!rc)
+        mon_cache_init(&m->vm);
+    if (!rc)
         rc = bt_new(&m->vm.bt, &m->vm.cpu, m->vm.cc, &hooks, &opt);
     if (rc)
         return mon_fail(err, NOVT_ERR_HOST, rc, remedy_memory, "no executable memory for the code cache: %s", strerror(-rc));
