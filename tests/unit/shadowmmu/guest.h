@@ -62,7 +62,7 @@ enum mmu_result guest_write(u32 gva, u32 v);
 
 bool changed_covers(const struct mmu_window *w, u32 gva);
 
-/* Number of host mappings in the window's range, and whether the host has the page mapped: 0 no, 1 read, 2 write. */
+/* Number of host mappings in the window's range (with what touches it), and whether the host has the page mapped: 0 no, 1 read, 2 write. */
 u32 host_vmas(const struct mmu_window *w);
 int host_rights(const struct mmu_window *w, u32 gva);
 

@@ -149,7 +149,7 @@ static void each_vma(const struct mmu_window *w, void (*fn)(u64 lo, u64 hi, cons
 
     cr_assert(f != NULL);
     while (fgets(line, sizeof(line), f))
-        if (sscanf(line, "%lx-%lx %4s", &lo, &hi, perm) == 3 && hi > base && lo < base + MMU_WINDOW_BYTES)
+        if (sscanf(line, "%lx-%lx %4s", &lo, &hi, perm) == 3 && hi >= base && lo <= base + MMU_WINDOW_BYTES)
             fn(lo, hi, perm, x);
     fclose(f);
 }
