@@ -1,0 +1,152 @@
+/*
+ * frame.c - stacks as control transfers use them: whole frames, checked before anything is stored.
+ *
+ * A frame is a copy of a stack segment and a stack pointer. Pushing moves only the copy; the caller commits it to SS:ESP
+ * when the transfer can no longer fail. Sources: SDM vol. 1, 6.2; vol. 2, CALL, INT, IRET, RET.
+ */
+#include <string.h>
+
+#include "monitor/sys.h"
+
+void frame_current(const struct cpu *cpu, struct frame *f)
+{
+    f->seg = cpu->seg[SEG_SS];
+    f->base = cpu->seg_base[SEG_SS];
+    f->sp = cpu->gpr[R_ESP];
+    f->super = cpu->cpl != 3;
+}
+
+void frame_from_desc(struct frame *f, u16 sel, u64 desc, u32 sp, bool super)
+{
+    desc_to_seg(&f->seg, &f->base, sel, desc);
+    f->sp = sp;
+    f->super = super;
+}
+
+static u32 sp_mask(const struct frame *f)
+{
+    return f->seg.attr & SEG_ATTR_D ? 0xffffffffu : 0xffffu;
+}
+
+void frame_set_sp(struct frame *f, u32 sp)
+{
+    u32 mask = sp_mask(f);
+
+    f->sp = (f->sp & ~mask) | (sp & mask);
+}
+
+/* The frame runs over the stack's end and goes on at its top: each value is checked by itself. */
+static int push_wrapped(struct cpu *cpu, struct frame *f, const u32 *val, unsigned n, unsigned size, u32 err)
+{
+    u32 sp = f->sp, mask = sp_mask(f);
+
+    for (unsigned i = 0; i < n; i++) {
+        sp = (sp - size) & mask;
+        if (!seg_in_limit(&f->seg, sp, size))
+            return mon_exc_err(cpu, EXC_SS, err);
+        if (lin_probe_write(cpu, f->base + sp, size, f->super))
+            return -1;
+    }
+    sp = f->sp;
+    for (unsigned i = 0; i < n; i++) {
+        sp = (sp - size) & mask;
+        if (lin_write(cpu, f->base + sp, &val[i], size, f->super))
+            return -1;
+    }
+    frame_set_sp(f, sp);
+    return 0;
+}
+
+int frame_push(struct cpu *cpu, struct frame *f, const u32 *val, unsigned n, unsigned size, u32 err)
+{
+    u8 buf[FRAME_SLOTS_MAX * 4];
+    u32 mask = sp_mask(f), total = n * size, sp = f->sp & mask, off = (sp - total) & mask;
+
+    ASSERT(n <= FRAME_SLOTS_MAX && size <= 4);
+    if (sp != 0 && sp < total)
+        return push_wrapped(cpu, f, val, n, size, err);
+    if (!seg_in_limit(&f->seg, off, total))
+        return mon_exc_err(cpu, EXC_SS, err);
+    for (unsigned i = 0; i < n; i++) {
+        u8 *slot = buf + (n - 1 - i) * size;
+        if (size == 4)
+            __builtin_memcpy(slot, &val[i], 4);
+        else
+            __builtin_memcpy(slot, &val[i], 2);
+    }
+    if (lin_write(cpu, f->base + off, buf, total, f->super))
+        return -1;
+    frame_set_sp(f, off);
+    return 0;
+}
+
+int frame_pop(struct cpu *cpu, struct frame *f, u32 *val, unsigned n, unsigned size)
+{
+    u8 buf[FRAME_SLOTS_MAX * 4];
+    u32 mask = sp_mask(f), total = n * size, off = f->sp & mask;
+
+    ASSERT(n <= FRAME_SLOTS_MAX && size <= 4);
+    if (total - 1 <= mask - off) {
+        if (!seg_in_limit(&f->seg, off, total))
+            return mon_exc_err(cpu, EXC_SS, 0);
+        if (lin_read(cpu, f->base + off, buf, total, f->super))
+            return -1;
+    } else {
+        for (unsigned i = 0; i < n; i++) {
+            u32 at = (off + i * size) & mask;
+            if (!seg_in_limit(&f->seg, at, size))
+                return mon_exc_err(cpu, EXC_SS, 0);
+            if (lin_read(cpu, f->base + at, buf + i * size, size, f->super))
+                return -1;
+        }
+    }
+    for (unsigned i = 0; i < n; i++) {
+        u16 word;
+        if (size == 4) {
+            __builtin_memcpy(&val[i], buf + i * 4, 4);
+        } else {
+            __builtin_memcpy(&word, buf + i * 2, 2);
+            val[i] = word;
+        }
+    }
+    frame_set_sp(f, off + total);
+    return 0;
+}
+
+/* SS and ESP of ring dpl (SDM vol. 3, figures 7-2 and 7-10). */
+static int tss_stack(struct cpu *cpu, unsigned dpl, u32 ext, u16 *sel, u32 *sp)
+{
+    bool tss32 = cpu->tr.attr & SYS_TYPE_32;
+    u32 off = tss32 ? dpl * 8 + 4 : dpl * 4 + 2, bytes = tss32 ? 6 : 4;
+    u8 buf[8];
+
+    if (off + bytes - 1 > cpu->tr.limit)
+        return mon_exc_err(cpu, EXC_TS, (cpu->tr.sel & 0xfffcu) | ext);
+    if (lin_read(cpu, cpu->tr.base + off, buf, tss32 ? 8 : 4, true))
+        return -1;
+    *sp = 0;
+    memcpy(sp, buf, tss32 ? 4 : 2);
+    memcpy(sel, buf + (tss32 ? 4 : 2), 2);
+    return 0;
+}
+
+int frame_from_tss(struct cpu *cpu, unsigned dpl, u32 ext, u16 *sel, u64 *desc, struct frame *f)
+{
+    u32 sp, err;
+
+    if (tss_stack(cpu, dpl, ext, sel, &sp))
+        return -1;
+    err = (*sel & 0xfffcu) | ext;
+    if (sel_is_null(*sel))
+        return mon_exc_err(cpu, EXC_TS, ext);
+    if (desc_fetch(cpu, *sel, desc, EXC_TS, ext))
+        return -1;
+    if ((*sel & 3) != dpl || desc_dpl(*desc) != dpl || !desc_is_writable_data(*desc))
+        return mon_exc_err(cpu, EXC_TS, err);
+    if (!desc_present(*desc))
+        return mon_exc_err(cpu, EXC_SS, err);
+    if (desc_mark_accessed(cpu, *sel, desc))
+        return -1;
+    frame_from_desc(f, *sel, *desc, sp, dpl != 3);
+    return 0;
+}
