@@ -109,8 +109,6 @@ static int set_ldt(unsigned n, const struct diff_descriptor *d)
 
 int native_init(void)
 {
-    static u8 stack[64 * 1024] __attribute__((aligned(4096)));
-    stack_t ss = {.ss_sp = stack, .ss_size = sizeof(stack)};
     int rc;
 
     for (unsigned i = 0; i < diff_region_count; i++) {
@@ -127,8 +125,6 @@ int native_init(void)
         if (rc)
             return rc;
     }
-    if (sigaltstack(&ss, NULL))
-        return -errno;
     return filter_compat_calls();
 }
 
@@ -159,10 +155,15 @@ static void load_memory(const struct diff_memory *m)
     }
 }
 
+/* The translator has handlers and an alternate stack of its own, and takes the latter away when it leaves. */
 static void handlers(bool ours)
 {
+    static u8 stack[64 * 1024] __attribute__((aligned(4096)));
+    stack_t ss = {.ss_sp = stack, .ss_size = sizeof(stack)};
     struct sigaction sa = {0};
 
+    if (ours)
+        sigaltstack(&ss, NULL);
     sa.sa_sigaction = native_signal;
     sa.sa_flags = SA_SIGINFO | SA_ONSTACK;
     sigfillset(&sa.sa_mask);
