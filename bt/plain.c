@@ -125,7 +125,7 @@ static void emit_borrowed(struct tr *t, const struct hop *m)
     em_lea(e, 4, x, m);
     struct hop at = {.base = x, .index = H_NONE, .scale = 1, .gs = true};
     plain_emit(e, t->in, &at);
-    em_mov(e, x, H_R13);
+    em_mov32(e, x, H_R13);
 }
 
 void tr_plain(struct tr *t)

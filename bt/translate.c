@@ -10,6 +10,7 @@
 #include <x86intrin.h>
 
 #include "bt/internal.h"
+#include "bt/verify.h"
 
 static u32 here(const struct tr *t)
 {
@@ -94,7 +95,7 @@ void tr_refuse(struct tr *t, enum bt_refusal why)
     tr_callout(t);
 }
 
-/* Operations after which C always leaves: nothing behind them belongs to the block. */
+/* Operations after which C nearly always leaves: nothing behind them belongs to the block. */
 static bool sys_ends(const struct dec_insn *in)
 {
     switch (in->op) {
@@ -135,6 +136,7 @@ static void treat(struct tr *t)
     const struct dec_insn *in = t->in;
     if (in->cls == DEC_UD) {
         tr_refuse(t, BT_REFUSE_UD);
+        tr_exit_jmp(t, t->next);
         t->ended = true;
         return;
     }
@@ -165,8 +167,10 @@ static void treat(struct tr *t)
         break;
     default:
         tr_callout(t);
-        if (sys_ends(in))
+        if (sys_ends(in)) { /* C may still say "go on" when the target is the next instruction */
+            tr_exit_jmp(t, t->next);
             t->ended = true;
+        }
     }
 }
 
@@ -326,6 +330,8 @@ int bt_translate(struct bt *bt, const struct bt_code *code, struct cc_block **ou
                      t.n_recs * (u32)sizeof(struct side_rec));
     if (!*out)
         return -ENOMEM;
+    if (bt->opt.verify)
+        verify_or_panic(bt, *out);
     bt->stats.blocks++;
     bt->stats.insns += t.n_insns;
     bt->stats.host_bytes += here(&t);
