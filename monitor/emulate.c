@@ -65,6 +65,11 @@ static family_fn system_family(u8 op)
     }
 }
 
+static bool is_transfer(const struct dec_insn *insn)
+{
+    return insn->cls == DEC_BRANCH || (insn->cls == DEC_SYS && system_family(insn->op) == mon_sys_transfer);
+}
+
 /* #UD and #NM by CR0 and CR4 (SDM vol. 3, 2.5 and table 2-2). */
 static int fpu_gate(struct cpu *cpu, const struct dec_insn *insn)
 {
@@ -118,7 +123,8 @@ int mon_emulate(struct cpu *cpu, const struct dec_insn *insn)
         return leave(cpu, BT_EXIT_EXCEPTION);
     if (UNLIKELY(cpu->halted))
         return leave(cpu, BT_EXIT_HLT);
-    if (cpu->eip != next || cpu->ctx_tag != tag || vm->win != window)
+    /* Behind a transfer there is no code to go on with, even when it leads to the next instruction. */
+    if (cpu->eip != next || cpu->ctx_tag != tag || vm->win != window || is_transfer(insn))
         return leave(cpu, BT_EXIT_LOOKUP);
     if (cpu->inhibit || vm->stop || (cpu->iflag && cpu->irq_pending))
         return leave(cpu, BT_EXIT_LOOKUP);
@@ -191,7 +197,7 @@ int mon_step(struct cpu *cpu)
     if (rf && insn.op != OP_IRET)
         cpu->sysflags &= ~EFL_RF;
     /* Gates clear TF before the trap would be taken. */
-    if (insn.cls == DEC_SYS && system_family(insn.op) == mon_sys_transfer && insn.op != OP_IRET)
+    if (is_transfer(&insn) && insn.op != OP_IRET)
         tf = tf && (cpu->sysflags & EFL_TF);
     if (debug_traps(cpu, tf, loads_ss(&insn)))
         return leave(cpu, BT_EXIT_EXCEPTION);
