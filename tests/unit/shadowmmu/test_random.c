@@ -46,6 +46,15 @@ static u32 rnd(u32 n)
     return (u32)rand() % n;
 }
 
+/* A page: half the time one of a few, so that things happen to the same page. */
+static void pick(u32 *slot, u32 *i)
+{
+    bool hot = rnd(2);
+
+    *slot = rnd(hot ? 3 : SLOTS);
+    *i = rnd(hot ? 3 : ENTRIES);
+}
+
 static u32 slot_shift(void)
 {
     return md->r[0].pae ? 21 : 22;
@@ -224,7 +233,7 @@ static u64 random_frame(u32 i)
 
 static void edit_table(void)
 {
-    u32 t = rnd(TABLE_COUNT), i = rnd(ENTRIES), n = rnd(3) ? 1 : 1 + rnd(12);
+    u32 t = rnd(TABLE_COUNT), i = rnd(rnd(2) ? 3 : ENTRIES), n = rnd(3) ? 1 : 1 + rnd(12);
     u64 flags = random_flags(), frame = random_frame(i);
 
     for (; n && i < ENTRIES; n--, i++, frame += 4096) {
@@ -279,8 +288,9 @@ static void flush(void)
 
 static void invlpg(void)
 {
-    u32 slot = rnd(SLOTS), i = rnd(ENTRIES);
+    u32 slot, i;
 
+    pick(&slot, &i);
     mmu_invlpg(g.m, &md->r[md->cur], gva_of(slot, i) + rnd(4096));
     drain_changed();
     for (u32 d = 0; d < DIR_COUNT; d++)
@@ -324,11 +334,15 @@ static void check_tables(u32 slot, u32 i, const struct ref *x, bool write)
 
 static void touch(void)
 {
-    u32 slot = rnd(SLOTS), i = rnd(ENTRIES), gva = gva_of(slot, i), v = 0;
-    bool write = rnd(2), watched, stale = md->stale[md->cur][slot][i];
-    struct ref x = ref_walk(md->cur, slot, i, md->priv, write ? MMU_WRITE : MMU_READ);
+    u32 slot, i, gva, v = 0;
+    bool write = rnd(2), watched, stale;
+    struct ref x;
     enum mmu_result got;
 
+    pick(&slot, &i);
+    gva = gva_of(slot, i);
+    stale = md->stale[md->cur][slot][i];
+    x = ref_walk(md->cur, slot, i, md->priv, write ? MMU_WRITE : MMU_READ);
     snapshot_tables();
     watched = mmu_watched(g.m, x.gpa);
     got = write ? guest_write(gva + DATA_OFF, 0x5a000000 | gva >> 12) : guest_read(gva + ID_OFF, &v);
@@ -355,10 +369,14 @@ static void touch(void)
 
 static void fetch(void)
 {
-    u32 slot = rnd(SLOTS), i = rnd(ENTRIES), k = win_index(g.w);
-    struct ref x = ref_walk(md->cur, slot, i, md->priv, MMU_FETCH);
+    u32 slot, i, k = win_index(g.w);
     struct mmu_info info;
-    enum mmu_result got = mmu_walk(g.m, g.w, &md->r[md->cur], md->priv, gva_of(slot, i), MMU_FETCH, &info);
+    enum mmu_result got;
+    struct ref x;
+
+    pick(&slot, &i);
+    x = ref_walk(md->cur, slot, i, md->priv, MMU_FETCH);
+    got = mmu_walk(g.m, g.w, &md->r[md->cur], md->priv, gva_of(slot, i), MMU_FETCH, &info);
 
     drain_changed();
     cr_assert_eq(got, x.result);
