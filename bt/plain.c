@@ -87,13 +87,14 @@ bool plain_emit(struct emit *e, const struct dec_insn *in, const struct hop *m)
         emit_imm(e, in);
         return true;
     }
+    u8 opcode = in->map == 0 && in->opcode == 0x82 ? 0x80 : in->opcode; /* an alias that 64-bit mode lacks */
     if (in->mem) {
-        em_rm(e, mods, in->opcode, reg_field(in), m);
+        em_rm(e, mods, opcode, reg_field(in), m);
     } else {
         u8 reg = reg_field(in), rm = rm_field(in);
         if (plain_needs_legacy(in) && (reg >= 8 || rm >= 8))
             return false;
-        em_rr(e, mods, in->opcode, reg, rm);
+        em_rr(e, mods, opcode, reg, rm);
     }
     emit_imm(e, in);
     return true;

@@ -146,9 +146,8 @@ static u16 cuts_pointer(const struct dec_host_insn *h)
 static bool string_step(struct scan *s, const struct dec_host_insn *h)
 {
     u16 make = makes_pointer(h), cut = cuts_pointer(h);
-    u16 uses = h->gpr_written & (REG(H_RSI) | REG(H_RDI));
-    if (h->kind == DEC_HOST_STRING) {
-        if (s->string_done || uses != s->pointers || h->mem_adsz != 8 || h->mem_seg != DEC_HOST_SEG_NONE || !h->rep)
+        if (h->kind == DEC_HOST_STRING) {
+        if (s->string_done || h->implicit_bases != s->pointers || h->mem_adsz != 8 || h->mem_seg != DEC_HOST_SEG_NONE || !h->rep)
             return refuse(s, "string instruction without its window pointers");
         s->string_done = true;
         return true;

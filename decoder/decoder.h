@@ -303,6 +303,7 @@ struct dec_host_insn {
     u8 mem_read, mem_write;   /* neither: no access (LEA, NOP) */
     u16 mem_bytes;
     u16 gpr_read, gpr_written, gpr_written64; /* bit per register, implicit ones too; the last: all 64 bits at once */
+    u16 implicit_bases;       /* base registers of implicit memory operands */
     i64 mem_disp;
     u64 imm;
 };

@@ -104,7 +104,7 @@ static u8 kind_of(const ZydisDecodedInstruction *insn)
     case ZYDIS_CATEGORY_CALL: return insn->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR ? DEC_HOST_BAD : DEC_HOST_CALL;
     case ZYDIS_CATEGORY_UNCOND_BR: return insn->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR ? DEC_HOST_BAD : DEC_HOST_JMP;
     case ZYDIS_CATEGORY_COND_BR: return DEC_HOST_JCC;
-    case ZYDIS_CATEGORY_RET: return m == ZYDIS_MNEMONIC_RET && insn->length == 1 ? DEC_HOST_RET : DEC_HOST_BAD;
+    case ZYDIS_CATEGORY_RET: return insn->opcode == 0xc3 && insn->length == 1 ? DEC_HOST_RET : DEC_HOST_BAD;
     case ZYDIS_CATEGORY_PUSH: return m == ZYDIS_MNEMONIC_PUSH ? DEC_HOST_PUSH : DEC_HOST_BAD;
     case ZYDIS_CATEGORY_POP: return m == ZYDIS_MNEMONIC_POP ? DEC_HOST_POP : DEC_HOST_BAD;
     default: break;
@@ -167,7 +167,11 @@ static void note_memory(struct dec_host_insn *out, const ZydisDecodedInstruction
     out->mem_adsz = insn->address_width / 8;
     if (op->visibility != ZYDIS_OPERAND_VISIBILITY_EXPLICIT || op->mem.type == ZYDIS_MEMOP_TYPE_MIB ||
         op->mem.type == ZYDIS_MEMOP_TYPE_VSIB) {
+        u8 base = gpr_number(op->mem.base);
+
         out->mem_implicit = 1;
+        if (base != DEC_NO_REG)
+            out->implicit_bases |= (u16)BIT(base);
         return;
     }
     out->mem = 1;
