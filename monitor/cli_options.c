@@ -105,7 +105,10 @@ static bool take_key(char *list, const char *key, char *value, size_t bytes)
 
         if (n > len && !strncmp(at, key, len) && at[len] == '=') {
             snprintf(value, bytes, "%.*s", (int)(n - len - 1), at + len + 1);
-            memmove(at, at + n + (at[n] == ','), strlen(at + n + (at[n] == ',')) + 1);
+            if (at[n] == ',')
+                memmove(at, at + n + 1, strlen(at + n + 1) + 1);
+            else
+                at[at > list ? -1 : 0] = 0; /* the last pair: with the comma before it */
             return true;
         }
         at += n + (at[n] == ',');
