@@ -444,7 +444,7 @@ Test(i8042, probe_sequence_of_firmware_and_linux)
     kbd_command(r, 0xa8, -1);
     kbd_command(r, 0x20, -1);
     cr_assert_eq(kbd_read(r) & 0x20, 0);
-    kbd_command(r, 0x60, 0x61);
+    kbd_command(r, 0x60, 0x41);
     out(r, 0x60, 1, 0xff);
     cr_assert_eq(kbd_read(r), 0xfa);
     cr_assert_eq(kbd_read(r), 0xaa);
