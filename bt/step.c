@@ -66,6 +66,21 @@ static bool emit_via_other(struct bt *bt, const struct dec_insn *in)
     return !e.full;
 }
 
+/* A misaligned operand is #GP before the segment or the page is looked at. Then the buffer, misaligned too, need not
+ * hold anything: the host says so. */
+static bool wants_aligned(const struct dec_insn *in)
+{
+    if (in->mem_size != 16 || in->map == 0)
+        return false;
+    if (in->map == 1 && (in->opcode == 0x10 || in->opcode == 0x11)) /* MOVUPS, MOVUPD */
+        return false;
+    if (in->map == 1 && in->mandatory == 0xf3 && (in->opcode == 0x6f || in->opcode == 0x7f)) /* MOVDQU */
+        return false;
+    if (in->map == 1 && in->mandatory == 0xf2 && in->opcode == 0xf0) /* LDDQU */
+        return false;
+    return !(in->map == 3 && in->opcode >= 0x60 && in->opcode <= 0x63); /* PCMPxSTRx */
+}
+
 enum bt_result bt_step(struct bt *bt, const struct dec_insn *in)
 {
     struct cpu *cpu = bt->cpu;
@@ -77,7 +92,9 @@ enum bt_result bt_step(struct bt *bt, const struct dec_insn *in)
         return BT_LEAVE;
     if (in->mem) {
         align = (cpu->seg_base[in->seg] + ea) & 63;
-        if (in->mem_write && bt->hooks.mem_probe_write(opaque, in->seg, ea, size))
+        if ((align & 15) && wants_aligned(in))
+            size = 0;
+        if (size && in->mem_write && bt->hooks.mem_probe_write(opaque, in->seg, ea, size))
             goto exception;
         if ((in->mem_read || in->mem_write) && size && in->mem_read &&
             bt->hooks.mem_read(opaque, in->seg, ea, cpu->buf + align, size))

@@ -44,8 +44,8 @@ static void emit_single(struct tr *t)
         advance(t, false, true);
         break;
     default: /* CMPS: [esi] - [edi] */
-        em_load(e, n, H_R13, &src);
-        em_rm(e, mods | (n == 1 ? EM_REX : 0), n == 1 ? 0x3a : 0x3b, H_R13, &dst);
+        em_load(e, n, H_R13, &dst); /* CPUs read ES:EDI first: it decides which fault is seen */
+        em_rm(e, mods | (n == 1 ? EM_REX : 0), n == 1 ? 0x38 : 0x39, H_R13, &src);
         advance(t, true, true);
     }
 }

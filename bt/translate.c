@@ -149,6 +149,11 @@ static void treat(struct tr *t)
         tr_refuse(t, BT_REFUSE_MMIO);
         return;
     }
+    /* A code segment is never writable in protected mode, however flat it is. */
+    if (in->mem && in->mem_write && in->seg == SEG_CS && in->cls != DEC_SYS && (t->mode & (MODE_PE | MODE_VM)) == MODE_PE) {
+        tr_refuse(t, BT_REFUSE_SEGCHECK);
+        return;
+    }
     switch (in->cls) {
     case DEC_PLAIN:
         tr_plain(t);

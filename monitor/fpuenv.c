@@ -326,45 +326,40 @@ static int fxrstor(struct cpu *cpu, const struct dec_insn *insn)
     return 0;
 }
 
-/* One run of selected bytes at a time: all are checked before the first is stored. */
+/* The whole operand must be writable, whatever the mask (implementation-dependent; so do current CPUs). */
 static int store_masked(struct cpu *cpu, const struct dec_insn *insn, const u8 *src, const u8 *mask, unsigned n)
 {
-    for (int pass = 0; pass < 2; pass++) {
-        for (unsigned i = 0, end; i < n; i = end) {
-            u32 at = cpu->gpr[R_EDI] + i;
+    u32 at = step_get(cpu, R_EDI, insn->adsz);
 
-            end = i + 1;
-            if (!(mask[i] & 0x80))
-                continue;
-            while (end < n && mask[end] & 0x80 && (insn->adsz == 4 || (u16)(cpu->gpr[R_EDI] + end)))
-                end++;
-            if (insn->adsz == 2)
-                at = (u16)at;
-            if (pass == 0 ? mem_probe_write(cpu, insn->seg, at, end - i)
-                          : mem_write(cpu, insn->seg, at, src + i, end - i))
-                return -1;
-        }
+    for (unsigned i = 0; i < n; i += 8)
+        if (mem_probe_write(cpu, insn->seg, at + i, 8)) /* by eights: so alignment is checked */
+            return -1;
+    for (unsigned i = 0, end; i < n; i = end) {
+        end = i + 1;
+        if (!(mask[i] & 0x80))
+            continue;
+        while (end < n && mask[end] & 0x80)
+            end++;
+        if (mem_write(cpu, insn->seg, at + i, src + i, end - i))
+            return -1;
     }
     return 0;
 }
 
-/* MASKMOVQ is an MMX instruction: it leaves TOP 0 and all registers valid. */
+/* MASKMOVQ is an MMX instruction: TOP becomes 0 and all registers valid, even when the store then faults. */
 static int maskmov(struct cpu *cpu, const struct dec_insn *insn)
 {
     unsigned src = insn->modrm >> 3 & 7, mask = insn->modrm & 7;
     bool xmm = insn->mandatory == 0x66 || insn->fpu == DEC_FPU_SSE;
     u8 *fx = cpu->fpu;
-    unsigned top = top_of(fx);
 
     if (xmm)
         return store_masked(cpu, insn, fx + FX_XMM + 16 * src, fx + FX_XMM + 16 * mask, 16);
     if (fpu_check_pending(cpu))
         return -1;
-    if (store_masked(cpu, insn, fx + FX_ST + 16 * ((src - top) & 7), fx + FX_ST + 16 * ((mask - top) & 7), 8))
-        return -1;
     set_top(fx, 0);
     fx[FX_FTW] = 0xff;
-    return 0;
+    return store_masked(cpu, insn, fx + FX_ST + 16 * src, fx + FX_ST + 16 * mask, 8);
 }
 
 /* #UD and #NM as CR0 and CR4 have it (SDM vol. 3, table 2-2 and 13.1). */

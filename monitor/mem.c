@@ -202,8 +202,8 @@ bool seg_in_limit(const struct cpu_seg *s, u32 off, u32 size)
         u32 top = s->attr & SEG_ATTR_D ? 0xffffffffu : 0xffffu;
         return off > s->limit && last >= off && last <= top;
     }
-    /* At a limit of 4 GiB - 1 an access may wrap around (SDM vol. 3, 5.3). */
-    return s->limit == 0xffffffffu || (last >= off && last <= s->limit);
+    /* At a limit of 4 GiB - 1 an access that wraps around may fault or not (SDM vol. 3, 5.3); current CPUs do. */
+    return last >= off && last <= s->limit;
 }
 
 /* Type checks (SDM vol. 3, 5.5): only in protected mode, and a register loaded null is not present. */
@@ -227,6 +227,9 @@ static u32 alignment(unsigned size)
     case 6: return 3;
     case 8:
     case 10: return 7;
+    case 16: return 15;
+    case 28: /* x87 environment and state */
+    case 108: return 3;
     default: return 0;
     }
 }
@@ -238,7 +241,7 @@ static int linear(struct cpu *cpu, unsigned seg, u32 off, unsigned size, bool wr
     const struct cpu_seg *s = &cpu->seg[seg];
 
     *lin = cpu->seg_base[seg] + off;
-    if (UNLIKELY(cls > SEGC_BASED || seg == SEG_CS)) {
+    if (UNLIKELY(cls > SEGC_BASED || seg == SEG_CS || off + size - 1 < off)) {
         if (!rights_ok(cpu, s, write) || !seg_in_limit(s, off, size))
             return mon_exc_err(cpu, seg == SEG_SS ? EXC_SS : EXC_GP, 0);
     }

@@ -332,9 +332,7 @@ static int do_arpl(struct cpu *cpu, const struct dec_insn *insn)
     u32 ea = insn->mem ? dec_ea(cpu, insn) : 0;
     bool raise;
 
-    if (insn->mem && mem_probe_write(cpu, insn->seg, ea, 2))
-        return -1;
-    if (read_rm16(cpu, insn, &dst))
+    if (read_rm16(cpu, insn, &dst)) /* a store happens only when RPL rises */
         return -1;
     raise = (dst & 3) < (src & 3);
     if (raise)

@@ -44,7 +44,8 @@ static int iterate(struct cpu *cpu, const struct dec_insn *insn)
         advance(cpu, R_EDI, insn);
         return 0;
     case OP_CMPS:
-        if (mem_read(cpu, insn->seg, si, &v, size) || mem_read(cpu, SEG_ES, di, &w, size))
+        /* CPUs read ES:[E]DI first: it decides which fault is seen. */
+        if (mem_read(cpu, SEG_ES, di, &w, size) || mem_read(cpu, insn->seg, si, &v, size))
             return -1;
         cpu->flags = step_flags_sub(v, w, size);
         advance(cpu, R_ESI, insn);

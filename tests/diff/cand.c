@@ -28,6 +28,8 @@ bool cand_allowed(const struct dec_insn *insn)
 {
     if (insn->cls == DEC_UD)
         return false;
+    if (insn->map == 1 && insn->opcode == 0x0d && !insn->mem) /* reserved NOP or #UD, as the vendor likes */
+        return false;
     switch (insn->op) {
     case OP_RDTSC:
     case OP_RDTSCP:
@@ -43,6 +45,7 @@ bool cand_allowed(const struct dec_insn *insn)
     case OP_VERR:
     case OP_VERW:
     case OP_INT:
+    case OP_INT1: /* hypervisors report its EIP in two ways */
     case OP_IRET:
     case OP_SYSENTER:
     case OP_SYSEXIT:

@@ -107,7 +107,7 @@ static void make_paging(void)
 static void make_tables(void)
 {
     struct diff_descriptor d;
-    u32 esp0 = KERNEL_GVA + STACK_END_GPA, ss0 = SEL_KERNEL_DS;
+    u32 esp0 = KERNEL_GVA + STACK_END_GPA, ss0 = SEL_KERNEL_DS, no_io_map = 0xffff0000;
 
     put64(GDT_GPA + SEL_KERNEL_CS, descriptor(0, 0xffffffff, 0x4000 | 0x9b));
     put64(GDT_GPA + SEL_KERNEL_DS, descriptor(0, 0xffffffff, 0x4000 | 0x93));
@@ -121,6 +121,7 @@ static void make_tables(void)
         put64(LDT_GPA + 8 * i, descriptor(diff_ldt_table[i].base, diff_ldt_table[i].limit, attributes(&diff_ldt_table[i])));
     put(TSS_GPA + 4, &esp0, 4);
     put(TSS_GPA + 8, &ss0, 4);
+    put(TSS_GPA + 0x64, &no_io_map, 4);
     for (u32 v = 0; v < 256; v++) {
         u32 stub = KERNEL_GVA + STUB_GPA + v * 16;
         u64 dpl = v == EXC_BP || v == EXC_OF ? 0xee00 : 0x8e00;
