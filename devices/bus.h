@@ -42,7 +42,8 @@ struct mmio_bus {
 void io_bus_init(struct io_bus *bus);
 
 /* 0; -EEXIST on overlap, -EINVAL on a range outside the bus, -ENOSPC when the table is full. */
-int io_bus_register(struct io_bus *bus, u32 base, u32 len, const struct bus_ops *ops, void *opaque) MUST_CHECK;
+int io_bus_register(struct io_bus *bus, u32 base, u32 len, const struct bus_ops *ops,
+                    void *opaque) MUST_CHECK;
 
 /* Forgets the range registered at exactly `base`; -ENOENT if there is none. */
 int io_bus_unregister(struct io_bus *bus, u32 base);

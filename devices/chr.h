@@ -12,7 +12,7 @@
 /* All callbacks optional. Without `write` output vanishes. */
 struct chr_back {
     void (*write)(void *opaque, const u8 *buf, size_t len);
-    bool (*ready)(void *opaque);  /* can write() take a byte now? absent = always */
+    bool (*ready)(void *opaque);   /* can write() take a byte now? absent = always */
     void (*drained)(void *opaque); /* the front has room for input again after being full */
     void *opaque;
 };

@@ -29,8 +29,8 @@ struct clk_source {
 
 struct clk {
     struct clk_source source;
-    u64 base_ns;   /* source time that is virtual 0 */
-    u64 last_ns;   /* newest virtual time handed out */
+    u64 base_ns; /* source time that is virtual 0 */
+    u64 last_ns; /* newest virtual time handed out */
     bool paused;
     struct clk_timer *head; /* by deadline, earliest first */
 };

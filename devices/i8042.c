@@ -14,13 +14,36 @@
 #include <string.h>
 
 enum { ST_OBF = 0x01, ST_SYS = 0x04, ST_CMD = 0x08, ST_UNLOCKED = 0x10, ST_AUX = 0x20 };
-enum { MODE_KBD_INT = 0x01, MODE_AUX_INT = 0x02, MODE_SYS = 0x04, MODE_KBD_OFF = 0x10, MODE_AUX_OFF = 0x20, MODE_XLATE = 0x40 };
+enum {
+    MODE_KBD_INT = 0x01,
+    MODE_AUX_INT = 0x02,
+    MODE_SYS = 0x04,
+    MODE_KBD_OFF = 0x10,
+    MODE_AUX_OFF = 0x20,
+    MODE_XLATE = 0x40
+};
 enum { OUT_NOT_RESET = 0x01, OUT_A20 = 0x02, OUT_KBD = 0x10, OUT_AUX = 0x20, OUT_ONES = 0xcc };
 enum {
-    CMD_READ_RAM = 0x20, CMD_WRITE_RAM = 0x60, CMD_GET_VERSION = 0xa1, CMD_PASSWORD = 0xa4, CMD_AUX_OFF = 0xa7,
-    CMD_AUX_ON = 0xa8, CMD_AUX_TEST = 0xa9, CMD_SELF_TEST = 0xaa, CMD_KBD_TEST = 0xab, CMD_KBD_OFF = 0xad,
-    CMD_KBD_ON = 0xae, CMD_READ_IN = 0xc0, CMD_READ_OUT = 0xd0, CMD_WRITE_OUT = 0xd1, CMD_WRITE_KBD_BUF = 0xd2,
-    CMD_WRITE_AUX_BUF = 0xd3, CMD_WRITE_AUX = 0xd4, CMD_A20_OFF = 0xdd, CMD_A20_ON = 0xdf, CMD_PULSE = 0xf0,
+    CMD_READ_RAM = 0x20,
+    CMD_WRITE_RAM = 0x60,
+    CMD_GET_VERSION = 0xa1,
+    CMD_PASSWORD = 0xa4,
+    CMD_AUX_OFF = 0xa7,
+    CMD_AUX_ON = 0xa8,
+    CMD_AUX_TEST = 0xa9,
+    CMD_SELF_TEST = 0xaa,
+    CMD_KBD_TEST = 0xab,
+    CMD_KBD_OFF = 0xad,
+    CMD_KBD_ON = 0xae,
+    CMD_READ_IN = 0xc0,
+    CMD_READ_OUT = 0xd0,
+    CMD_WRITE_OUT = 0xd1,
+    CMD_WRITE_KBD_BUF = 0xd2,
+    CMD_WRITE_AUX_BUF = 0xd3,
+    CMD_WRITE_AUX = 0xd4,
+    CMD_A20_OFF = 0xdd,
+    CMD_A20_ON = 0xdf,
+    CMD_PULSE = 0xf0,
 };
 #define KEY_PACE_NS 500000u
 
@@ -75,7 +98,7 @@ static void on_timer(void *opaque, u64 now)
 
 static u8 read_data(struct i8042 *kc)
 {
-    kc->status &= (u8)~(ST_OBF | ST_AUX);
+    kc->status &= (u8) ~(ST_OBF | ST_AUX);
     u8 v = kc->data;
     update_irq(kc); /* the line falls before the next byte raises it */
     fill(kc);
@@ -102,56 +125,35 @@ static void write_command(struct i8042 *kc, u8 val)
     kc->command = 0;
     kc->status |= ST_CMD;
     switch (val) {
-    case CMD_READ_RAM:
-        put_data(kc, kc->mode, false);
-        break;
-    case CMD_READ_RAM + 1 ... CMD_READ_RAM + 31:
-        put_data(kc, kc->ram[val & 31], false);
-        break;
+    case CMD_READ_RAM: put_data(kc, kc->mode, false); break;
+    case CMD_READ_RAM + 1 ... CMD_READ_RAM + 31: put_data(kc, kc->ram[val & 31], false); break;
     case CMD_WRITE_RAM ... CMD_WRITE_RAM + 31:
-    case CMD_WRITE_OUT ... CMD_WRITE_AUX:
-        kc->command = val;
-        break;
+    case CMD_WRITE_OUT ... CMD_WRITE_AUX: kc->command = val; break;
     case CMD_PASSWORD:
         put_data(kc, 0xf1, false); /* none installed */
         break;
-    case CMD_AUX_OFF:
-        kc->mode |= MODE_AUX_OFF;
-        break;
-    case CMD_AUX_ON:
-        kc->mode &= (u8)~MODE_AUX_OFF;
-        break;
+    case CMD_AUX_OFF: kc->mode |= MODE_AUX_OFF; break;
+    case CMD_AUX_ON: kc->mode &= (u8)~MODE_AUX_OFF; break;
     case CMD_AUX_TEST:
     case CMD_KBD_TEST:
-    case CMD_GET_VERSION:
-        put_data(kc, 0x00, false);
-        break;
+    case CMD_GET_VERSION: put_data(kc, 0x00, false); break;
     case CMD_SELF_TEST:
         kc->status |= ST_SYS;
         put_data(kc, 0x55, false);
         break;
-    case CMD_KBD_OFF:
-        kc->mode |= MODE_KBD_OFF;
-        break;
-    case CMD_KBD_ON:
-        kc->mode &= (u8)~MODE_KBD_OFF;
-        break;
+    case CMD_KBD_OFF: kc->mode |= MODE_KBD_OFF; break;
+    case CMD_KBD_ON: kc->mode &= (u8)~MODE_KBD_OFF; break;
     case CMD_READ_IN:
         put_data(kc, 0x80, false); /* keyboard not locked */
         break;
-    case CMD_READ_OUT:
-        put_data(kc, output_port(kc), false);
-        break;
+    case CMD_READ_OUT: put_data(kc, output_port(kc), false); break;
     case CMD_A20_OFF:
-    case CMD_A20_ON:
-        a20_set(kc->a20, val == CMD_A20_ON);
-        break;
+    case CMD_A20_ON: a20_set(kc->a20, val == CMD_A20_ON); break;
     case CMD_PULSE ... CMD_PULSE + 15: /* bits that are 0 pulse low */
         if (!(val & 1) && kc->reset_request)
             kc->reset_request(kc->opaque);
         break;
-    default:
-        break;
+    default: break;
     }
 }
 
@@ -170,21 +172,11 @@ static void write_data(struct i8042 *kc, u8 val)
         kc->status = (u8)((kc->status & ~ST_SYS) | (val & MODE_SYS));
         update_irq(kc);
         break;
-    case CMD_WRITE_OUT:
-        write_output_port(kc, val);
-        break;
-    case CMD_WRITE_KBD_BUF:
-        put_data(kc, val, false);
-        break;
-    case CMD_WRITE_AUX_BUF:
-        put_data(kc, val, true);
-        break;
-    case CMD_WRITE_AUX:
-        ps2_mouse_write(&kc->mouse, val);
-        break;
-    default:
-        kc->ram[command & 31] = val;
-        break;
+    case CMD_WRITE_OUT: write_output_port(kc, val); break;
+    case CMD_WRITE_KBD_BUF: put_data(kc, val, false); break;
+    case CMD_WRITE_AUX_BUF: put_data(kc, val, true); break;
+    case CMD_WRITE_AUX: ps2_mouse_write(&kc->mouse, val); break;
+    default: kc->ram[command & 31] = val; break;
     }
 }
 

@@ -51,12 +51,9 @@ static u8 chip_read(struct i8237_chip *c, unsigned reg)
         v = c->status;
         c->status &= 0xf0; /* reading clears terminal counts */
         return v;
-    case 13:
-        return c->temporary;
-    case 15:
-        return c->mask | 0xf0;
-    default:
-        return 0xff;
+    case 13: return c->temporary;
+    case 15: return c->mask | 0xf0;
+    default: return 0xff;
     }
 }
 
@@ -68,30 +65,14 @@ static void chip_write(struct i8237_chip *c, unsigned reg, u8 val)
         return;
     }
     switch (reg) {
-    case 8:
-        c->command = val;
-        break;
-    case 9:
-        c->request = val & 4 ? c->request | bit : c->request & (u8)~bit;
-        break;
-    case 10:
-        c->mask = val & 4 ? c->mask | bit : c->mask & (u8)~bit;
-        break;
-    case 11:
-        c->channel[val & 3].mode = val;
-        break;
-    case 12:
-        c->high_byte = false;
-        break;
-    case 13:
-        chip_reset(c);
-        break;
-    case 14:
-        c->mask = 0;
-        break;
-    default:
-        c->mask = val & 0x0f;
-        break;
+    case 8: c->command = val; break;
+    case 9: c->request = val & 4 ? c->request | bit : c->request & (u8)~bit; break;
+    case 10: c->mask = val & 4 ? c->mask | bit : c->mask & (u8)~bit; break;
+    case 11: c->channel[val & 3].mode = val; break;
+    case 12: c->high_byte = false; break;
+    case 13: chip_reset(c); break;
+    case 14: c->mask = 0; break;
+    default: c->mask = val & 0x0f; break;
     }
 }
 

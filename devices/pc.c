@@ -21,7 +21,16 @@
 #include "devices/uart.h"
 #include "devices/vga.h"
 
-enum { IRQ_PIT = 0, IRQ_KBD = 1, IRQ_COM2 = 3, IRQ_COM1 = 4, IRQ_RTC = 8, IRQ_SCI = 9, IRQ_AUX = 12, IRQ_FERR = 13 };
+enum {
+    IRQ_PIT = 0,
+    IRQ_KBD = 1,
+    IRQ_COM2 = 3,
+    IRQ_COM1 = 4,
+    IRQ_RTC = 8,
+    IRQ_SCI = 9,
+    IRQ_AUX = 12,
+    IRQ_FERR = 13
+};
 enum { VGA_SLOT = 2 };
 
 struct pc {
@@ -143,7 +152,8 @@ static int wire_isa(struct pc *pc)
     TRY(pic_init(pic, io, (struct irq_line){.fn = on_intr, .opaque = pc}));
     TRY(pit_init(&pc->pit, io, clk, pic_line(pic, IRQ_PIT, 0)));
     TRY(rtc_init(&pc->rtc, io, clk, pic_line(pic, IRQ_RTC, 0), cfg->rtc_epoch_s));
-    rtc_set_machine(&pc->rtc, cfg->ram_below_4g_bytes, cfg->ram_above_4g_bytes, cfg->boot ? cfg->boot : "cad");
+    rtc_set_machine(&pc->rtc, cfg->ram_below_4g_bytes, cfg->ram_above_4g_bytes,
+                    cfg->boot ? cfg->boot : "cad");
     TRY(i8042_init(&pc->kc, io, &kc));
     TRY(port92_init(&pc->port92, io, &pc->a20, on_reset, pc));
     TRY(i8237_init(&pc->dma, io, &cfg->dma));

@@ -77,7 +77,7 @@ static void config_write(struct pci_bus *pci, struct pci_dev *dev, unsigned offs
     for (unsigned i = 0; i < size && offset + i < 256; i++) {
         u8 *byte = &dev->config[offset + i], v = (u8)(val >> (8 * i)), mask = dev->wmask[offset + i];
         *byte = (u8)((*byte & ~mask) | (v & mask));
-        *byte &= (u8)~(v & dev->w1c[offset + i]);
+        *byte &= (u8) ~(v & dev->w1c[offset + i]);
     }
     if (touches(offset, size, PCI_COMMAND, PCI_COMMAND + 2) ||
         touches(offset, size, PCI_BAR0, PCI_BAR0 + 24) || touches(offset, size, PCI_ROM_BAR, PCI_ROM_BAR + 4))
@@ -139,8 +139,8 @@ static void address_write(void *opaque, u32 offset, unsigned size, u32 val)
 static const struct bus_ops address_ops = {.read = address_read, .write = address_write, .max_size = 4};
 static const struct bus_ops data_ops = {.read = data_read, .write = data_write, .max_size = 4};
 
-int pci_init(struct pci_bus *pci, struct io_bus *io, struct mmio_bus *mmio, void (*reset_request)(void *opaque),
-             void *opaque)
+int pci_init(struct pci_bus *pci, struct io_bus *io, struct mmio_bus *mmio,
+             void (*reset_request)(void *opaque), void *opaque)
 {
     memset(pci, 0, sizeof(*pci));
     pci->io = io;
@@ -180,7 +180,7 @@ void pci_dev_init(struct pci_dev *dev, const struct pci_id *id)
     pci_set16(dev, PCI_SUBSYS_VENDOR, 0x1af4);
     pci_set16(dev, PCI_SUBSYS, 0x1100);
     dev->wmask[PCI_COMMAND] = PCI_COMMAND_IO | PCI_COMMAND_MEM | PCI_COMMAND_MASTER | 0x40; /* parity */
-    dev->wmask[PCI_COMMAND + 1] = 0x05;                                                     /* SERR, INTx off */
+    dev->wmask[PCI_COMMAND + 1] = 0x05; /* SERR, INTx off */
     dev->w1c[PCI_STATUS + 1] = 0xf9;
     dev->wmask[0x0c] = 0xff; /* cache line size */
     dev->wmask[PCI_INT_LINE] = 0xff;

@@ -7,9 +7,19 @@
 #include "devices/bus.h"
 
 enum {
-    PCI_VENDOR = 0x00, PCI_DEVICE = 0x02, PCI_COMMAND = 0x04, PCI_STATUS = 0x06, PCI_REVISION = 0x08,
-    PCI_CLASS = 0x0a, PCI_HEADER = 0x0e, PCI_BAR0 = 0x10, PCI_SUBSYS_VENDOR = 0x2c, PCI_SUBSYS = 0x2e,
-    PCI_ROM_BAR = 0x30, PCI_INT_LINE = 0x3c, PCI_INT_PIN = 0x3d,
+    PCI_VENDOR = 0x00,
+    PCI_DEVICE = 0x02,
+    PCI_COMMAND = 0x04,
+    PCI_STATUS = 0x06,
+    PCI_REVISION = 0x08,
+    PCI_CLASS = 0x0a,
+    PCI_HEADER = 0x0e,
+    PCI_BAR0 = 0x10,
+    PCI_SUBSYS_VENDOR = 0x2c,
+    PCI_SUBSYS = 0x2e,
+    PCI_ROM_BAR = 0x30,
+    PCI_INT_LINE = 0x3c,
+    PCI_INT_PIN = 0x3d,
 };
 enum { PCI_COMMAND_IO = 1, PCI_COMMAND_MEM = 2, PCI_COMMAND_MASTER = 4 };
 
@@ -52,8 +62,8 @@ struct pci_id {
     u8 revision, prog_if;
 };
 
-int pci_init(struct pci_bus *pci, struct io_bus *io, struct mmio_bus *mmio, void (*reset_request)(void *opaque),
-             void *opaque) MUST_CHECK;
+int pci_init(struct pci_bus *pci, struct io_bus *io, struct mmio_bus *mmio,
+             void (*reset_request)(void *opaque), void *opaque) MUST_CHECK;
 /* Functions go back to their reset configuration; BARs are unmapped. */
 void pci_reset(struct pci_bus *pci);
 

@@ -176,9 +176,7 @@ static void write_ocw2(struct pic_chip *c, u8 val)
     unsigned level = val & 7, rank;
     switch (val >> 5) {
     case 0: /* rotate in automatic EOI mode: clear */
-    case 4: /* ... set */
-        c->rotate_auto_eoi = val >> 7;
-        break;
+    case 4: /* ... set */ c->rotate_auto_eoi = val >> 7; break;
     case 1: /* non-specific EOI */
     case 5: /* ... and rotate */
         rank = top_rank(c, c->special_mask ? c->isr & (u8)~c->imr : c->isr);
@@ -195,11 +193,8 @@ static void write_ocw2(struct pic_chip *c, u8 val)
         if (val >> 7)
             c->lowest = (u8)level;
         break;
-    case 6: /* set priority */
-        c->lowest = (u8)level;
-        break;
-    default: /* 2: no operation */
-        break;
+    case 6: /* set priority */ c->lowest = (u8)level; break;
+    default: /* 2: no operation */ break;
     }
 }
 
@@ -218,9 +213,7 @@ static void write_data(struct pic_chip *c, u8 val)
         c->icw4 = val;
         c->init_step = 0;
         break;
-    default:
-        c->imr = val;
-        break;
+    default: c->imr = val; break;
     }
 }
 

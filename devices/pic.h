@@ -8,14 +8,14 @@
 
 struct pic_chip {
     u8 irr, imr, isr;
-    u8 line;          /* level of each input, for edge detection */
-    u8 elcr;          /* 1 = level triggered */
-    u8 elcr_mask;     /* which ELCR bits exist */
-    u8 lowest;        /* input with the lowest priority: 7 after reset */
-    u8 vector_base;   /* ICW2 */
-    u8 cascade;       /* ICW3: input mask (master) or own id (slave) */
+    u8 line;        /* level of each input, for edge detection */
+    u8 elcr;        /* 1 = level triggered */
+    u8 elcr_mask;   /* which ELCR bits exist */
+    u8 lowest;      /* input with the lowest priority: 7 after reset */
+    u8 vector_base; /* ICW2 */
+    u8 cascade;     /* ICW3: input mask (master) or own id (slave) */
     u8 icw4;
-    u8 init_step;     /* 0 = operating, else the ICW expected next: 2, 3 or 4 */
+    u8 init_step; /* 0 = operating, else the ICW expected next: 2, 3 or 4 */
     bool icw4_needed, single, ltim;
     bool read_isr, poll, special_mask, rotate_auto_eoi;
     bool is_slave;

@@ -43,7 +43,7 @@ struct piix4_pm {
     u16 gpe_sts, gpe_en;
     u8 apm_control, apm_status;
     u8 smb[16];
-    u64 overflow_tick; /* PM timer tick at which TMR_STS is set next */
+    u64 overflow_tick;     /* PM timer tick at which TMR_STS is set next */
     u32 pm_base, smb_base; /* where the blocks are registered, 0 = nowhere */
     void (*poweroff)(void *opaque);
     void *opaque;

@@ -76,16 +76,11 @@ static u32 pm_read(void *opaque, u32 offset, unsigned size)
     case 0:
         sync_timer(pm);
         return (size == 4 ? (u32)pm->pm1_en << 16 | pm->pm1_sts : pm->pm1_sts) >> (8 * (offset & 1));
-    case 2:
-        return pm->pm1_en >> (8 * (offset & 1));
-    case 4:
-        return pm->pm1_cnt >> (8 * (offset & 1));
+    case 2: return pm->pm1_en >> (8 * (offset & 1));
+    case 4: return pm->pm1_cnt >> (8 * (offset & 1));
     case 8:
-    case 10:
-        timer = (u32)tick_now(pm) & 0xffffff;
-        return timer >> (8 * (offset & 3));
-    default:
-        return 0;
+    case 10: timer = (u32)tick_now(pm) & 0xffffff; return timer >> (8 * (offset & 3));
+    default: return 0;
     }
 }
 
@@ -106,14 +101,9 @@ static void pm_write(void *opaque, u32 offset, unsigned size, u32 val)
         if (size == 4)
             pm->pm1_en = (u16)(val >> 16);
         break;
-    case 2:
-        pm->pm1_en = merge(pm->pm1_en, offset, size, val);
-        break;
-    case 4:
-        write_cnt(pm, merge(pm->pm1_cnt, offset, size, val));
-        break;
-    default:
-        break;
+    case 2: pm->pm1_en = merge(pm->pm1_en, offset, size, val); break;
+    case 4: write_cnt(pm, merge(pm->pm1_cnt, offset, size, val)); break;
+    default: break;
     }
     update_sci(pm);
 }
@@ -172,7 +162,7 @@ static void smb_write(void *opaque, u32 offset, unsigned size, u32 val)
     struct piix4_pm *pm = opaque;
     (void)size;
     if (offset == SMB_STS) {
-        pm->smb[SMB_STS] &= (u8)~(val & SMB_STS_CLEAR);
+        pm->smb[SMB_STS] &= (u8) ~(val & SMB_STS_CLEAR);
         return;
     }
     pm->smb[offset & 15] = (u8)val;
@@ -255,7 +245,8 @@ int piix4_pm_init(struct piix4_pm *pm, struct pci_bus *pci, struct clk *clk, str
     const struct {
         u32 base, bytes;
         const struct bus_ops *ops;
-    } fixed[] = {{0xb2, 2, &apm_ops}, {0xafe0, 4, &gpe_ops}, {0xae00, 20, &hotplug_ops}, {0xaf00, 32, &cpus_ops}};
+    } fixed[] = {
+        {0xb2, 2, &apm_ops}, {0xafe0, 4, &gpe_ops}, {0xae00, 20, &hotplug_ops}, {0xaf00, 32, &cpus_ops}};
     int err = pci_dev_plug(pci, &pm->pci, 1, 3);
     for (unsigned i = 0; !err && i < ARRAY_SIZE(fixed); i++)
         err = io_bus_register(pm->io, fixed[i].base, fixed[i].bytes, fixed[i].ops, pm);

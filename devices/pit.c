@@ -76,14 +76,10 @@ static bool counter_out(struct pit_counter *c, u64 now)
     u64 d = elapsed(c, now);
     switch (c->mode) {
     case 0:
-    case 1:
-        return d >= c->count;
-    case 2:
-        return d % c->count != c->count - 1 || c->count == 1;
-    case 3:
-        return d % c->count < (c->count + 1) / 2;
-    default:
-        return d != c->count;
+    case 1: return d >= c->count;
+    case 2: return d % c->count != c->count - 1 || c->count == 1;
+    case 3: return d % c->count < (c->count + 1) / 2;
+    default: return d != c->count;
     }
 }
 
@@ -213,9 +209,9 @@ static void read_back(struct pit *pit, u8 val)
             latch_count(c, now);
         if (!(val & RB_NO_STATUS) && !c->status_latched) {
             c->status_latched = true;
-            c->status = (u8)((counter_out(c, now) ? STATUS_OUT : 0) |
-                             (!c->count || c->next_count ? STATUS_NULL : 0) | c->access << 4 |
-                             c->mode << 1 | (c->bcd ? 1 : 0));
+            c->status =
+                (u8)((counter_out(c, now) ? STATUS_OUT : 0) | (!c->count || c->next_count ? STATUS_NULL : 0) |
+                     c->access << 4 | c->mode << 1 | (c->bcd ? 1 : 0));
         }
     }
 }
@@ -252,12 +248,8 @@ static void write_counter(struct pit *pit, unsigned n, u8 val)
 {
     struct pit_counter *c = &pit->counter[n];
     switch (c->access) {
-    case 1:
-        load_count(pit, n, val);
-        break;
-    case 2:
-        load_count(pit, n, (u32)val << 8);
-        break;
+    case 1: load_count(pit, n, val); break;
+    case 2: load_count(pit, n, (u32)val << 8); break;
     case 3:
         if (c->write_high)
             load_count(pit, n, c->write_low | (u32)val << 8);
@@ -265,8 +257,7 @@ static void write_counter(struct pit *pit, unsigned n, u8 val)
             c->write_low = val;
         c->write_high = !c->write_high;
         break;
-    default: /* no control word yet */
-        break;
+    default: /* no control word yet */ break;
     }
 }
 

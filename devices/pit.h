@@ -34,8 +34,8 @@ struct pit {
     struct clk *clk;
     struct irq_line irq0;
     struct clk_timer timer;
-    bool edge_pending;   /* one-shot modes: the edge is still to come */
-    u8 port61;           /* bits 0-3 as written */
+    bool edge_pending; /* one-shot modes: the edge is still to come */
+    u8 port61;         /* bits 0-3 as written */
 };
 
 int pit_init(struct pit *pit, struct io_bus *io, struct clk *clk, struct irq_line irq0) MUST_CHECK;

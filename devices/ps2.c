@@ -10,14 +10,38 @@
 
 enum { ACK = 0xfa, RESEND = 0xfe, BAT_OK = 0xaa };
 enum {
-    KBD_LEDS = 0xed, KBD_ECHO = 0xee, KBD_SET = 0xf0, KBD_ID = 0xf2, KBD_RATE = 0xf3, KBD_ENABLE = 0xf4,
-    KBD_DISABLE = 0xf5, KBD_DEFAULT = 0xf6, KBD_ALL_FIRST = 0xf7, KBD_ALL_LAST = 0xfa, KBD_KEY_FIRST = 0xfb,
-    KBD_KEY_LAST = 0xfd, KBD_RESEND = 0xfe, KBD_RESET = 0xff,
+    KBD_LEDS = 0xed,
+    KBD_ECHO = 0xee,
+    KBD_SET = 0xf0,
+    KBD_ID = 0xf2,
+    KBD_RATE = 0xf3,
+    KBD_ENABLE = 0xf4,
+    KBD_DISABLE = 0xf5,
+    KBD_DEFAULT = 0xf6,
+    KBD_ALL_FIRST = 0xf7,
+    KBD_ALL_LAST = 0xfa,
+    KBD_KEY_FIRST = 0xfb,
+    KBD_KEY_LAST = 0xfd,
+    KBD_RESEND = 0xfe,
+    KBD_RESET = 0xff,
 };
 enum {
-    AUX_SCALE1 = 0xe6, AUX_SCALE2 = 0xe7, AUX_RES = 0xe8, AUX_STATUS = 0xe9, AUX_STREAM = 0xea, AUX_POLL = 0xeb,
-    AUX_UNWRAP = 0xec, AUX_WRAP = 0xee, AUX_REMOTE = 0xf0, AUX_ID = 0xf2, AUX_RATE = 0xf3, AUX_ENABLE = 0xf4,
-    AUX_DISABLE = 0xf5, AUX_DEFAULT = 0xf6, AUX_RESEND = 0xfe, AUX_RESET = 0xff,
+    AUX_SCALE1 = 0xe6,
+    AUX_SCALE2 = 0xe7,
+    AUX_RES = 0xe8,
+    AUX_STATUS = 0xe9,
+    AUX_STREAM = 0xea,
+    AUX_POLL = 0xeb,
+    AUX_UNWRAP = 0xec,
+    AUX_WRAP = 0xee,
+    AUX_REMOTE = 0xf0,
+    AUX_ID = 0xf2,
+    AUX_RATE = 0xf3,
+    AUX_ENABLE = 0xf4,
+    AUX_DISABLE = 0xf5,
+    AUX_DEFAULT = 0xf6,
+    AUX_RESEND = 0xfe,
+    AUX_RESET = 0xff,
 };
 
 /* What an 8042 turns codes of set 2 into; beyond the table only 83h and 84h change. */
@@ -138,12 +162,8 @@ void ps2_kbd_write(struct ps2_kbd *kbd, u8 val)
         kbd->command = val;
         reply1(&kbd->queue, ACK);
         break;
-    case KBD_ECHO:
-        reply1(&kbd->queue, KBD_ECHO);
-        break;
-    case KBD_ID:
-        reply(&kbd->queue, (u8[]){ACK, 0xab, 0x83}, 3);
-        break;
+    case KBD_ECHO: reply1(&kbd->queue, KBD_ECHO); break;
+    case KBD_ID: reply(&kbd->queue, (u8[]){ACK, 0xab, 0x83}, 3); break;
     case KBD_ENABLE:
         kbd->scanning = true;
         reply1(&kbd->queue, ACK);
@@ -154,19 +174,13 @@ void ps2_kbd_write(struct ps2_kbd *kbd, u8 val)
         kbd->scanning = val == KBD_DEFAULT;
         reply1(&kbd->queue, ACK);
         break;
-    case KBD_ALL_FIRST ... KBD_ALL_LAST:
-        reply1(&kbd->queue, ACK);
-        break;
-    case KBD_RESEND:
-        reply1(&kbd->queue, kbd->last);
-        break;
+    case KBD_ALL_FIRST ... KBD_ALL_LAST: reply1(&kbd->queue, ACK); break;
+    case KBD_RESEND: reply1(&kbd->queue, kbd->last); break;
     case KBD_RESET:
         ps2_kbd_reset(kbd);
         reply(&kbd->queue, (u8[]){ACK, BAT_OK}, 2);
         break;
-    default:
-        reply1(&kbd->queue, RESEND);
-        break;
+    default: reply1(&kbd->queue, RESEND); break;
     }
     if (kbd->queue.count)
         kbd->last = kbd->queue.data[kbd->queue.head];
@@ -274,45 +288,27 @@ void ps2_mouse_write(struct ps2_mouse *m, u8 val)
     }
     switch (val) {
     case AUX_RES:
-    case AUX_RATE:
-        m->command = val;
-        break;
+    case AUX_RATE: m->command = val; break;
     case AUX_SCALE1:
-    case AUX_SCALE2:
-        m->scaling = val == AUX_SCALE2;
-        break;
-    case AUX_STATUS:
-        mouse_status(m);
-        return;
+    case AUX_SCALE2: m->scaling = val == AUX_SCALE2; break;
+    case AUX_STATUS: mouse_status(m); return;
     case AUX_STREAM:
-    case AUX_REMOTE:
-        m->remote = val == AUX_REMOTE;
-        break;
+    case AUX_REMOTE: m->remote = val == AUX_REMOTE; break;
     case AUX_POLL:
         reply1(&m->queue, ACK);
         mouse_packet(m, true);
         return;
     case AUX_WRAP:
-    case AUX_UNWRAP:
-        m->wrap = val == AUX_WRAP;
-        break;
-    case AUX_ID:
-        reply(&m->queue, (u8[]){ACK, m->id}, 2);
-        return;
+    case AUX_UNWRAP: m->wrap = val == AUX_WRAP; break;
+    case AUX_ID: reply(&m->queue, (u8[]){ACK, m->id}, 2); return;
     case AUX_ENABLE:
-    case AUX_DISABLE:
-        m->reporting = val == AUX_ENABLE;
-        break;
-    case AUX_DEFAULT:
-        mouse_defaults(m);
-        break;
+    case AUX_DISABLE: m->reporting = val == AUX_ENABLE; break;
+    case AUX_DEFAULT: mouse_defaults(m); break;
     case AUX_RESET:
         ps2_mouse_reset(m);
         reply(&m->queue, (u8[]){ACK, BAT_OK, 0}, 3);
         return;
-    default:
-        reply1(&m->queue, RESEND);
-        return;
+    default: reply1(&m->queue, RESEND); return;
     }
     reply1(&m->queue, ACK);
 }

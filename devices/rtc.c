@@ -11,8 +11,20 @@
 #include <string.h>
 
 enum {
-    R_SEC, R_SEC_ALARM, R_MIN, R_MIN_ALARM, R_HOUR, R_HOUR_ALARM, R_WDAY, R_MDAY, R_MONTH, R_YEAR,
-    R_A, R_B, R_C, R_D,
+    R_SEC,
+    R_SEC_ALARM,
+    R_MIN,
+    R_MIN_ALARM,
+    R_HOUR,
+    R_HOUR_ALARM,
+    R_WDAY,
+    R_MDAY,
+    R_MONTH,
+    R_YEAR,
+    R_A,
+    R_B,
+    R_C,
+    R_D,
     R_CENTURY = 0x32,
 };
 enum { A_UIP = 0x80, A_DIV_RESET = 0x60 };
@@ -265,7 +277,8 @@ static void write_a_or_b(struct rtc *rtc, unsigned reg, u8 val, u64 now)
 
 static bool is_time_reg(unsigned reg)
 {
-    return reg == R_CENTURY || reg == R_SEC || reg == R_MIN || reg == R_HOUR || (reg >= R_WDAY && reg <= R_YEAR);
+    return reg == R_CENTURY || reg == R_SEC || reg == R_MIN || reg == R_HOUR ||
+           (reg >= R_WDAY && reg <= R_YEAR);
 }
 
 static void write_time(struct rtc *rtc, unsigned reg, u8 val, u64 now)
@@ -353,7 +366,7 @@ int rtc_init(struct rtc *rtc, struct io_bus *io, struct clk *clk, struct irq_lin
 
 void rtc_reset(struct rtc *rtc)
 {
-    rtc->cmos[R_B] &= (u8)~(B_PIE | B_AIE | B_UIE | B_SQWE);
+    rtc->cmos[R_B] &= (u8) ~(B_PIE | B_AIE | B_UIE | B_SQWE);
     rtc->cmos[R_C] = 0;
     rtc->index = 0;
     update_irq(rtc);
@@ -373,16 +386,11 @@ static u8 boot_code(const char *boot, size_t n)
         return 0;
     switch (boot[n]) {
     case 'a':
-    case 'b':
-        return 1;
-    case 'c':
-        return 2;
-    case 'd':
-        return 3;
-    case 'n':
-        return 4;
-    default:
-        return 0;
+    case 'b': return 1;
+    case 'c': return 2;
+    case 'd': return 3;
+    case 'n': return 4;
+    default: return 0;
     }
 }
 
@@ -397,8 +405,8 @@ void rtc_set_machine(struct rtc *rtc, u64 ram_below_4g, u64 ram_above_4g, const 
     set16(rtc, 0x34, above_16m / 65536);
     for (unsigned i = 0; i < 3; i++)
         rtc->cmos[0x5b + i] = (u8)(ram_above_4g >> (16 + 8 * i));
-    rtc->cmos[0x10] = 0;    /* no floppy drives */
-    rtc->cmos[0x14] = 0x06; /* FPU, PS/2 mouse, VGA */
+    rtc->cmos[0x10] = 0;                                 /* no floppy drives */
+    rtc->cmos[0x14] = 0x06;                              /* FPU, PS/2 mouse, VGA */
     rtc->cmos[0x38] = (u8)(boot_code(boot, 2) << 4 | 1); /* no floppy signature check */
     rtc->cmos[0x3d] = (u8)(boot_code(boot, 1) << 4 | boot_code(boot, 0));
     rtc->cmos[0x5f] = 0; /* processors beyond the first */

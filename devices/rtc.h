@@ -12,17 +12,18 @@
 struct rtc {
     u8 cmos[RTC_CMOS_BYTES]; /* registers A-D and memory; the time only while it is being set */
     u8 index;
-    i64 base_s;       /* seconds since 1970 at base_ns */
+    i64 base_s; /* seconds since 1970 at base_ns */
     u64 base_ns;
-    i64 seen_s;       /* newest second whose update and alarm flags are set */
-    u64 next_tick;    /* periodic: index of the first edge not delivered */
+    i64 seen_s;    /* newest second whose update and alarm flags are set */
+    u64 next_tick; /* periodic: index of the first edge not delivered */
     struct clk *clk;
     struct irq_line irq;
     struct clk_timer timer;
 };
 
 /* epoch_s: the time at virtual time 0, in seconds since 1970. Powers up once; rtc_reset() keeps memory. */
-int rtc_init(struct rtc *rtc, struct io_bus *io, struct clk *clk, struct irq_line irq, i64 epoch_s) MUST_CHECK;
+int rtc_init(struct rtc *rtc, struct io_bus *io, struct clk *clk, struct irq_line irq,
+             i64 epoch_s) MUST_CHECK;
 void rtc_reset(struct rtc *rtc);
 
 /* What the firmware finds in memory: sizes and QEMU-style boot order letters ("cad"). */

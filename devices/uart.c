@@ -12,7 +12,15 @@
 
 enum { R_DATA, R_IER, R_IIR_FCR, R_LCR, R_MCR, R_LSR, R_MSR, R_SCR };
 enum { IER_RDI = 0x01, IER_THRI = 0x02, IER_RLSI = 0x04, IER_MSI = 0x08 };
-enum { IIR_MSI = 0x00, IIR_NONE = 0x01, IIR_THRI = 0x02, IIR_RDI = 0x04, IIR_RLSI = 0x06, IIR_CTI = 0x0c, IIR_FIFO = 0xc0 };
+enum {
+    IIR_MSI = 0x00,
+    IIR_NONE = 0x01,
+    IIR_THRI = 0x02,
+    IIR_RDI = 0x04,
+    IIR_RLSI = 0x06,
+    IIR_CTI = 0x0c,
+    IIR_FIFO = 0xc0
+};
 enum { FCR_ENABLE = 0x01, FCR_CLEAR_RX = 0x02, FCR_CLEAR_TX = 0x04 };
 enum { LCR_DLAB = 0x80 };
 enum { MCR_DTR = 0x01, MCR_RTS = 0x02, MCR_OUT1 = 0x04, MCR_OUT2 = 0x08, MCR_LOOP = 0x10 };
@@ -144,7 +152,7 @@ static void on_tx_retry(void *opaque, u64 now)
 static void write_thr(struct uart *u, u8 val)
 {
     u->thr_pending = false;
-    u->lsr &= (u8)~(LSR_THRE | LSR_TEMT);
+    u->lsr &= (u8) ~(LSR_THRE | LSR_TEMT);
     update_irq(u); /* the line falls here, so the PIC sees the edge below */
     if (u->tx.count >= fifo_size(u))
         fifo_get(&u->tx); /* overrun by a guest that does not look at THRE: the oldest is lost */
@@ -234,23 +242,16 @@ static void uart_write(void *opaque, u32 offset, unsigned size, u32 val32)
         else
             write_ier(u, val);
         break;
-    case R_IIR_FCR:
-        write_fcr(u, val);
-        break;
-    case R_LCR:
-        u->lcr = val;
-        break;
+    case R_IIR_FCR: write_fcr(u, val); break;
+    case R_LCR: u->lcr = val; break;
     case R_MCR:
         was_full = !uart_room(u);
         u->mcr = val & 0x1f;
         update_msr(u);
         tell_room(u, was_full);
         break;
-    case R_SCR:
-        u->scr = val;
-        break;
-    default: /* LSR and MSR are read-only */
-        break;
+    case R_SCR: u->scr = val; break;
+    default: /* LSR and MSR are read-only */ break;
     }
     update_irq(u);
 }
@@ -262,20 +263,16 @@ static u32 uart_read(void *opaque, u32 offset, unsigned size)
     (void)size;
     bool dlab = u->lcr & LCR_DLAB;
     switch (offset) {
-    case R_DATA:
-        return dlab ? u->divisor & 0xff : read_rbr(u);
-    case R_IER:
-        return dlab ? u->divisor >> 8 : u->ier;
+    case R_DATA: return dlab ? u->divisor & 0xff : read_rbr(u);
+    case R_IER: return dlab ? u->divisor >> 8 : u->ier;
     case R_IIR_FCR:
         val = cause(u);
         if (val == IIR_THRI)
             u->thr_pending = false; /* reading it as the cause acknowledges it */
         update_irq(u);
         return val | (has_fifo(u) ? IIR_FIFO : 0);
-    case R_LCR:
-        return u->lcr;
-    case R_MCR:
-        return u->mcr;
+    case R_LCR: return u->lcr;
+    case R_MCR: return u->mcr;
     case R_LSR:
         val = u->lsr;
         u->lsr &= (u8)~LSR_ERRORS;
@@ -286,10 +283,8 @@ static u32 uart_read(void *opaque, u32 offset, unsigned size)
         u->msr &= (u8)~MSR_DELTAS;
         update_irq(u);
         return val;
-    case R_SCR:
-        return u->scr;
-    default:
-        return 0xff;
+    case R_SCR: return u->scr;
+    default: return 0xff;
     }
 }
 

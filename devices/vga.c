@@ -15,8 +15,17 @@
 enum { MISC_COLOUR = 0x01 };
 enum { ATTR_REGS = 21, CRTC_V_RETRACE_END = 0x11, CRTC_PROTECT = 0x80, CRTC_OVERFLOW = 0x07 };
 enum {
-    VBE_ID, VBE_XRES, VBE_YRES, VBE_BPP, VBE_ENABLE, VBE_BANK, VBE_VIRT_WIDTH, VBE_VIRT_HEIGHT, VBE_X_OFFSET,
-    VBE_Y_OFFSET, VBE_VIDEO_64K,
+    VBE_ID,
+    VBE_XRES,
+    VBE_YRES,
+    VBE_BPP,
+    VBE_ENABLE,
+    VBE_BANK,
+    VBE_VIRT_WIDTH,
+    VBE_VIRT_HEIGHT,
+    VBE_X_OFFSET,
+    VBE_Y_OFFSET,
+    VBE_VIDEO_64K,
 };
 enum { VBE_ENABLED = 0x01, VBE_GETCAPS = 0x02, VBE_8BIT_DAC = 0x20, VBE_NOCLEAR = 0x80 };
 enum { VBE_ID_FIRST = 0xb0c0, VBE_ID_LAST = 0xb0c5, VBE_MAX_X = 2560, VBE_MAX_Y = 1600, VBE_MAX_BPP = 32 };
@@ -85,43 +94,26 @@ static u8 reg_read(struct vga *vga, u32 reg)
     if (is_hidden_alias(vga, reg))
         return 0xff;
     switch (reg) {
-    case 0x10:
-        return vga->attr_data ? 0 : vga->attr_index;
-    case 0x11:
-        return (vga->attr_index & 0x1f) < ATTR_REGS ? vga->attr[vga->attr_index & 0x1f] : 0;
-    case 0x12: /* input status 0 */
-        return 0x00;
-    case 0x14:
-        return vga->seq_index;
-    case 0x15:
-        return vga->seq[vga->seq_index];
-    case 0x16:
-        return vga->dac_mask;
-    case 0x17:
-        return vga->dac_state;
-    case 0x18:
-        return vga->dac_write;
-    case 0x19:
-        return dac_read(vga);
-    case 0x1a:
-        return vga->feature;
-    case 0x1c:
-        return vga->misc;
-    case 0x1e:
-        return vga->gfx_index;
-    case 0x1f:
-        return vga->gfx[vga->gfx_index];
+    case 0x10: return vga->attr_data ? 0 : vga->attr_index;
+    case 0x11: return (vga->attr_index & 0x1f) < ATTR_REGS ? vga->attr[vga->attr_index & 0x1f] : 0;
+    case 0x12: /* input status 0 */ return 0x00;
+    case 0x14: return vga->seq_index;
+    case 0x15: return vga->seq[vga->seq_index];
+    case 0x16: return vga->dac_mask;
+    case 0x17: return vga->dac_state;
+    case 0x18: return vga->dac_write;
+    case 0x19: return dac_read(vga);
+    case 0x1a: return vga->feature;
+    case 0x1c: return vga->misc;
+    case 0x1e: return vga->gfx_index;
+    case 0x1f: return vga->gfx[vga->gfx_index];
     case 0x04:
-    case 0x24:
-        return vga->crtc_index;
+    case 0x24: return vga->crtc_index;
     case 0x05:
-    case 0x25:
-        return vga->crtc[vga->crtc_index];
+    case 0x25: return vga->crtc[vga->crtc_index];
     case 0x0a:
-    case 0x2a:
-        return input_status1(vga);
-    default:
-        return 0xff;
+    case 0x2a: return input_status1(vga);
+    default: return 0xff;
     }
 }
 
@@ -131,21 +123,11 @@ static void reg_write(struct vga *vga, u32 reg, u8 val)
         return;
     switch (reg) {
     case 0x10:
-    case 0x11:
-        attr_write(vga, val);
-        break;
-    case 0x12:
-        vga->misc = val & 0xef;
-        break;
-    case 0x14:
-        vga->seq_index = val & 7;
-        break;
-    case 0x15:
-        vga->seq[vga->seq_index] = val & seq_mask[vga->seq_index];
-        break;
-    case 0x16:
-        vga->dac_mask = val;
-        break;
+    case 0x11: attr_write(vga, val); break;
+    case 0x12: vga->misc = val & 0xef; break;
+    case 0x14: vga->seq_index = val & 7; break;
+    case 0x15: vga->seq[vga->seq_index] = val & seq_mask[vga->seq_index]; break;
+    case 0x16: vga->dac_mask = val; break;
     case 0x17:
         vga->dac_read = val;
         vga->dac_sub = 0;
@@ -156,29 +138,16 @@ static void reg_write(struct vga *vga, u32 reg, u8 val)
         vga->dac_sub = 0;
         vga->dac_state = 0;
         break;
-    case 0x19:
-        dac_write(vga, val);
-        break;
-    case 0x1e:
-        vga->gfx_index = val & 15;
-        break;
-    case 0x1f:
-        vga->gfx[vga->gfx_index] = val & gfx_mask[vga->gfx_index];
-        break;
+    case 0x19: dac_write(vga, val); break;
+    case 0x1e: vga->gfx_index = val & 15; break;
+    case 0x1f: vga->gfx[vga->gfx_index] = val & gfx_mask[vga->gfx_index]; break;
     case 0x04:
-    case 0x24:
-        vga->crtc_index = val;
-        break;
+    case 0x24: vga->crtc_index = val; break;
     case 0x05:
-    case 0x25:
-        crtc_write(vga, val);
-        break;
+    case 0x25: crtc_write(vga, val); break;
     case 0x0a:
-    case 0x2a:
-        vga->feature = val & 0x10;
-        break;
-    default:
-        break;
+    case 0x2a: vga->feature = val & 0x10; break;
+    default: break;
     }
 }
 
@@ -265,21 +234,15 @@ static void vbe_write(struct vga *vga, unsigned index, u16 val)
         if (val >= VBE_ID_FIRST && val <= VBE_ID_LAST)
             r[VBE_ID] = val;
         break;
-    case VBE_XRES:
-        r[index] = (u16)min_u64(val & 0xfff8, VBE_MAX_X);
-        break;
-    case VBE_YRES:
-        r[index] = (u16)min_u64(val, VBE_MAX_Y);
-        break;
+    case VBE_XRES: r[index] = (u16)min_u64(val & 0xfff8, VBE_MAX_X); break;
+    case VBE_YRES: r[index] = (u16)min_u64(val, VBE_MAX_Y); break;
     case VBE_BPP:
         if (val == 0)
             val = 8;
         if (val == 4 || val == 8 || val == 15 || val == 16 || val == 24 || val == 32)
             r[index] = val;
         break;
-    case VBE_ENABLE:
-        vbe_enable(vga, val);
-        break;
+    case VBE_ENABLE: vbe_enable(vga, val); break;
     case VBE_BANK:
         r[index] = val & (VGA_VRAM_BYTES / 65536 - 1);
         vga->bank = (u32)r[index] << 16;
@@ -289,11 +252,8 @@ static void vbe_write(struct vga *vga, unsigned index, u16 val)
         r[index] = val;
         vbe_fix_geometry(vga);
         break;
-    case VBE_Y_OFFSET:
-        r[index] = val;
-        break;
-    default:
-        break;
+    case VBE_Y_OFFSET: r[index] = val; break;
+    default: break;
     }
 }
 

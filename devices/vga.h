@@ -35,7 +35,8 @@ struct vga {
 };
 
 /* rom may be NULL. -ENOMEM. */
-int vga_init(struct vga *vga, struct pci_bus *pci, struct clk *clk, const void *rom, size_t rom_bytes) MUST_CHECK;
+int vga_init(struct vga *vga, struct pci_bus *pci, struct clk *clk, const void *rom,
+             size_t rom_bytes) MUST_CHECK;
 void vga_fini(struct vga *vga);
 void vga_reset(struct vga *vga);
 

@@ -43,7 +43,7 @@ u8 vga_mem_read(struct vga *vga, u32 offset)
     for (unsigned p = 0; p < 4; p++) {
         u8 want = vga->gfx[GFX_COMPARE] & BIT(p) ? 0xff : 0;
         if (vga->gfx[GFX_DONT_CARE] & BIT(p))
-            same &= (u8)~(vga->latch[p] ^ want);
+            same &= (u8) ~(vga->latch[p] ^ want);
     }
     return same;
 }
@@ -63,17 +63,10 @@ static u8 plane_value(const struct vga *vga, unsigned p, u8 val)
     else
         v = set, mask &= rotated;
     switch (vga->gfx[GFX_ROTATE] >> 3 & 3) {
-    case 1:
-        v &= vga->latch[p];
-        break;
-    case 2:
-        v |= vga->latch[p];
-        break;
-    case 3:
-        v ^= vga->latch[p];
-        break;
-    default:
-        break;
+    case 1: v &= vga->latch[p]; break;
+    case 2: v |= vga->latch[p]; break;
+    case 3: v ^= vga->latch[p]; break;
+    default: break;
     }
     return (u8)((v & mask) | (vga->latch[p] & ~mask));
 }

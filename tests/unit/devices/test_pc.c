@@ -569,9 +569,9 @@ static u64 next(u64 *s)
 
 static void storm(struct rig *r, u64 *s, unsigned n)
 {
-    static const u16 hot[] = {0x00, 0x20, 0x40, 0x60, 0x70, 0x80, 0x92, 0xa0, 0xb2, 0xc0, 0xf0, 0x1ce, 0x2f8,
-                              0x3b0, 0x3c0, 0x3d0, 0x3f8, 0x402, 0x4d0, 0x501, 0x510, 0x514, 0x600, 0x700,
-                              0xae00, 0xaf00, 0xafe0, 0xb000, 0xcf8, 0xcfc};
+    static const u16 hot[] = {0x00,  0x20,  0x40,  0x60,  0x70,   0x80,   0x92,   0xa0,   0xb2,  0xc0,
+                              0xf0,  0x1ce, 0x2f8, 0x3b0, 0x3c0,  0x3d0,  0x3f8,  0x402,  0x4d0, 0x501,
+                              0x510, 0x514, 0x600, 0x700, 0xae00, 0xaf00, 0xafe0, 0xb000, 0xcf8, 0xcfc};
     static const u64 mem[] = {0xa0000, 0xb8000, 0xc0000, 0xe0000000, 0xfd000000, 0xfebf0000, 0xfffffff0};
     for (unsigned i = 0; i < n; i++) {
         u64 x = next(s);
@@ -582,22 +582,12 @@ static void storm(struct rig *r, u64 *s, unsigned n)
             val &= 0xff;
         switch (x >> 4 & 7) {
         case 0:
-        case 1:
-            pc_pio_read(r->pc, port, size);
-            break;
+        case 1: pc_pio_read(r->pc, port, size); break;
         case 2:
-        case 3:
-            pc_pio_write(r->pc, port, size, val);
-            break;
-        case 4:
-            pci_write(r, x >> 20 & 3, x >> 22 & 3, x >> 24 & 0xff, 1u << (x >> 36 & 1), val);
-            break;
-        case 5:
-            pc_mmio_write(r->pc, mem[(x >> 8) % ARRAY_SIZE(mem)] + (x >> 16 & 0x1ffff), size, val);
-            break;
-        case 6:
-            pc_mmio_read(r->pc, mem[(x >> 8) % ARRAY_SIZE(mem)] + (x >> 16 & 0x1ffff), size);
-            break;
+        case 3: pc_pio_write(r->pc, port, size, val); break;
+        case 4: pci_write(r, x >> 20 & 3, x >> 22 & 3, x >> 24 & 0xff, 1u << (x >> 36 & 1), val); break;
+        case 5: pc_mmio_write(r->pc, mem[(x >> 8) % ARRAY_SIZE(mem)] + (x >> 16 & 0x1ffff), size, val); break;
+        case 6: pc_mmio_read(r->pc, mem[(x >> 8) % ARRAY_SIZE(mem)] + (x >> 16 & 0x1ffff), size); break;
         default:
             r->now_ns += x >> 16 & 0xffffff;
             clk_run_due(pc_clk(r->pc));

@@ -55,7 +55,7 @@ Test(pic, edge_is_latched_acknowledged_and_ended)
     outb(r->b, 0x20, 0x20);
     cr_assert(pic_intr(&r->pic));
     cr_assert_eq(pic_ack(&r->pic), 0x31);
-    outb(r->b, 0x20, 0x61); /* specific EOI, as Linux */
+    outb(r->b, 0x20, 0x61);           /* specific EOI, as Linux */
     cr_assert_not(pic_intr(&r->pic)); /* lines still high: no new edge */
     rig_free(r);
 }

@@ -171,7 +171,7 @@ Test(pit, read_back_gives_status_then_count)
     struct pit pit;
     struct board *b = pit_board(&pit);
     outb(b, 0x43, 0x34);
-    outb(b, 0x43, 0xe2); /* status of counter 0 */
+    outb(b, 0x43, 0xe2);              /* status of counter 0 */
     cr_assert_eq(inb(b, 0x40), 0xf4); /* OUT high, null count, LSB+MSB, mode 2 */
     load(b, 0, 2, 1000);
     outb(b, 0x43, 0xc2); /* both */
@@ -254,7 +254,8 @@ Test(rtc, shows_the_time_in_every_format)
 {
     struct rtc rtc;
     struct board *b = rtc_board(&rtc);
-    static const u8 want[] = {[0] = 0x20, [2] = 0x13, [4] = 0x22, [6] = 0x03, [7] = 0x14, [8] = 0x11, [9] = 0x23};
+    static const u8 want[] = {
+        [0] = 0x20, [2] = 0x13, [4] = 0x22, [6] = 0x03, [7] = 0x14, [8] = 0x11, [9] = 0x23};
     for (unsigned reg = 0; reg < 10; reg++)
         if (want[reg])
             cr_assert_eq(cmos(b, reg), want[reg], "register %u: %02x", reg, cmos(b, reg));

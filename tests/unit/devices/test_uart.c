@@ -6,7 +6,17 @@
 #include "devices/uart.h"
 #include "tests/unit/devices/board.h"
 
-enum { COM = 0x3f8, RBR = COM, IER = COM + 1, IIR = COM + 2, LCR = COM + 3, MCR = COM + 4, LSR = COM + 5, MSR = COM + 6, SCR = COM + 7 };
+enum {
+    COM = 0x3f8,
+    RBR = COM,
+    IER = COM + 1,
+    IIR = COM + 2,
+    LCR = COM + 3,
+    MCR = COM + 4,
+    LSR = COM + 5,
+    MSR = COM + 6,
+    SCR = COM + 7
+};
 
 struct rig {
     struct board *b;
@@ -37,7 +47,8 @@ static void back_drained(void *opaque)
 static struct rig *rig_new(void)
 {
     struct rig *r = calloc(1, sizeof(*r));
-    const struct chr_back back = {.write = back_write, .ready = back_ready, .drained = back_drained, .opaque = r};
+    const struct chr_back back = {
+        .write = back_write, .ready = back_ready, .drained = back_drained, .opaque = r};
     r->b = board_new();
     cr_assert_eq(uart_init(&r->uart, &r->b->io, COM, &r->b->clk, board_line(r->b, 0), &back), 0);
     return r;
