@@ -60,7 +60,7 @@ struct pc_config {
 
     u16 debugcon_iobase; /* 402h or E9h; 0 = none */
     struct chr_back debugcon;
-    u16 debug_exit_iobase; /* 501h in QEMU's custom; 0 = none */
+    u16 debug_exit_iobase; /* usually 501h or F4h; 0 = none */
     u16 debug_exit_iosize; /* 0 = 2 */
 
     const struct pc_blob *blob; /* fw_cfg files: option ROMs as "genroms/x", "bootorder", ... */
@@ -80,6 +80,8 @@ struct pc;
 /* 0 or -errno (-ENOMEM, -EINVAL for a config that cannot be). The machine comes out reset. */
 int pc_new(struct pc **out, const struct pc_config *config) MUST_CHECK;
 void pc_free(struct pc *pc); /* NULL is fine */
+/* System reset of every device; CMOS memory and time go on. Not from within a callback: after PC_REQ_RESET at the next
+ * instruction boundary. */
 void pc_reset(struct pc *pc);
 
 struct clk *pc_clk(struct pc *pc);

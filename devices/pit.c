@@ -357,6 +357,7 @@ int pit_init(struct pit *pit, struct io_bus *io, struct clk *clk, struct irq_lin
 void pit_reset(struct pit *pit)
 {
     clk_timer_cancel(pit->clk, &pit->timer);
+    irq_set(pit->irq0, false);
     memset(pit->counter, 0, sizeof(pit->counter));
     for (unsigned n = 0; n < 3; n++) {
         pit->counter[n].mode = 3;
