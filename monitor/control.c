@@ -29,8 +29,7 @@ static void flush(struct cpu *cpu, bool all)
 
 /* ---- CR0, CR3, CR4 ---- */
 
-#define CR0_WRITABLE                                                                                               \
-    (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
+#define CR0_WRITABLE (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
 #define PDPTE_RESERVED 0xfffffff0000001e6ull /* bits 1, 2, 5..8 and above 36 address bits */
 
 /* PDPTEs are loaded, and their reserved bits checked, with CR3 (SDM vol. 3, 4.4.1). */

@@ -19,9 +19,9 @@
 #define FEATURES_PENTIUM2 (FEATURES_PENTIUM | F(PAE) | F(SEP) | F(PGE) | F(CMOV) | F(FXSR) | F(LNOP))
 #define FEATURES_PENTIUM3 (FEATURES_PENTIUM2 | F(SSE))
 #define FEATURES_PENTIUM4 (FEATURES_PENTIUM3 | F(SSE2) | F(CLFLUSH))
-#define FEATURES_MAX                                                                                               \
-    (FEATURES_PENTIUM4 | F(SSE3) | F(SSSE3) | F(SSE41) | F(SSE42) | F(POPCNT) | F(MOVBE) | F(AES) | F(PCLMUL) |    \
-     F(LZCNT))
+#define FEATURES_MAX                                                                                \
+    (FEATURES_PENTIUM4 | F(SSE3) | F(SSSE3) | F(SSE41) | F(SSE42) | F(POPCNT) | F(MOVBE) | F(AES) | \
+     F(PCLMUL) | F(LZCNT))
 
 /* Flags without instructions: EDX of leaf 1. */
 #define EDX_VME BIT(1)
@@ -55,7 +55,8 @@ static const struct model models[] = {
     [CPU_PENTIUM3] = {"pentium3", NULL, 0x683, FEATURES_PENTIUM3, EDX_P6, 0, 2, 0, false},
     [CPU_PENTIUM4] = {"pentium4", "Intel(R) Pentium(R) 4 CPU", 0xf29, FEATURES_PENTIUM4, EDX_P6, 0, 2,
                       LEAF_EXT + 4, false},
-    [CPU_MAX] = {"max", "NoVT virtual CPU", 0x106ca, FEATURES_MAX, EDX_P6, ECX_HYPERVISOR, 10, LEAF_EXT + 8, true},
+    [CPU_MAX] = {"max", "NoVT virtual CPU", 0x106ca, FEATURES_MAX, EDX_P6, ECX_HYPERVISOR, 10, LEAF_EXT + 8,
+                 true},
 };
 
 /* Where CPUID shows a feature, for the guest and on the host. */
@@ -63,12 +64,12 @@ enum reg { EDX_1, ECX_1, ECX_EXT1 };
 static const struct flag {
     u8 feature, reg, bit;
 } flags[] = {
-    {FEAT_FPU, EDX_1, 0},     {FEAT_PSE, EDX_1, 3},     {FEAT_TSC, EDX_1, 4},     {FEAT_MSR, EDX_1, 5},
-    {FEAT_PAE, EDX_1, 6},     {FEAT_CX8, EDX_1, 8},     {FEAT_SEP, EDX_1, 11},    {FEAT_PGE, EDX_1, 13},
-    {FEAT_CMOV, EDX_1, 15},   {FEAT_CLFLUSH, EDX_1, 19}, {FEAT_MMX, EDX_1, 23},    {FEAT_FXSR, EDX_1, 24},
-    {FEAT_SSE, EDX_1, 25},    {FEAT_SSE2, EDX_1, 26},   {FEAT_SSE3, ECX_1, 0},    {FEAT_PCLMUL, ECX_1, 1},
-    {FEAT_SSSE3, ECX_1, 9},   {FEAT_SSE41, ECX_1, 19},  {FEAT_SSE42, ECX_1, 20},  {FEAT_MOVBE, ECX_1, 22},
-    {FEAT_POPCNT, ECX_1, 23}, {FEAT_AES, ECX_1, 25},    {FEAT_LZCNT, ECX_EXT1, 5},
+    {FEAT_FPU, EDX_1, 0},     {FEAT_PSE, EDX_1, 3},      {FEAT_TSC, EDX_1, 4},      {FEAT_MSR, EDX_1, 5},
+    {FEAT_PAE, EDX_1, 6},     {FEAT_CX8, EDX_1, 8},      {FEAT_SEP, EDX_1, 11},     {FEAT_PGE, EDX_1, 13},
+    {FEAT_CMOV, EDX_1, 15},   {FEAT_CLFLUSH, EDX_1, 19}, {FEAT_MMX, EDX_1, 23},     {FEAT_FXSR, EDX_1, 24},
+    {FEAT_SSE, EDX_1, 25},    {FEAT_SSE2, EDX_1, 26},    {FEAT_SSE3, ECX_1, 0},     {FEAT_PCLMUL, ECX_1, 1},
+    {FEAT_SSSE3, ECX_1, 9},   {FEAT_SSE41, ECX_1, 19},   {FEAT_SSE42, ECX_1, 20},   {FEAT_MOVBE, ECX_1, 22},
+    {FEAT_POPCNT, ECX_1, 23}, {FEAT_AES, ECX_1, 25},     {FEAT_LZCNT, ECX_EXT1, 5},
 };
 
 static const struct model *model_of(const struct cpu *cpu)

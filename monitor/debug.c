@@ -61,7 +61,8 @@ void dbg_data(struct cpu *cpu, u32 lin, unsigned size, bool write)
 void dbg_io(struct cpu *cpu, u16 port, unsigned size)
 {
     for (unsigned n = 0; n < 4; n++) {
-        if ((cpu->cr4 & CR4_DE) && is_enabled(cpu, n) && kind(cpu, n) == BP_IO && overlaps(cpu, n, port, size))
+        if ((cpu->cr4 & CR4_DE) && is_enabled(cpu, n) && kind(cpu, n) == BP_IO &&
+            overlaps(cpu, n, port, size))
             mon_vm(cpu)->dbg_hits |= BIT(n);
     }
 }

@@ -79,7 +79,7 @@ static int fpu_gate(struct cpu *cpu, const struct dec_insn *insn)
     case DEC_FPU_SSE:
         if (!(cpu->cr4 & CR4_OSFXSR))
             return mon_exc(cpu, EXC_UD);
-        /* fall through */
+        __attribute__((fallthrough));
     case DEC_FPU_MMX:
         if (cpu->cr0 & CR0_EM)
             return mon_exc(cpu, EXC_UD);

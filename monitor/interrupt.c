@@ -195,7 +195,8 @@ static int deliver_task_gate(struct cpu *cpu, const struct event *ev, u64 gate)
 
 static int deliver_protected(struct cpu *cpu, const struct event *ev)
 {
-    const u32 gates = BIT(SYS_TASK_GATE) | BIT(SYS_INT16) | BIT(SYS_TRAP16) | BIT(SYS_INT32) | BIT(SYS_TRAP32);
+    const u32 gates =
+        BIT(SYS_TASK_GATE) | BIT(SYS_INT16) | BIT(SYS_TRAP16) | BIT(SYS_INT32) | BIT(SYS_TRAP32);
     u32 off = ev->vector * 8u;
     u64 gate;
 
@@ -296,7 +297,8 @@ static bool is_double_fault(const struct event *first, u8 second)
 
 void mon_deliver(struct cpu *cpu, enum mon_source src, u8 vector, bool has_error, u32 error, u32 return_eip)
 {
-    struct event ev = {.src = src, .vector = vector, .has_error = has_error, .error = error, .return_eip = return_eip};
+    struct event ev = {
+        .src = src, .vector = vector, .has_error = has_error, .error = error, .return_eip = return_eip};
 
     cpu->halted = 0;
     ev.ext = is_software(&ev) ? 0 : 1;

@@ -151,7 +151,8 @@ struct span {
     unsigned first; /* bytes in the first page */
 };
 
-static int resolve(struct cpu *cpu, u32 lin, unsigned size, bool super, enum mmu_access access, struct span *s)
+static int resolve(struct cpu *cpu, u32 lin, unsigned size, bool super, enum mmu_access access,
+                   struct span *s)
 {
     s->first = page_left(lin, size);
     if (walk(cpu, NULL, lin, super, access, &s->gpa[0]))
@@ -222,7 +223,9 @@ static bool rights_ok(const struct cpu *cpu, const struct cpu_seg *s, bool write
 static u32 alignment(unsigned size)
 {
     switch (size) {
-    case 2: return 1;
+    case 2:
+    case 14: /* x87 environment and state, 16-bit form */
+    case 94: return 1;
     case 4:
     case 6: return 3;
     case 8:

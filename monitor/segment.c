@@ -123,8 +123,8 @@ void seg_load_real(struct cpu *cpu, unsigned seg, u16 sel)
         s->attr = SEG_ATTR_P | SEG_ATTR_DPL | SEG_ATTR_S | SEG_ATTR_RW | SEG_ATTR_ACCESSED;
     } else {
         /* The limit and its granularity stay: that is what "unreal mode" lives on. */
-        s->attr = (s->attr & (SEG_ATTR_D | SEG_ATTR_G)) | SEG_ATTR_P | SEG_ATTR_S | SEG_ATTR_RW |
-                  SEG_ATTR_ACCESSED;
+        s->attr =
+            (s->attr & (SEG_ATTR_D | SEG_ATTR_G)) | SEG_ATTR_P | SEG_ATTR_S | SEG_ATTR_RW | SEG_ATTR_ACCESSED;
     }
 }
 
@@ -288,8 +288,8 @@ static bool lar_type_ok(u64 desc)
 
 static bool lsl_type_ok(u64 desc)
 {
-    const u32 lsl_system = BIT(SYS_TSS16) | BIT(SYS_LDT) | BIT(SYS_TSS16_BUSY) | BIT(SYS_TSS32) |
-                           BIT(SYS_TSS32_BUSY);
+    const u32 lsl_system =
+        BIT(SYS_TSS16) | BIT(SYS_LDT) | BIT(SYS_TSS16_BUSY) | BIT(SYS_TSS32) | BIT(SYS_TSS32_BUSY);
 
     return !desc_is_system(desc) || (lsl_system >> desc_type(desc) & 1);
 }

@@ -197,7 +197,8 @@ static int load_segments(struct cpu *cpu, const struct task *t, u32 ext)
 
 /* The point of no return: the old task is saved, TR names the new one, its registers are in. Writes that were probed
  * cannot fail. */
-static int commit(struct cpu *cpu, u16 sel, u64 desc, enum task_reason why, u32 return_eip, const struct task *t)
+static int commit(struct cpu *cpu, u16 sel, u64 desc, enum task_reason why, u32 return_eip,
+                  const struct task *t)
 {
     u32 old_flags = cpu_eflags(cpu), new_flags = t->eflags;
     u16 link = cpu->tr.sel;
@@ -254,8 +255,8 @@ static int settle(struct cpu *cpu, const struct task *t, bool tss32, bool has_er
     return 0;
 }
 
-int task_switch(struct cpu *cpu, u16 tss_sel, u64 tss_desc, enum task_reason why, u32 return_eip, bool has_error,
-                u32 error, u32 ext)
+int task_switch(struct cpu *cpu, u16 tss_sel, u64 tss_desc, enum task_reason why, u32 return_eip,
+                bool has_error, u32 error, u32 ext)
 {
     bool tss32 = desc_type(tss_desc) & SYS_TYPE_32, old32 = cpu->tr.attr & SYS_TYPE_32;
     u32 base = desc_base(tss_desc), desc_lin = cpu->gdtr.base + (tss_sel & 0xfff8u);
