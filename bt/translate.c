@@ -23,8 +23,13 @@ void tr_rec(struct tr *t, u8 pend, u8 flags)
         t->fail = true;
         return;
     }
-    t->bt->recs[t->n_recs++] = (struct side_rec){
+    struct side_rec r = {
         .host = (u16)here(t), .guest = (u16)(t->eip - t->code->key.eip), .esp_adj = (i16)t->adj, .pend = pend, .flags = flags};
+    const struct side_rec *last = t->n_recs ? &t->bt->recs[t->n_recs - 1] : NULL;
+    /* The instruction's first host instruction stays a boundary: LOOP onto itself has no other. */
+    if (last && flags == SIDE_MID && pend == last->pend && r.host == last->host && r.guest == last->guest && r.esp_adj == last->esp_adj)
+        return;
+    t->bt->recs[t->n_recs++] = r;
 }
 
 void tr_flush_esp(struct tr *t)

@@ -33,15 +33,15 @@ struct scan {
     const struct bt *bt;
     const struct cc_block *b;
     const u8 *code;
-    u64 exec;                            /* address of code[0] as executed */
-    u32 at;                              /* offset of the current instruction */
+    u64 exec; /* address of code[0] as executed */
+    u32 at;   /* offset of the current instruction */
     u8 boundary[BITS_BYTES], target[BITS_BYTES];
     const char *why;
     enum open_stack stack;
-    bool window_in_r9;                   /* r9 = window base */
-    u16 pointers;                        /* rsi, rdi that are 64-bit window pointers now */
-    bool string_done;                    /* the string instruction of the open sequence was met */
-    bool eip_stored, record_in_r10;      /* callout sequence, in this order */
+    bool window_in_r9;              /* r9 = window base */
+    u16 pointers;                   /* rsi, rdi that are 64-bit window pointers now */
+    bool string_done;               /* the string instruction of the open sequence was met */
+    bool eip_stored, record_in_r10; /* callout sequence, in this order */
 };
 
 static void bit_set(u8 *bits, u32 n)
@@ -63,9 +63,12 @@ static bool refuse(struct scan *s, const char *why)
 /* Fields of the CPU struct that a block may write. */
 static bool writable_field(i64 off, u32 size)
 {
-    static const struct { u16 off, size; } fields[] = {
-        {offsetof(struct cpu, eip), 4},     {offsetof(struct cpu, df), 4},        {offsetof(struct cpu, iflag), 1},
-        {offsetof(struct cpu, inhibit), 1}, {offsetof(struct cpu, exit_from), 4},
+    static const struct {
+        u16 off, size;
+    } fields[] = {
+        {offsetof(struct cpu, eip), 4},       {offsetof(struct cpu, df), 4},
+        {offsetof(struct cpu, iflag), 1},     {offsetof(struct cpu, inhibit), 1},
+        {offsetof(struct cpu, exit_from), 4},
     };
     for (unsigned i = 0; i < ARRAY_SIZE(fields); i++)
         if (off == fields[i].off && size == fields[i].size)
@@ -96,21 +99,22 @@ static bool check_memory(struct scan *s, const struct dec_host_insn *h)
     if (h->mem_seg == DEC_HOST_SEG_GS) {
         if (h->mem_adsz != 4)
             return refuse(s, "window access with a 64-bit address");
-        if (h->mem_base == H_RSP || h->mem_base == H_CPU || h->mem_base == DEC_HOST_REG_OTHER || h->mem_index == H_CPU)
+        if (h->mem_base == H_RSP || h->mem_base == H_CPU || h->mem_base == DEC_HOST_REG_OTHER ||
+            h->mem_index == H_CPU)
             return refuse(s, "window access by a host register");
         return true;
     }
     if (h->kind == DEC_HOST_LEA) {
-        if (h->mem_base == H_RSP || h->mem_base == H_CPU || h->mem_base == DEC_HOST_REG_OTHER || h->mem_index == H_CPU ||
-            h->mem_seg != DEC_HOST_SEG_NONE)
+        if (h->mem_base == H_RSP || h->mem_base == H_CPU || h->mem_base == DEC_HOST_REG_OTHER ||
+            h->mem_index == H_CPU || h->mem_seg != DEC_HOST_SEG_NONE)
             return refuse(s, "LEA of a host address");
         return true;
     }
     if (h->mem_base == H_CPU)
         return check_cpu_access(s, h);
     /* RET looks at its record: minus the guest's return address */
-    if (h->mem_base == H_RSP && h->mem_index == DEC_NO_REG && h->mem_adsz == 8 && h->mem_disp == 8 && h->mem_bytes == 4 &&
-        !h->mem_write && h->mem_seg == DEC_HOST_SEG_NONE && s->stack == STACK_EVEN)
+    if (h->mem_base == H_RSP && h->mem_index == DEC_NO_REG && h->mem_adsz == 8 && h->mem_disp == 8 &&
+        h->mem_bytes == 4 && !h->mem_write && h->mem_seg == DEC_HOST_SEG_NONE && s->stack == STACK_EVEN)
         return true;
     return refuse(s, "memory outside window, CPU struct and return stack");
 }
@@ -118,16 +122,18 @@ static bool check_memory(struct scan *s, const struct dec_host_insn *h)
 /* lea rsp, [rsp + 8] */
 static bool drops_record(const struct dec_host_insn *h)
 {
-    return h->kind == DEC_HOST_LEA && h->gpr_written64 == REG(H_RSP) && h->mem_base == H_RSP && h->mem_index == DEC_NO_REG &&
-           h->mem_disp == 8 && h->mem_adsz == 8 && h->mem_seg == DEC_HOST_SEG_NONE;
+    return h->kind == DEC_HOST_LEA && h->gpr_written64 == REG(H_RSP) && h->mem_base == H_RSP &&
+           h->mem_index == DEC_NO_REG && h->mem_disp == 8 && h->mem_adsz == 8 &&
+           h->mem_seg == DEC_HOST_SEG_NONE;
 }
 
 /* lea rsi, [rsi + r9] and the like: the bit of the register, or 0 */
 static u16 makes_pointer(const struct dec_host_insn *h)
 {
     for (unsigned r = H_RSI; r <= H_RDI; r++)
-        if (h->kind == DEC_HOST_LEA && h->gpr_written64 == REG(r) && h->mem_base == r && h->mem_index == H_R9 &&
-            h->mem_scale == 1 && h->mem_disp == 0 && h->mem_adsz == 8 && h->mem_seg == DEC_HOST_SEG_NONE)
+        if (h->kind == DEC_HOST_LEA && h->gpr_written64 == REG(r) && h->mem_base == r &&
+            h->mem_index == H_R9 && h->mem_scale == 1 && h->mem_disp == 0 && h->mem_adsz == 8 &&
+            h->mem_seg == DEC_HOST_SEG_NONE)
             return (u16)REG(r);
     return 0;
 }
@@ -136,8 +142,8 @@ static u16 makes_pointer(const struct dec_host_insn *h)
 static u16 cuts_pointer(const struct dec_host_insn *h)
 {
     for (unsigned r = H_RSI; r <= H_RDI; r++)
-        if (h->kind == DEC_HOST_PLAIN && h->opcode == 0x89 && !h->mem && h->n_regs == 2 && h->reg[0] == r && h->reg[1] == r &&
-            h->gpr_written == REG(r) && !h->gpr_written64)
+        if (h->kind == DEC_HOST_PLAIN && h->opcode == 0x89 && !h->mem && h->n_regs == 2 && h->reg[0] == r &&
+            h->reg[1] == r && h->gpr_written == REG(r) && !h->gpr_written64)
             return (u16)REG(r);
     return 0;
 }
@@ -146,8 +152,9 @@ static u16 cuts_pointer(const struct dec_host_insn *h)
 static bool string_step(struct scan *s, const struct dec_host_insn *h)
 {
     u16 make = makes_pointer(h), cut = cuts_pointer(h);
-        if (h->kind == DEC_HOST_STRING) {
-        if (s->string_done || h->implicit_bases != s->pointers || h->mem_adsz != 8 || h->mem_seg != DEC_HOST_SEG_NONE || !h->rep)
+    if (h->kind == DEC_HOST_STRING) {
+        if (s->string_done || h->implicit_bases != s->pointers || h->mem_adsz != 8 ||
+            h->mem_seg != DEC_HOST_SEG_NONE || !h->rep)
             return refuse(s, "string instruction without its window pointers");
         s->string_done = true;
         return true;
@@ -166,7 +173,9 @@ static bool string_step(struct scan *s, const struct dec_host_insn *h)
 /* The CPU field that a plain 32-bit or 64-bit move reads or writes whole; -1: none. */
 static i64 moved_field(const struct dec_host_insn *h, u32 bytes)
 {
-    return h->kind == DEC_HOST_PLAIN && h->mem && h->mem_base == H_CPU && h->mem_bytes == bytes ? h->mem_disp + CPU_BIAS : -1;
+    return h->kind == DEC_HOST_PLAIN && h->mem && h->mem_base == H_CPU && h->mem_bytes == bytes
+               ? h->mem_disp + CPU_BIAS
+               : -1;
 }
 
 static bool check_registers(struct scan *s, const struct dec_host_insn *h)
@@ -215,7 +224,8 @@ static bool check_jump(struct scan *s, const struct dec_host_insn *h)
         return true;
     }
     if (h->kind != DEC_HOST_CALL && to - s->exec < s->b->code_len)
-        return bit_test(s->boundary, (u32)(to - s->exec)) || refuse(s, "jump into the middle of an instruction");
+        return bit_test(s->boundary, (u32)(to - s->exec)) ||
+               refuse(s, "jump into the middle of an instruction");
     if (h->kind == DEC_HOST_JMP)
         for (unsigned i = 0; i < ARRAY_SIZE(jump_gates); i++)
             if (to == s->bt->gate[jump_gates[i]])
@@ -260,8 +270,7 @@ static bool stack_step(struct scan *s, const struct dec_host_insn *h)
             return refuse(s, "pop of something else than flags");
         s->stack = STACK_EVEN;
         return true;
-    case DEC_HOST_CALL:
-        return check_call(s, h);
+    case DEC_HOST_CALL: return check_call(s, h);
     case DEC_HOST_LEA:
         if (!drops_record(h))
             break;
@@ -269,8 +278,7 @@ static bool stack_step(struct scan *s, const struct dec_host_insn *h)
             return refuse(s, "record dropped that is not there");
         s->stack = STACK_EVEN;
         return true;
-    default:
-        break;
+    default: break;
     }
     if (s->stack == STACK_EVEN)
         return true;
@@ -311,11 +319,12 @@ static bool check_insn(struct scan *s, const struct dec_host_insn *h)
         return false;
 
     bool was_stored = s->eip_stored;
-    s->record_in_r10 = was_stored && h->kind == DEC_HOST_PLAIN && (h->opcode & 0xf8) == 0xb8 && h->gpr_written == REG(H_R10) &&
-                       h->has_imm && h->imm >> 16;
+    s->record_in_r10 = was_stored && h->kind == DEC_HOST_PLAIN && (h->opcode & 0xf8) == 0xb8 &&
+                       h->gpr_written == REG(H_R10) && h->has_imm && h->imm >> 16;
     s->eip_stored = moved_field(h, 4) == offsetof(struct cpu, eip) && h->mem_write && h->has_imm;
     if (h->gpr_written & REG(H_R9))
-        s->window_in_r9 = moved_field(h, 8) == offsetof(struct cpu, window) && h->opcode == 0x8b && h->gpr_written64 == REG(H_R9);
+        s->window_in_r9 = moved_field(h, 8) == offsetof(struct cpu, window) && h->opcode == 0x8b &&
+                          h->gpr_written64 == REG(H_R9);
     return true;
 }
 
@@ -390,7 +399,8 @@ static u32 guest_eip(const struct cc_block *b, u32 host)
 
 bool verify_block(const struct bt *bt, const struct cc_block *b, struct bt_violation *out)
 {
-    struct scan s = {.bt = bt, .b = b, .code = cc_rw(bt->cc) + b->code_off, .exec = (u64)(cc_rx(bt->cc) + b->code_off)};
+    struct scan s = {
+        .bt = bt, .b = b, .code = cc_rw(bt->cc) + b->code_off, .exec = (u64)(cc_rx(bt->cc) + b->code_off)};
     if (scan_block(&s))
         return true;
     *out = (struct bt_violation){.why = s.why, .host = s.at, .guest_eip = guest_eip(b, s.at)};
@@ -402,7 +412,8 @@ void verify_or_panic(const struct bt *bt, const struct cc_block *b)
     struct bt_violation v;
     if (verify_block(bt, b, &v))
         return;
-    base_warn("verifier: %s, at host offset 0x%x of the block at eip 0x%x, guest instruction at 0x%x, mode 0x%x", v.why, v.host,
-              b->key.eip, v.guest_eip, b->key.mode);
+    base_warn(
+        "verifier: %s, at host offset 0x%x of the block at eip 0x%x, guest instruction at 0x%x, mode 0x%x",
+        v.why, v.host, b->key.eip, v.guest_eip, b->key.mode);
     ASSERT(!"emitted code is refused by the verifier");
 }

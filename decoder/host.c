@@ -39,10 +39,8 @@ static bool category_computes(ZydisInstructionCategory category)
     case ZYDIS_CATEGORY_SHIFT:
     case ZYDIS_CATEGORY_SSE:
     case ZYDIS_CATEGORY_STTNI:
-    case ZYDIS_CATEGORY_X87_ALU:
-        return true;
-    default:
-        return false;
+    case ZYDIS_CATEGORY_X87_ALU: return true;
+    default: return false;
     }
 }
 
@@ -59,10 +57,8 @@ static bool mnemonic_computes(ZydisMnemonic mnemonic)
     case ZYDIS_MNEMONIC_LFENCE:
     case ZYDIS_MNEMONIC_MFENCE:
     case ZYDIS_MNEMONIC_SFENCE:
-    case ZYDIS_MNEMONIC_PAUSE:
-        return true;
-    default:
-        return false;
+    case ZYDIS_MNEMONIC_PAUSE: return true;
+    default: return false;
     }
 }
 
@@ -77,10 +73,8 @@ static bool mnemonic_tells(ZydisMnemonic mnemonic)
     case ZYDIS_MNEMONIC_FXSAVE:
     case ZYDIS_MNEMONIC_FXSAVE64:
     case ZYDIS_MNEMONIC_FXRSTOR:
-    case ZYDIS_MNEMONIC_FXRSTOR64:
-        return true;
-    default:
-        return false;
+    case ZYDIS_MNEMONIC_FXRSTOR64: return true;
+    default: return false;
     }
 }
 
@@ -101,8 +95,10 @@ static u8 kind_of(const ZydisDecodedInstruction *insn)
     }
     switch (insn->meta.category) {
     case ZYDIS_CATEGORY_STRINGOP: return DEC_HOST_STRING;
-    case ZYDIS_CATEGORY_CALL: return insn->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR ? DEC_HOST_BAD : DEC_HOST_CALL;
-    case ZYDIS_CATEGORY_UNCOND_BR: return insn->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR ? DEC_HOST_BAD : DEC_HOST_JMP;
+    case ZYDIS_CATEGORY_CALL:
+        return insn->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR ? DEC_HOST_BAD : DEC_HOST_CALL;
+    case ZYDIS_CATEGORY_UNCOND_BR:
+        return insn->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR ? DEC_HOST_BAD : DEC_HOST_JMP;
     case ZYDIS_CATEGORY_COND_BR: return DEC_HOST_JCC;
     case ZYDIS_CATEGORY_RET: return insn->opcode == 0xc3 && insn->length == 1 ? DEC_HOST_RET : DEC_HOST_BAD;
     case ZYDIS_CATEGORY_PUSH: return m == ZYDIS_MNEMONIC_PUSH ? DEC_HOST_PUSH : DEC_HOST_BAD;
@@ -119,7 +115,8 @@ static u8 gpr_number(ZydisRegister reg)
 {
     ZydisRegister whole = ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, reg);
 
-    return whole >= ZYDIS_REGISTER_RAX && whole <= ZYDIS_REGISTER_R15 ? (u8)(whole - ZYDIS_REGISTER_RAX) : DEC_NO_REG;
+    return whole >= ZYDIS_REGISTER_RAX && whole <= ZYDIS_REGISTER_R15 ? (u8)(whole - ZYDIS_REGISTER_RAX)
+                                                                      : DEC_NO_REG;
 }
 
 /* A register operand. False: one that emitted code has no business with (segments, control, vectors beyond XMM...). */
@@ -151,14 +148,13 @@ static bool note_register(struct dec_host_insn *out, const ZydisDecodedOperand *
     case ZYDIS_REGCLASS_TABLE:
     case ZYDIS_REGCLASS_BOUND:
     case ZYDIS_REGCLASS_YMM:
-    case ZYDIS_REGCLASS_ZMM:
-        return false;
-    default:
-        return true;
+    case ZYDIS_REGCLASS_ZMM: return false;
+    default: return true;
     }
 }
 
-static void note_memory(struct dec_host_insn *out, const ZydisDecodedInstruction *insn, const ZydisDecodedOperand *op)
+static void note_memory(struct dec_host_insn *out, const ZydisDecodedInstruction *insn,
+                        const ZydisDecodedOperand *op)
 {
     if (op->mem.segment == ZYDIS_REGISTER_GS)
         out->mem_seg = DEC_HOST_SEG_GS;

@@ -15,7 +15,10 @@
 #include "golden.h"
 
 /* Words of the mode line. Default: flat 32-bit protected mode, ring 0, SSE on. */
-static const struct { const char *word; u32 set, clear; } mode_words[] = {
+static const struct {
+    const char *word;
+    u32 set, clear;
+} mode_words[] = {
     {"32", 0, 0},
     {"16", 0, MODE_CS32 | MODE_SS32},
     {"ss16", 0, MODE_SS32},
@@ -70,7 +73,8 @@ static bool mode_word(struct golden_case *c, const char *w)
 }
 
 /* Splits a line of words; false at the first one that is not understood. */
-static bool each_word(struct golden_case *c, const char *line, bool (*word)(struct golden_case *c, const char *w))
+static bool each_word(struct golden_case *c, const char *line,
+                      bool (*word)(struct golden_case *c, const char *w))
 {
     char copy[1024], *save = NULL;
     snprintf(copy, sizeof(copy), "%s", line);
@@ -129,7 +133,8 @@ static bool take_line(struct pass *p, const char *line)
     finish_case(p);
     fputs(line, p->out);
     if (!strncmp(line, "case ", 5)) {
-        p->c = (struct golden_case){.mode = MODE_CS32 | MODE_SS32 | MODE_PE | MODE_IOPL_OK | MODE_SSE, .cs_limit = 0xffffffffu};
+        p->c = (struct golden_case){.mode = MODE_CS32 | MODE_SS32 | MODE_PE | MODE_IOPL_OK | MODE_SSE,
+                                    .cs_limit = 0xffffffffu};
         snprintf(p->c.name, sizeof(p->c.name), "%.*s", (int)strcspn(line + 5, "\n"), line + 5);
     } else if (!strncmp(line, "mode ", 5)) {
         return each_word(&p->c, line + 5, mode_word);

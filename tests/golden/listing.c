@@ -14,16 +14,24 @@
 
 #include "bt/internal.h"
 
-#define FIELD(f) {#f, offsetof(struct cpu, f), sizeof(((struct cpu *)0)->f)}
-static const struct { const char *name; u32 off, size; } fields[] = {
-    FIELD(gpr),        FIELD(eip),         FIELD(flags),    FIELD(df),       FIELD(sysflags), FIELD(iflag),   FIELD(irq_pending),
-    FIELD(inhibit),    FIELD(exit_kind),   FIELD(exit_from), FIELD(seg_base), FIELD(seg_limit), FIELD(window), FIELD(tsc_offset),
-    FIELD(ctx_tag),    FIELD(jcache),      FIELD(ret_sp),   FIELD(seg),
+#define FIELD(f)                                                  \
+    {                                                             \
+#f, offsetof(struct cpu, f), sizeof(((struct cpu *)0)->f) \
+    }
+static const struct {
+    const char *name;
+    u32 off, size;
+} fields[] = {
+    FIELD(gpr),      FIELD(eip),         FIELD(flags),   FIELD(df),         FIELD(sysflags),
+    FIELD(iflag),    FIELD(irq_pending), FIELD(inhibit), FIELD(exit_kind),  FIELD(exit_from),
+    FIELD(seg_base), FIELD(seg_limit),   FIELD(window),  FIELD(tsc_offset), FIELD(ctx_tag),
+    FIELD(jcache),   FIELD(ret_sp),      FIELD(seg),
 };
 
 static const char *const gate_names[GATE_COUNT] = {
-    [GATE_ENTER] = "enter", [GATE_LINK] = "link",       [GATE_LOOKUP] = "lookup", [GATE_RET_MISS] = "ret_miss",
-    [GATE_STEP] = "step",   [GATE_CALLOUT] = "callout", [GATE_SIGNAL] = "signal", [GATE_STEP_DONE] = "step_done"};
+    [GATE_ENTER] = "enter",       [GATE_LINK] = "link",          [GATE_LOOKUP] = "lookup",
+    [GATE_RET_MISS] = "ret_miss", [GATE_STEP] = "step",          [GATE_CALLOUT] = "callout",
+    [GATE_SIGNAL] = "signal",     [GATE_STEP_DONE] = "step_done"};
 
 struct listing {
     FILE *out;
@@ -84,7 +92,8 @@ static void name_field(FILE *out, const char *text)
     fprintf(out, "%.*s[cpu+%u%s", (int)(at - text), text, off, end);
 }
 
-static const char *target_name(const struct listing *l, u32 at, const struct dec_host_insn *h, char *buf, size_t n)
+static const char *target_name(const struct listing *l, u32 at, const struct dec_host_insn *h, char *buf,
+                               size_t n)
 {
     u32 off = at + h->len + (u32)h->imm; /* in the block */
     u64 pc = l->bt->rx_lo + l->b->code_off + at + h->len + h->imm;
@@ -111,7 +120,7 @@ static void print_host(struct listing *l, u32 at, const struct dec_host_insn *h)
     fprintf(l->out, "|     +%-4x", at);
     if (h->relative)
         fprintf(l->out, "%s %s", n ? insn->mnemonic : "?", target_name(l, at, h, buf, sizeof(buf)));
-    else if (h->len == 10 && h->imm >> 32) /* mov r10, imm64: a pointer */
+    else if (h->len == 10 && h->opcode == 0xba && h->imm >> 32) /* mov r10, imm64: a pointer */
         fprintf(l->out, "mov r10, record");
     else if (!n)
         fprintf(l->out, "?");
@@ -138,7 +147,10 @@ static void print_rec(struct listing *l, const struct side_rec *r)
 
 static void print_flags(FILE *out, const char *what, u32 fl)
 {
-    static const struct { u32 bit; char c; } names[] = {{FL_CF, 'c'}, {FL_PF, 'p'}, {FL_AF, 'a'}, {FL_ZF, 'z'}, {FL_SF, 's'}, {FL_OF, 'o'}};
+    static const struct {
+        u32 bit;
+        char c;
+    } names[] = {{FL_CF, 'c'}, {FL_PF, 'p'}, {FL_AF, 'a'}, {FL_ZF, 'z'}, {FL_SF, 's'}, {FL_OF, 'o'}};
     if (!fl)
         return;
     fprintf(out, " %s:", what);
@@ -162,7 +174,9 @@ static void print_regs(FILE *out, const char *what, u8 mask)
 
 static void print_guest(struct listing *l, u32 at, const struct dec_insn *in)
 {
-    static const char *const segs[] = {"es", "cs", "ss", "ds", "fs", "gs"}, *const fpus[] = {"", " x87", " mmx", " sse", " fxsr"};
+    static const char *const segs[] = {"es", "cs", "ss", "ds", "fs", "gs"}, *const fpus[] = {"", " x87",
+                                                                                             " mmx", " sse",
+                                                                                             " fxsr"};
     cs_insn *insn = NULL;
     size_t n = cs_disasm(l->guest, in->bytes, in->len, GOLDEN_EIP + at, 1, &insn);
     fprintf(l->out, "| %x ", GOLDEN_EIP + at);
@@ -176,7 +190,8 @@ static void print_guest(struct listing *l, u32 at, const struct dec_insn *in)
         fprintf(l->out, " %s", dec_op_name(in->op));
     fprintf(l->out, " opsz %u%s", in->opsz, fpus[in->fpu]);
     if (in->mem || in->mem_size)
-        fprintf(l->out, " mem %s:%u%s%s", segs[in->seg % SEG_COUNT], in->mem_size, in->mem_read ? "r" : "", in->mem_write ? "w" : "");
+        fprintf(l->out, " mem %s:%u%s%s", segs[in->seg % SEG_COUNT], in->mem_size, in->mem_read ? "r" : "",
+                in->mem_write ? "w" : "");
     print_regs(l->out, "in", in->gpr_read);
     print_regs(l->out, "out", in->gpr_written);
     print_flags(l->out, "fl-in", in->fl_read);
@@ -206,7 +221,8 @@ static void print_block(struct listing *l)
         for (u32 r = rec; r < n && recs[r].host <= at; r++) /* guest instructions that begin here */
             while (guest < l->b->guest_len && recs[r].guest >= guest) {
                 struct dec_insn in;
-                if (dec_decode(&in, l->c->bytes + guest, l->c->n_bytes - guest, l->c->mode & MODE_CS32, 0xffffffffu))
+                if (dec_decode(&in, l->c->bytes + guest, l->c->n_bytes - guest, l->c->mode & MODE_CS32,
+                               0xffffffffu))
                     return;
                 print_guest(l, guest, &in);
                 guest += in.len;
@@ -224,8 +240,15 @@ char *golden_listing(const struct golden_case *c)
     char *text = NULL;
     size_t size;
     struct cc_block *b = NULL;
-    struct bt_code code = {.bytes = c->bytes, .avail = c->n_bytes, .page_left = c->n_bytes, .selfcheck = c->selfcheck,
-                           .key = {.gpa = GOLDEN_EIP, .gpa2 = CC_NO_PAGE, .eip = GOLDEN_EIP, .cs_limit = c->cs_limit, .mode = c->mode}};
+    struct bt_code code = {.bytes = c->bytes,
+                           .avail = c->n_bytes,
+                           .page_left = c->n_bytes,
+                           .selfcheck = c->selfcheck,
+                           .key = {.gpa = GOLDEN_EIP,
+                                   .gpa2 = CC_NO_PAGE,
+                                   .eip = GOLDEN_EIP,
+                                   .cs_limit = c->cs_limit,
+                                   .mode = c->mode}};
     l.out = open_memstream(&text, &size);
     if (!l.out || !start(&l)) {
         fprintf(stderr, "golden: no memory\n");

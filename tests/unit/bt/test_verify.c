@@ -44,9 +44,11 @@ TestSuite(verify, .init = setup, .fini = teardown);
  *   eip window regs   displacement of a CPU field, 4 bytes */
 static bool gate_word(const char *w, enum bt_gate *g)
 {
-    static const struct { const char *name; enum bt_gate gate; } words[] = {
-        {"@link", GATE_LINK}, {"@lookup", GATE_LOOKUP}, {"@miss", GATE_RET_MISS},
-        {"@step", GATE_STEP}, {"@callout", GATE_CALLOUT}, {"@enter", GATE_ENTER}};
+    static const struct {
+        const char *name;
+        enum bt_gate gate;
+    } words[] = {{"@link", GATE_LINK}, {"@lookup", GATE_LOOKUP},   {"@miss", GATE_RET_MISS},
+                 {"@step", GATE_STEP}, {"@callout", GATE_CALLOUT}, {"@enter", GATE_ENTER}};
     for (unsigned i = 0; i < ARRAY_SIZE(words); i++)
         if (!strcmp(w, words[i].name)) {
             *g = words[i].gate;
@@ -130,25 +132,26 @@ static void expect(const char *text, const char *why)
     if (!why)
         cr_assert(ok, "%s: refused: %s at %x", text, v.why, v.host);
     else
-        cr_assert(!ok && !strcmp(v.why, why), "%s: wanted \"%s\", got \"%s\"", text, why, ok ? "accepted" : v.why);
+        cr_assert(!ok && !strcmp(v.why, why), "%s: wanted \"%s\", got \"%s\"", text, why,
+                  ok ? "accepted" : v.why);
 }
 
 #define JMP " e9 @lookup"
 
 Test(verify, accepts_what_the_translator_writes)
 {
-    expect("01 d8" JMP, NULL);                               /* add eax, ebx */
-    expect("65 67 8b 07" JMP, NULL);                         /* mov eax, gs:[edi] */
-    expect("65 67 89 04 25 00 00 00 80" JMP, NULL);          /* mov gs:[80000000h], eax */
-    expect("45 8b 8f df" JMP, NULL);                        /* mov r9d, [r15 + df] */
-    expect("41 c7 87 df 01 00 00 00" JMP, NULL);            /* mov dword [r15 + df], 1 */
+    expect("01 d8" JMP, NULL);                      /* add eax, ebx */
+    expect("65 67 8b 07" JMP, NULL);                /* mov eax, gs:[edi] */
+    expect("65 67 89 04 25 00 00 00 80" JMP, NULL); /* mov gs:[80000000h], eax */
+    expect("45 8b 8f df" JMP, NULL);                /* mov r9d, [r15 + df] */
+    expect("41 c7 87 df 01 00 00 00" JMP, NULL);    /* mov dword [r15 + df], 1 */
     expect("e9 @next", NULL);
     expect("0f 84 @next" JMP, NULL);
     expect("41 c7 87 eip 0 1 0 0 49 ba 0 0 1 0 0 0 0 0 e8 @callout" JMP, NULL);
     expect("68 0 0 ff ff e8 @next 48 8d 64 24 8" JMP, NULL); /* push record; call; lea rsp, [rsp + 8] */
     expect("68 0 0 ff ff 45 89 f1 e8 @lookup 48 8d 64 24 8" JMP, NULL);
     expect("49 89 ca 8b 4c 24 8 42 8d 0c 9 e3 8 4c 89 d1 e9 @miss 4c 89 d1 c3", NULL);
-    expect("9c 41 5d" JMP, NULL);                            /* pushfq; pop r13 */
+    expect("9c 41 5d" JMP, NULL);                                                /* pushfq; pop r13 */
     expect("4d 8b 8f window 4a 8d 34 e 4a 8d 3c f f3 a5 89 f6 89 ff" JMP, NULL); /* rep movsd */
     expect("eb 2 01 d8" JMP, NULL);
 }
@@ -156,11 +159,53 @@ Test(verify, accepts_what_the_translator_writes)
 Test(verify, refuses_instructions)
 {
     static const char *const bad[] = {
-        "0f 05", "0f 34", "cd 80", "cc", "f4", "0f 0b", "ec", "e6 10", "fa", "fb", "fc", "fd", "9d", "cf", "f3 48 0f ae d8",
-        "f3 49 0f ae d1", "0f 01 f8", "8e d8", "8c d8", "0f a9", "41 ff e1", "41 ff d1", "65 67 ff 27", "41 ff a7 0 0 0 0",
-        "c2 8 0", "cb", "d7", "c9", "c8 0 0 0", "0f a2", "0f 01 d0", "0f c7 f0", "0f 20 c0", "0f 23 c0", "65 67 d9 37", "65 67 0f ae 7",
-        "65 67 0f ae f", "65 67 dd 37", "65 67 d9 27", "0f ae 37", "c5 f8 77", "c5 fc 28 c1", "65 67 ff 1f", "65 67 ff 2f",
-        "0f 33", "66 e9 0 0", "66 0f 84 0 0",
+        "0f 05",
+        "0f 34",
+        "cd 80",
+        "cc",
+        "f4",
+        "0f 0b",
+        "ec",
+        "e6 10",
+        "fa",
+        "fb",
+        "fc",
+        "fd",
+        "9d",
+        "cf",
+        "f3 48 0f ae d8",
+        "f3 49 0f ae d1",
+        "0f 01 f8",
+        "8e d8",
+        "8c d8",
+        "0f a9",
+        "41 ff e1",
+        "41 ff d1",
+        "65 67 ff 27",
+        "41 ff a7 0 0 0 0",
+        "c2 8 0",
+        "cb",
+        "d7",
+        "c9",
+        "c8 0 0 0",
+        "0f a2",
+        "0f 01 d0",
+        "0f c7 f0",
+        "0f 20 c0",
+        "0f 23 c0",
+        "65 67 d9 37",
+        "65 67 0f ae 7",
+        "65 67 0f ae f",
+        "65 67 dd 37",
+        "65 67 d9 27",
+        "0f ae 37",
+        "c5 f8 77",
+        "c5 fc 28 c1",
+        "65 67 ff 1f",
+        "65 67 ff 2f",
+        "0f 33",
+        "66 e9 0 0",
+        "66 0f 84 0 0",
     };
     for (unsigned i = 0; i < ARRAY_SIZE(bad); i++) {
         char text[64];
@@ -176,26 +221,26 @@ Test(verify, refuses_instructions)
 Test(verify, refuses_memory)
 {
     static const char *const stray = "memory outside window, CPU struct and return stack";
-    expect("8b 7" JMP, stray);                                       /* mov eax, [rdi] */
+    expect("8b 7" JMP, stray); /* mov eax, [rdi] */
     expect("67 8b 7" JMP, stray);
-    expect("64 67 8b 7" JMP, stray);                                 /* fs: */
-    expect("8b 5 0 0 0 0" JMP, stray);                               /* [rip] */
-    expect("8b 4 24" JMP, stray);                                    /* mov eax, [rsp]: a host address */
-    expect("89 44 24 8" JMP, stray);                                 /* mov [rsp + 8], eax */
+    expect("64 67 8b 7" JMP, stray);   /* fs: */
+    expect("8b 5 0 0 0 0" JMP, stray); /* [rip] */
+    expect("8b 4 24" JMP, stray);      /* mov eax, [rsp]: a host address */
+    expect("89 44 24 8" JMP, stray);   /* mov [rsp + 8], eax */
     expect("8b 44 24 10" JMP, stray);
     expect("48 8b 44 24 8" JMP, stray);
     expect("a1 0 0 0 0 0 0 0 0" JMP, stray);
     expect("65 8b 7" JMP, "window access with a 64-bit address");
     expect("65 67 8b 4 24" JMP, "window access by a host register");
-    expect("65 67 41 8b 7" JMP, "window access by a host register"); /* gs:[r15d] */
-    expect("65 67 8b 5 0 0 0 0" JMP, "window access by a host register"); /* gs:[eip] */
+    expect("65 67 41 8b 7" JMP, "window access by a host register");         /* gs:[r15d] */
+    expect("65 67 8b 5 0 0 0 0" JMP, "window access by a host register");    /* gs:[eip] */
     expect("66 0f f7 c1" JMP, "memory reached without an explicit operand"); /* maskmovdqu */
     expect("45 8b 8f beyond" JMP, "access beyond the CPU struct");
     expect("45 8b 8f before" JMP, "access beyond the CPU struct");
     expect("45 89 8f c_sp" JMP, "write to a CPU field that blocks may not change");
     expect("4d 89 8f emulate" JMP, "write to a CPU field that blocks may not change");
     expect("41 1 87 df" JMP, "write to a CPU field that blocks may not change"); /* add [df], eax */
-    expect("45 8b 8c f df" JMP, "CPU struct reached in an unknown way"); /* [r15 + rcx + ..] */
+    expect("45 8b 8c f df" JMP, "CPU struct reached in an unknown way");         /* [r15 + rcx + ..] */
     expect("67 45 8b 8f df" JMP, "CPU struct reached in an unknown way");
     expect("49 8b 87 window" JMP, "host pointer loaded into a guest register");
     expect("49 8d 47 0" JMP, "LEA of a host address");
@@ -231,19 +276,20 @@ Test(verify, refuses_jumps)
 
 Test(verify, refuses_broken_sequences)
 {
-    expect("68 0 0 1 0 c3", "return stack left unbalanced");             /* a RET to where the guest likes */
+    expect("68 0 0 1 0 c3", "return stack left unbalanced"); /* a RET to where the guest likes */
     expect("68 0 0 1 0" JMP, "return stack left unbalanced");
     expect("68 0 0 1 0 68 0 0 1 0 c3", "push of something else than a record");
     expect("50 e8 @next 48 8d 64 24 8" JMP, "push of something else than a record");
     expect("66 68 0 0 e8 @next 48 8d 64 24 8" JMP, "push of something else than a record");
-    expect("68 0 0 1 0 e8 @next" JMP, "return stack left unbalanced");   /* record not dropped */
+    expect("68 0 0 1 0 e8 @next" JMP, "return stack left unbalanced"); /* record not dropped */
     expect("48 8d 64 24 8 c3", "record dropped that is not there");
     expect("48 8d 64 24 10 c3", "LEA of a host address");
     expect("e8 @next" JMP, "call without a record");
     expect("e8 @callout" JMP, "callout without its record");
     expect("49 ba 0 0 1 0 0 0 0 0 e8 @callout" JMP, "callout without its record");
     expect("41 c7 87 eip 0 1 0 0 eb 0 49 ba 0 0 1 0 0 0 0 0 e8 @callout" JMP, "callout without its record");
-    expect("41 c7 87 eip 0 1 0 0 49 ba 0 0 1 0 0 0 0 0 4d 89 ca e8 @callout" JMP, "callout without its record");
+    expect("41 c7 87 eip 0 1 0 0 49 ba 0 0 1 0 0 0 0 0 4d 89 ca e8 @callout" JMP,
+           "callout without its record");
     expect("9c" JMP, "return stack left unbalanced");
     expect("41 5d" JMP, "pop of something else than flags");
     expect("9c 58" JMP, "pop of something else than flags");
@@ -251,16 +297,23 @@ Test(verify, refuses_broken_sequences)
     expect("eb 5 68 0 0 1 0 e8 @next 48 8d 64 24 8" JMP, "jump into a sequence");
     expect("f3 a5" JMP, "string instruction without its window pointers");
     expect("a5" JMP, "string instruction without its window pointers");
-    expect("4a 8d 34 e 4a 8d 3c f f3 a5 89 f6 89 ff" JMP, "window pointer left in rsi or rdi"); /* r9 unknown */
+    expect("4a 8d 34 e 4a 8d 3c f f3 a5 89 f6 89 ff" JMP,
+           "window pointer left in rsi or rdi"); /* r9 unknown */
     expect("4d 8b 8f window 4a 8d 34 e f3 a5 89 f6" JMP, "string instruction without its window pointers");
-    expect("4d 8b 8f window 4a 8d 34 e 4a 8d 3c f a5 89 f6 89 ff" JMP, "string instruction without its window pointers");
-    expect("4d 8b 8f window 4a 8d 34 e 4a 8d 3c f 67 f3 a5 89 f6 89 ff" JMP, "string instruction without its window pointers");
-    expect("4d 8b 8f window 4a 8d 34 e 4a 8d 3c f 65 f3 a5 89 f6 89 ff" JMP, "string instruction without its window pointers");
-    expect("4d 8b 8f window 4a 8d 3c f f3 aa f3 aa 89 ff" JMP, "string instruction without its window pointers");
+    expect("4d 8b 8f window 4a 8d 34 e 4a 8d 3c f a5 89 f6 89 ff" JMP,
+           "string instruction without its window pointers");
+    expect("4d 8b 8f window 4a 8d 34 e 4a 8d 3c f 67 f3 a5 89 f6 89 ff" JMP,
+           "string instruction without its window pointers");
+    expect("4d 8b 8f window 4a 8d 34 e 4a 8d 3c f 65 f3 a5 89 f6 89 ff" JMP,
+           "string instruction without its window pointers");
+    expect("4d 8b 8f window 4a 8d 3c f f3 aa f3 aa 89 ff" JMP,
+           "string instruction without its window pointers");
     expect("4d 8b 8f window 4a 8d 3c f f3 aa" JMP, "window pointer left in rsi or rdi");
     expect("4d 8b 8f window 4a 8d 3c f 4a 8d 3c f f3 aa 89 ff" JMP, "window pointer left in rsi or rdi");
-    expect("4d 8b 8f window 49 89 c1 4a 8d 3c f f3 aa 89 ff" JMP, "window pointer left in rsi or rdi"); /* r9 replaced */
-    expect("eb 7 4d 8b 8f window 4a 8d 3c f f3 aa 89 ff" JMP, "window pointer left in rsi or rdi"); /* load jumped over */
+    expect("4d 8b 8f window 49 89 c1 4a 8d 3c f f3 aa 89 ff" JMP,
+           "window pointer left in rsi or rdi"); /* r9 replaced */
+    expect("eb 7 4d 8b 8f window 4a 8d 3c f f3 aa 89 ff" JMP,
+           "window pointer left in rsi or rdi"); /* load jumped over */
     expect("4d 8b 8f window 4a 8d 3c f eb 0 f3 aa 89 ff" JMP, "window pointer left in rsi or rdi");
 }
 
@@ -318,14 +371,16 @@ static u32 rnd(void)
 /* Random bytes with a leaning to prefixes and two-byte opcodes, so that every map gets its share. */
 static void random_bytes(u8 *bytes, u32 n)
 {
-    static const u8 often[] = {0x0f, 0x66, 0xf2, 0xf3, 0x67, 0x2e, 0x65, 0xe8, 0xc3, 0x50, 0x58, 0x8b, 0xa4, 0xaa, 0x9c, 0xff, 0x8d};
+    static const u8 often[] = {0x0f, 0x66, 0xf2, 0xf3, 0x67, 0x2e, 0x65, 0xe8, 0xc3,
+                               0x50, 0x58, 0x8b, 0xa4, 0xaa, 0x9c, 0xff, 0x8d};
     for (u32 i = 0; i < n; i++)
         bytes[i] = rnd() % 8 ? (u8)rnd() : often[rnd() % ARRAY_SIZE(often)];
 }
 
 static u32 random_mode(void)
 {
-    u32 mode = rnd() & (MODE_CS32 | MODE_SS32 | MODE_PE | MODE_VM | MODE_CPL3 | MODE_IOPL_OK | MODE_TSD | MODE_TS | MODE_MP);
+    u32 mode = rnd() & (MODE_CS32 | MODE_SS32 | MODE_PE | MODE_VM | MODE_CPL3 | MODE_IOPL_OK | MODE_TSD |
+                        MODE_TS | MODE_MP);
     if (rnd() % 8)
         mode &= ~(MODE_TS | MODE_MP);
     if (mode & MODE_TS)
@@ -346,9 +401,16 @@ Test(verify, random_guest_code_passes, .timeout = 120)
         bt->opt.slow_mem = i % 16 == 0;
         bt->opt.max_insns = i % 8 == 0 ? 1 : 0;
         u32 eip = rnd() % 4 ? 0x1000 * (rnd() % 16) + rnd() % 4000 : rnd();
-        struct bt_code code = {.bytes = bytes, .avail = sizeof(bytes), .page_left = 1 + rnd() % sizeof(bytes), .selfcheck = i % 4 == 0,
-                               .key = {.gpa = eip, .gpa2 = CC_NO_PAGE, .eip = eip, .cs_limit = rnd() % 2 ? 0xffffffffu : 0xffff,
-                                       .cs_base = rnd() % 2 ? 0 : rnd(), .mode = random_mode()}};
+        struct bt_code code = {.bytes = bytes,
+                               .avail = sizeof(bytes),
+                               .page_left = 1 + rnd() % sizeof(bytes),
+                               .selfcheck = i % 4 == 0,
+                               .key = {.gpa = eip,
+                                       .gpa2 = CC_NO_PAGE,
+                                       .eip = eip,
+                                       .cs_limit = rnd() % 2 ? 0xffffffffu : 0xffff,
+                                       .cs_base = rnd() % 2 ? 0 : rnd(),
+                                       .mode = random_mode()}};
         struct cc_block *b = NULL;
         int rc = bt_translate(bt, &code, &b); /* panics when the verifier refuses */
         if (rc == -ENOSPC || rc == -EOVERFLOW) {
