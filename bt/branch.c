@@ -144,12 +144,23 @@ static bool load_target(struct tr *t, u8 dst)
     return true;
 }
 
+/* Beyond the code segment's limit an indirect branch is #GP before it changes anything: C raises it. */
+static void check_target(struct tr *t)
+{
+    u32 limit = t->code->key.cs_limit;
+    if (limit == 0xffffffffu || (t->in->stksz == 2 && limit >= 0xffff))
+        return;
+    em_mov32(&t->e, H_R9, H_R14);
+    op_limit_check(t, SEG_CS, 1);
+}
+
 static void branch_jmp_rm(struct tr *t)
 {
     if (!load_target(t, H_R14)) {
         tr_step_exit(t);
         return;
     }
+    check_target(t);
     tr_flush_esp(t);
     tr_rec(t, PEND_NONE, SIDE_MID);
     em_mov32(&t->e, H_R9, H_R14);
@@ -163,6 +174,7 @@ static void branch_call_rm(struct tr *t)
         tr_step_exit(t);
         return;
     }
+    check_target(t);
     push_return(t);
     push_record(t);
     em_mov32(&t->e, H_R9, H_R14);
@@ -183,6 +195,7 @@ static void branch_ret(struct tr *t)
     }
     struct hop m = op_stack(t, 0, size);
     em_load(e, size, H_R14, &m);
+    check_target(t);
     u32 n = size + t->in->imm;
     if (t->mode & MODE_SS32) {
         t->adj += (i32)n;

@@ -112,6 +112,7 @@ struct gaddr { /* guest effective address */
     u32 size;
 };
 bool op_seg_ok(const struct tr *t, unsigned seg);             /* false: SEGC_CHECK, take the callout */
+void op_limit_check(struct tr *t, unsigned seg, u32 size);        /* r9d and size bytes within the limit, else the fallback */
 struct hop op_mem(struct tr *t, const struct gaddr *a);       /* segment must be op_seg_ok */
 struct hop op_insn_mem(struct tr *t);                         /* the current instruction's operand */
 struct hop op_r9(struct tr *t, unsigned seg, u8 adsz, u32 size); /* effective address already in r9d */

@@ -25,7 +25,7 @@ static struct hop seg_limit(unsigned seg)
 
 /* r9d = effective address: leave to the fallback when r9 + size - 1 > limit.
  *   r11 = limit + ~r9 - (size - 2) = limit - r9 - (size - 1): negative exactly when beyond. */
-static void emit_limit_check(struct tr *t, unsigned seg, u32 size)
+void op_limit_check(struct tr *t, unsigned seg, u32 size)
 {
     struct emit *e = &t->e;
     struct hop limit = seg_limit(seg);
@@ -64,7 +64,7 @@ struct hop op_r9(struct tr *t, unsigned seg, u8 adsz, u32 size)
     if (cls == SEGC_FLAT)
         return out;
     if (cls == SEGC_LIMIT)
-        emit_limit_check(t, seg, size ? size : 1);
+        op_limit_check(t, seg, size ? size : 1);
     struct hop base = seg_base(seg);
     em_load(e, 4, H_R10, &base);
     out.index = H_R10;

@@ -104,6 +104,16 @@ static void guest_exception(struct bt *bt, greg_t *g, u8 vector, bool has_error,
     leave(bt, g, b, r, BT_EXIT_EXCEPTION);
 }
 
+/* An offset that runs over 4 GiB in a segment with a base comes out around that base: no page fault but #GP, says C. */
+static bool may_wrap(const struct bt *bt, u64 gva)
+{
+    const struct cpu *cpu = bt->cpu;
+    for (unsigned seg = 0; seg < SEG_COUNT; seg++)
+        if (MODE_SEGC(cpu->mode, seg) == SEGC_BASED && (u32)gva - cpu->seg_base[seg] + 512 < 1024)
+            return true;
+    return false;
+}
+
 static void page_fault(struct bt *bt, greg_t *g, u64 addr)
 {
     u64 pc = (u64)g[REG_RIP], gva = addr - (u64)bt->cpu->window;
@@ -128,6 +138,8 @@ static void page_fault(struct bt *bt, greg_t *g, u64 addr)
     }
     if (f == BT_FILL_RETRY)
         return;
+    if (f == BT_FILL_EXCEPTION && may_wrap(bt, gva))
+        f = BT_FILL_STEP;
     leave(bt, g, b, r, f == BT_FILL_EXCEPTION ? BT_EXIT_EXCEPTION : BT_EXIT_STEP);
 }
 

@@ -96,7 +96,8 @@ enum bt_result bt_step(struct bt *bt, const struct dec_insn *in)
             size = 0;
         if (size && in->mem_write && bt->hooks.mem_probe_write(opaque, in->seg, ea, size))
             goto exception;
-        if ((in->mem_read || in->mem_write) && size && in->mem_read &&
+        /* An x87 store with an unmasked exception stores nothing: then the buffer goes back as it was. */
+        if (size && (in->mem_read || in->fpu == DEC_FPU_X87) &&
             bt->hooks.mem_read(opaque, in->seg, ea, cpu->buf + align, size))
             goto exception;
     }

@@ -64,18 +64,17 @@ static void aad(struct cpu *cpu, u32 base)
 static int bound(struct cpu *cpu, const struct dec_insn *insn)
 {
     unsigned size = insn->opsz == 2 ? 2 : 4;
-    u8 raw[8];
-    i32 v = (i32)cpu->gpr[insn->reg & 7], low, high;
+    u32 ea = dec_ea(cpu, insn), next = ea + size;
+    i32 v = (i32)cpu->gpr[insn->reg & 7], low = 0, high = 0;
 
-    if (mem_read(cpu, insn->seg, dec_ea(cpu, insn), raw, 2 * size))
+    if (insn->adsz == 2)
+        next = (u16)next;
+    if (mem_read(cpu, insn->seg, ea, &low, size) || mem_read(cpu, insn->seg, next, &high, size))
         return -1;
     if (size == 2) {
         v = (i16)v;
-        low = (i16)(raw[0] | raw[1] << 8);
-        high = (i16)(raw[2] | raw[3] << 8);
-    } else {
-        __builtin_memcpy(&low, raw, 4);
-        __builtin_memcpy(&high, raw + 4, 4);
+        low = (i16)low;
+        high = (i16)high;
     }
     return v < low || v > high ? mon_exc(cpu, EXC_BR) : 0;
 }

@@ -227,12 +227,50 @@ static void finit(struct cpu *cpu)
     load_pointers(cpu, 0, 0, 0);
 }
 
+/* Environments and states go piece by piece: the first and the last byte decide which fault is seen, and an operand may
+ * run over the end of a 4 GiB segment. */
+static int check_ends(struct cpu *cpu, const struct dec_insn *insn, unsigned bytes, bool write)
+{
+    u32 ea = dec_ea(cpu, insn), last = ea + bytes - 1;
+    unsigned first = insn->opsz == 2 ? 2 : 4;
+
+    if (insn->adsz == 2)
+        last = (u16)last;
+    if (write)
+        return mem_probe_write(cpu, insn->seg, ea, first) || mem_probe_write(cpu, insn->seg, last, 1) ? -1 : 0;
+    return mem_probe_read(cpu, insn->seg, ea, first) || mem_probe_read(cpu, insn->seg, last, 1) ? -1 : 0;
+}
+
+static int put_operand(struct cpu *cpu, const struct dec_insn *insn, const u8 *image, unsigned bytes)
+{
+    u32 ea = dec_ea(cpu, insn);
+
+    if (check_ends(cpu, insn, bytes, true))
+        return -1;
+    for (unsigned i = 0; i < bytes; i += 2)
+        if (mem_write(cpu, insn->seg, insn->adsz == 2 ? (u16)(ea + i) : ea + i, image + i, 2))
+            return -1;
+    return 0;
+}
+
+static int get_operand(struct cpu *cpu, const struct dec_insn *insn, u8 *image, unsigned bytes)
+{
+    u32 ea = dec_ea(cpu, insn);
+
+    if (check_ends(cpu, insn, bytes, false))
+        return -1;
+    for (unsigned i = 0; i < bytes; i += 2)
+        if (mem_read(cpu, insn->seg, insn->adsz == 2 ? (u16)(ea + i) : ea + i, image + i, 2))
+            return -1;
+    return 0;
+}
+
 static int fnstenv(struct cpu *cpu, const struct dec_insn *insn)
 {
     u8 env[28];
     unsigned bytes = build_env(cpu, insn->opsz, env);
 
-    if (mem_write(cpu, insn->seg, dec_ea(cpu, insn), env, bytes))
+    if (put_operand(cpu, insn, env, bytes))
         return -1;
     put16(cpu->fpu + FX_FCW, get16(cpu->fpu + FX_FCW) | FPU_EXC);
     update_summary(cpu->fpu);
@@ -243,7 +281,7 @@ static int fldenv(struct cpu *cpu, const struct dec_insn *insn)
 {
     u8 env[28];
 
-    if (fpu_check_pending(cpu) || mem_read(cpu, insn->seg, dec_ea(cpu, insn), env, insn->opsz == 2 ? 14 : 28))
+    if (fpu_check_pending(cpu) || get_operand(cpu, insn, env, insn->opsz == 2 ? 14 : 28))
         return -1;
     load_env(cpu, insn->opsz, env);
     return 0;
@@ -256,7 +294,7 @@ static int fnsave(struct cpu *cpu, const struct dec_insn *insn)
 
     for (unsigned i = 0; i < 8; i++)
         memcpy(image + env + 10 * i, cpu->fpu + FX_ST + 16 * i, 10);
-    if (mem_write(cpu, insn->seg, dec_ea(cpu, insn), image, env + 80))
+    if (put_operand(cpu, insn, image, env + 80))
         return -1;
     finit(cpu);
     return 0;
@@ -267,7 +305,7 @@ static int frstor(struct cpu *cpu, const struct dec_insn *insn)
     u8 image[108];
     unsigned env = insn->opsz == 2 ? 14 : 28;
 
-    if (fpu_check_pending(cpu) || mem_read(cpu, insn->seg, dec_ea(cpu, insn), image, env + 80))
+    if (fpu_check_pending(cpu) || get_operand(cpu, insn, image, env + 80))
         return -1;
     load_env(cpu, insn->opsz, image);
     for (unsigned i = 0; i < 8; i++)
@@ -277,6 +315,8 @@ static int frstor(struct cpu *cpu, const struct dec_insn *insn)
 
 static int check_aligned(struct cpu *cpu, u32 lin)
 {
+    if ((cpu->mode & MODE_AC) && (lin & 3))
+        return mon_exc_err(cpu, EXC_AC, 0);
     return lin & 15 ? mon_exc_err(cpu, EXC_GP, 0) : 0;
 }
 
@@ -334,15 +374,9 @@ static int store_masked(struct cpu *cpu, const struct dec_insn *insn, const u8 *
     for (unsigned i = 0; i < n; i += 8)
         if (mem_probe_write(cpu, insn->seg, at + i, 8)) /* by eights: so alignment is checked */
             return -1;
-    for (unsigned i = 0, end; i < n; i = end) {
-        end = i + 1;
-        if (!(mask[i] & 0x80))
-            continue;
-        while (end < n && mask[end] & 0x80)
-            end++;
-        if (mem_write(cpu, insn->seg, at + i, src + i, end - i))
+    for (unsigned i = 0; i < n; i++)
+        if ((mask[i] & 0x80) && mem_write(cpu, insn->seg, at + i, src + i, 1))
             return -1;
-    }
     return 0;
 }
 

@@ -12,6 +12,16 @@ static void advance(struct cpu *cpu, unsigned reg, const struct dec_insn *insn)
     step_set(cpu, reg, insn->adsz, cpu->gpr[reg] + (u32)(cpu->df * (i32)insn->opsz));
 }
 
+/* Which operand is read first decides which fault is seen: ES:[E]DI, but the source in a repeated byte compare. */
+static int compare_operands(struct cpu *cpu, const struct dec_insn *insn, u32 si, u32 di, u32 *src, u32 *dst)
+{
+    unsigned size = insn->opsz;
+
+    if (size == 1 && (insn->prefixes & (DEC_PFX_REP | DEC_PFX_REPNE)))
+        return mem_read(cpu, insn->seg, si, src, size) || mem_read(cpu, SEG_ES, di, dst, size) ? -1 : 0;
+    return mem_read(cpu, SEG_ES, di, dst, size) || mem_read(cpu, insn->seg, si, src, size) ? -1 : 0;
+}
+
 /* The operation itself; pointers move only when nothing faulted. */
 static int iterate(struct cpu *cpu, const struct dec_insn *insn)
 {
@@ -44,8 +54,7 @@ static int iterate(struct cpu *cpu, const struct dec_insn *insn)
         advance(cpu, R_EDI, insn);
         return 0;
     case OP_CMPS:
-        /* CPUs read ES:[E]DI first: it decides which fault is seen. */
-        if (mem_read(cpu, SEG_ES, di, &w, size) || mem_read(cpu, insn->seg, si, &v, size))
+        if (compare_operands(cpu, insn, si, di, &v, &w))
             return -1;
         cpu->flags = step_flags_sub(v, w, size);
         advance(cpu, R_ESI, insn);

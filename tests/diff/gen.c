@@ -151,10 +151,9 @@ static void put_immediate(struct gen *g, u8 *b, const struct dec_insn *d)
         b[d->imm_off] = (u8)rng_below(&g->rng, 64);
         b[d->imm_off + 1] = 0;
         b[d->imm_off + 2] = (u8)(rng_chance(&g->rng, 95) ? rng_below(&g->rng, 4) : rng_below(&g->rng, 256));
-    } else if (d->op == OP_RET) {
+    } else if (d->op == OP_RET && d->imm_size) {
         b[d->imm_off] = (u8)rng_below(&g->rng, 32);
-        if (d->imm_size > 1)
-            b[d->imm_off + 1] = 0;
+        b[d->imm_off + 1] = 0;
     }
 }
 

@@ -45,7 +45,8 @@ u32 gen_target(struct gen *g, unsigned seg, unsigned size, bool write)
         lin = CODE_GVA + PAGE_BYTES + rng_below(&g->rng, PAGE_BYTES - 64);
     if (g->seg_ok[seg] && !d->big && rng_chance(&g->rng, 3))
         return 0xffff - rng_below(&g->rng, 8);
-    if (rng_chance(&g->rng, 2))
+    /* With a base and a limit of 4 GiB an access across the top may wrap or fault (SDM vol. 3, 5.3): NoVT lets it wrap. */
+    if ((d->base == 0 || d->limit != 0xffffffff) && rng_chance(&g->rng, 2))
         return (d->down ? d->limit + 1 : d->limit) - rng_below(&g->rng, size + 4);
     (void)write;
     return lin - d->base;

@@ -23,7 +23,7 @@
 #define LDT_GPA 0x13000u
 #define STUB_GPA 0x14000u /* 256 of 16 bytes */
 #define STACK_END_GPA 0x17000u
-#define KERNEL_GVA 0xc0000000u
+#define KERNEL_GVA 0x6b8e0000u /* nothing that random operands look like */
 #define KERNEL_BYTES 0x20000u
 #define USER_GPA 0x100000u
 #define GUEST_RAM_BYTES (8u << 20)

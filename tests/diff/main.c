@@ -30,7 +30,7 @@ static struct options opt = {.seed = 1, .count = 20000};
 static struct diff_state state_native, state_guest;
 static struct diff_memory start_memory;
 static u64 memory_of; /* seed of what start_memory's data pages hold */
-static bool memory_filled;
+static bool memory_filled, shrinking;
 
 static const struct {
     const char *name;
@@ -60,7 +60,7 @@ static enum verdict run_both(const struct diff_case *c, bool verbose)
     }
     if (!diff_assemble(c, &start_memory, addr))
         return SKIPPED;
-    for (int tries = 0; tries < 3; tries++) {
+    for (int tries = 0; tries < (shrinking ? 1 : 3); tries++) {
         native_run(c, &start_memory, &state_native);
         if (state_native.vector == DIFF_VECTOR_ESCAPE)
             return SKIPPED;
@@ -89,13 +89,15 @@ static void show(const struct diff_case *c)
 
     small = *c;
     printf("difference: seed %llu\n", (unsigned long long)c->seed);
+    shrinking = true;
     if (!report_shrink(&small, still_differs)) {
         printf("it does not repeat; the program as generated:\n");
         report_case(c);
-        return;
+    } else {
+        report_case(&small);
+        run_both(&small, true);
     }
-    report_case(&small);
-    run_both(&small, true);
+    shrinking = false;
     fflush(stdout);
 }
 
