@@ -15,6 +15,7 @@
 
 #include <string.h>
 
+#define LOOK_AHEAD 33u
 #define NO_EFFECT (0xe00u | BIT(3) | BIT(4)) /* available, PWT, PCD */
 
 enum verdict judge_leaf(const struct win *w, u32 e, u64 old, u64 now)
@@ -256,21 +257,41 @@ void mmu_flush(struct mmu *m, const struct mmu_regime *r, bool all)
 
 /* ---- INVLPG ---- */
 
+/* After a page that changed: the next ones of the same table, as far as they changed too. Kernels flush a range page by
+ * page, with the tables edited before, or edit and flush in turn; for the latter a second INVLPG in sequence takes the rest
+ * of the run along unasked, as a TLB may. One host call then does for many. */
+static void look_ahead(struct mmu *m, struct win *w, const u8 *pt, u32 ri, u32 pti, bool in_sequence,
+                       struct drop *drop)
+{
+    bool pae = w->pub.regime.pae;
+    u32 end = pti + LOOK_AHEAD < region_pages(w) ? pti + LOOK_AHEAD : region_pages(w);
+
+    for (u32 i = pti + 1; i < end && w->reg[ri].leaf; i++) {
+        const struct leaf *l = leaf_of(m, &w->reg[ri]);
+        u32 page = (ri << w->shift) + i;
+
+        if (!(l->e[i] & E_MAPPED))
+            return;
+        if (!in_sequence && judge_leaf(w, l->e[i], pte_get(l->snap, i, pae), pte_get(pt, i, pae)) != DROP)
+            return;
+        drop_page(m, w, drop, page);
+    }
+}
+
 /* Look again at what one page of one window was derived from. */
-static void recheck(struct mmu *m, struct win *w, u32 gva)
+static void recheck(struct mmu *m, struct win *w, u32 gva, bool in_sequence)
 {
     const struct mmu_regime *r = &w->pub.regime;
     u32 ri = gva >> (PAGE_SHIFT + w->shift), i = ri & (r->pae ? 511 : 1023);
-    u32 pti = gva >> PAGE_SHIFT & (region_pages(w) - 1);
+    u32 pti = gva >> PAGE_SHIFT & (region_pages(w) - 1), page = gva >> PAGE_SHIFT;
     u8 *pd = walk_directory(m, r, gva >> 30), *pt;
+    struct drop drop = {0};
     struct leaf *l;
-    u64 pde;
+    u64 pde, pte;
 
     if (!pd) {
-        struct drop d = {0};
-
-        drop_region(m, w, &d, ri);
-        drop_done(m, w, &d);
+        drop_region(m, w, &drop, ri);
+        drop_done(m, w, &drop);
         return;
     }
     pde = pte_get(pd, i, r->pae);
@@ -279,15 +300,27 @@ static void recheck(struct mmu *m, struct win *w, u32 gva)
     if (!l || w->reg[ri].big || w->reg[ri].large || !l->e[pti])
         return;
     pt = walk_table_ptr(m, r, pte_frame(pde));
-    if (pt)
-        derive_pte(m, w, pt, ri, pti, pte_get(pt, pti, r->pae), l->e[pti] & E_GLOBAL);
+    if (!pt)
+        return;
+    pte = pte_get(pt, pti, r->pae);
+    if (judge_leaf(w, l->e[pti], pte_get(l->snap, pti, r->pae), pte) != DROP) {
+        derive_pte(m, w, pt, ri, pti, pte, l->e[pti] & E_GLOBAL);
+        return;
+    }
+    pte_put(l->snap, pti, r->pae, pte);
+    drop_page(m, w, &drop, page);
+    look_ahead(m, w, pt, ri, pti, in_sequence, &drop);
+    drop_done(m, w, &drop);
+    shadow_tidy(m, w, ri);
 }
 
 void mmu_invlpg(struct mmu *m, const struct mmu_regime *r, u32 gva)
 {
     struct mmu_regime id = window_identity(r);
+    bool in_sequence = (gva >> PAGE_SHIFT) == m->last_invlpg + 1;
 
     m->stats.invlpgs++;
+    m->last_invlpg = gva >> PAGE_SHIFT;
     if (!r->paging)
         return;
     for (u32 i = 0; i < m->n_windows; i++) {
@@ -295,6 +328,6 @@ void mmu_invlpg(struct mmu *m, const struct mmu_regime *r, u32 gva)
         u32 e = shadow_get(m, w, gva >> PAGE_SHIFT);
 
         if (e && (e & E_GLOBAL || window_is(w, &id)))
-            recheck(m, w, gva);
+            recheck(m, w, gva, in_sequence);
     }
 }

@@ -100,6 +100,7 @@ struct mmu {
     u64 sync;    /* goes up with every flush */
     u64 all_gen; /* goes up with flushes of global translations */
     u64 clock;
+    u32 last_invlpg; /* page */
     u32 max_mappings, max_windows, n_windows;
     u32 next_id;
     struct win **wins;

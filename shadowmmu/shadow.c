@@ -15,6 +15,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#define POPULATE_MIN 3u
+#define POPULATE_MAX 64u
 #define BRIDGE_PAGES 512u /* widest unmapped gap that one unmapping may span */
 
 /* ---- reverse map ---- */
@@ -218,13 +220,28 @@ static u8 *hva(const struct win *w, u32 page)
     return w->pub.base + ((u64)page << PAGE_SHIFT);
 }
 
+/* Is it worth to have the host fill in its page tables at once? It would make absent memory resident, so only when all
+ * is there. Reads need it not: the host then maps 16 pages around each. */
+static bool worth_populating(const struct mmu *m, u32 n, u32 e)
+{
+    unsigned char there[POPULATE_MAX];
+
+    if (n < POPULATE_MIN || n > POPULATE_MAX || !(e & E_RW) ||
+        mincore(m->mem + ((u64)(e & E_PAGE) << PAGE_SHIFT), (u64)n << PAGE_SHIFT, there) != 0)
+        return false;
+    for (u32 i = 0; i < n; i++)
+        if (!(there[i] & 1))
+            return false;
+    return true;
+}
+
 static bool host_map(struct mmu *m, struct win *w, u32 page, u32 n, u32 e)
 {
     int prot = e & E_RW ? PROT_READ | PROT_WRITE : PROT_READ;
+    int flags = MAP_SHARED | MAP_FIXED | MAP_NORESERVE | (worth_populating(m, n, e) ? MAP_POPULATE : 0);
     u64 off = (u64)(e & E_PAGE) << PAGE_SHIFT;
 
-    return mmap(hva(w, page), (u64)n << PAGE_SHIFT, prot, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, m->fd,
-                (off_t)off) != MAP_FAILED;
+    return mmap(hva(w, page), (u64)n << PAGE_SHIFT, prot, flags, m->fd, (off_t)off) != MAP_FAILED;
 }
 
 static bool host_unmap(struct win *w, u32 page, u32 n)
