@@ -2,7 +2,7 @@
  * control.c - control and debug registers, TLB and cache instructions, CPUID, MSRs, HLT and other singles.
  *
  * A MOV to a control register checks everything, then changes the register, then applies the TLB rules of SDM
- * vol. 3, 4.10.4 through mmu_flush(). Sources: SDM vol. 2 for each instruction; vol. 3, 2.5, 17.2.
+ * vol. 3, 4.10.4 through mon_flush(). Sources: SDM vol. 2 for each instruction; vol. 3, 2.5, 17.2.
  */
 #include <x86intrin.h>
 
@@ -17,14 +17,6 @@ static int require_ring0(struct cpu *cpu)
 static bool has(const struct cpu *cpu, unsigned feature)
 {
     return cpu->features >> feature & 1;
-}
-
-static void flush(struct cpu *cpu, bool all)
-{
-    struct novt_vm *vm = mon_vm(cpu);
-
-    mon_regime_update(cpu);
-    mmu_flush(vm->mmu, &vm->regime, all);
 }
 
 /* ---- CR0, CR3, CR4 ---- */
@@ -50,7 +42,7 @@ int mon_load_cr3(struct cpu *cpu, u32 value)
     if ((cpu->cr0 & CR0_PG) && (cpu->cr4 & CR4_PAE) && check_pdpt(cpu, value))
         return -1;
     cpu->cr3 = value;
-    flush(cpu, false);
+    mon_flush(cpu, false);
     return 0;
 }
 
@@ -68,7 +60,7 @@ static int write_cr0(struct cpu *cpu, u32 value)
         return -1;
     cpu->cr0 = value;
     if (changed & CR0_PG)
-        flush(cpu, true);
+        mon_flush(cpu, true);
     if (changed & ~(CR0_NE | CR0_NW | CR0_CD))
         mon_state_changed(cpu);
     return 0;
@@ -107,7 +99,7 @@ static int write_cr4(struct cpu *cpu, u32 value)
         return -1;
     cpu->cr4 = value;
     if (changed & (CR4_PGE | CR4_PAE | CR4_PSE))
-        flush(cpu, true);
+        mon_flush(cpu, true);
     if (changed)
         mon_state_changed(cpu);
     return 0;
@@ -305,6 +297,7 @@ static int do_invlpg(struct cpu *cpu, const struct dec_insn *insn)
         return mon_exc(cpu, EXC_UD);
     if (require_ring0(cpu))
         return -1;
+    mem_tlb_flush(vm);
     mmu_invlpg(vm->mmu, &vm->regime, cpu->seg_base[insn->seg % SEG_COUNT] + dec_ea(cpu, insn));
     return 0;
 }

@@ -145,19 +145,44 @@ static int walk(struct cpu *cpu, struct mmu_window *w, u32 lin, bool super, enum
     return 0;
 }
 
+void mem_tlb_flush(struct novt_vm *vm)
+{
+    memset(vm->tlb, 0, sizeof(vm->tlb));
+}
+
+#define TLB_WRITE 8u
+
+/* Like walk(), for data, through the translations that earlier accesses found. They may be as stale as a CPU's TLB: every
+ * flush, INVLPG and change of regime forgets them. */
+static int translate(struct cpu *cpu, u32 lin, bool super, bool write, u64 *gpa)
+{
+    struct novt_vm *vm = mon_vm(cpu);
+    struct mon_tlb_entry *e = &vm->tlb[lin >> PAGE_SHIFT & (MON_TLB_ENTRIES - 1)];
+    u32 tag = (lin & ~PAGE_MASK) | ((u32)privilege(cpu, super) + 1);
+
+    if (LIKELY(e->tag == (tag | TLB_WRITE) || (!write && e->tag == tag))) {
+        *gpa = e->gpa | (lin & PAGE_MASK);
+        return 0;
+    }
+    if (walk(cpu, NULL, lin, super, write ? MMU_WRITE : MMU_READ, gpa))
+        return -1;
+    if (*gpa >> 32 == 0)
+        *e = (struct mon_tlb_entry){tag | (write ? TLB_WRITE : 0), (u32)*gpa & ~PAGE_MASK};
+    return 0;
+}
+
 /* The one or two pages of an access of at most 512 bytes. */
 struct span {
     u64 gpa[2];
     unsigned first; /* bytes in the first page */
 };
 
-static int resolve(struct cpu *cpu, u32 lin, unsigned size, bool super, enum mmu_access access,
-                   struct span *s)
+static int resolve(struct cpu *cpu, u32 lin, unsigned size, bool super, bool write, struct span *s)
 {
     s->first = page_left(lin, size);
-    if (walk(cpu, NULL, lin, super, access, &s->gpa[0]))
+    if (translate(cpu, lin, super, write, &s->gpa[0]))
         return -1;
-    return s->first == size ? 0 : walk(cpu, NULL, lin + s->first, super, access, &s->gpa[1]);
+    return s->first == size ? 0 : translate(cpu, lin + s->first, super, write, &s->gpa[1]);
 }
 
 int lin_read(struct cpu *cpu, u32 lin, void *buf, unsigned size, bool super)
@@ -165,7 +190,7 @@ int lin_read(struct cpu *cpu, u32 lin, void *buf, unsigned size, bool super)
     struct novt_vm *vm = mon_vm(cpu);
     struct span s;
 
-    if (resolve(cpu, lin, size, super, MMU_READ, &s))
+    if (resolve(cpu, lin, size, super, false, &s))
         return -1;
     page_read(vm, s.gpa[0], buf, s.first);
     if (UNLIKELY(s.first != size))
@@ -178,7 +203,7 @@ int lin_write(struct cpu *cpu, u32 lin, const void *buf, unsigned size, bool sup
     struct novt_vm *vm = mon_vm(cpu);
     struct span s;
 
-    if (resolve(cpu, lin, size, super, MMU_WRITE, &s))
+    if (resolve(cpu, lin, size, super, true, &s))
         return -1;
     page_write(vm, s.gpa[0], buf, s.first);
     if (UNLIKELY(s.first != size))
@@ -190,7 +215,7 @@ int lin_probe_write(struct cpu *cpu, u32 lin, unsigned size, bool super)
 {
     struct span s;
 
-    return resolve(cpu, lin, size, super, MMU_WRITE, &s);
+    return resolve(cpu, lin, size, super, true, &s);
 }
 
 /* ---- segmentation ---- */
@@ -293,7 +318,7 @@ int mem_probe_read(struct cpu *cpu, unsigned seg, u32 off, unsigned size)
     struct span s;
     u32 lin;
 
-    return linear(cpu, seg, off, size, false, &lin) ? -1 : resolve(cpu, lin, size, false, MMU_READ, &s);
+    return linear(cpu, seg, off, size, false, &lin) ? -1 : resolve(cpu, lin, size, false, false, &s);
 }
 
 int mem_fetch(struct cpu *cpu, u32 eip, u8 buf[DEC_MAX_LEN], unsigned *got, u64 *gpa)

@@ -39,6 +39,13 @@ struct mon_tags {
 
 #define MON_SLOW_EIPS 64
 
+/* Translations that the monitor's own accesses found, by linear page; valid until the next flush or INVLPG (mem.c). */
+#define MON_TLB_ENTRIES 64u
+struct mon_tlb_entry {
+    u32 tag; /* linear page | privilege + 1 | 8 when writes are allowed; 0: empty */
+    u32 gpa; /* page */
+};
+
 struct novt_vm {
     struct cpu cpu;
     struct mmu *mmu;
@@ -63,6 +70,7 @@ struct novt_vm {
     struct mon_ctx *ctxs;     /* all windows' contexts */
     struct mon_run_state *run; /* run.c's */
     struct mon_tags tags;     /* state.c */
+    struct mon_tlb_entry tlb[MON_TLB_ENTRIES];
     u32 dbg_hits;             /* DR6 bits of data breakpoints hit by the current instruction (debug.c) */
     void *owner;              /* vm.c's */
 };
@@ -98,6 +106,9 @@ int mon_exc_err(struct cpu *cpu, u8 vector, u32 error);   /* with error code */
 /* Recompute cpu->mode, seg_base/seg_limit copies, ctx_tag, vm->regime, and the current window (CPL or paging changed).
  * Call after any change to CR0, CR3, CR4, EFER, segments, CPL, EFLAGS.VM/IOPL/TF/AC, DR7. */
 void mon_state_changed(struct cpu *cpu);
+/* TLB flush by the rules of SDM vol. 3, 4.10.4; all: global translations too. For the regime of the current registers; mon_state_changed()
+ * must follow before the guest runs. Use this, not mmu_flush(): the monitor's own accesses remember translations as well. */
+void mon_flush(struct cpu *cpu, bool all);
 void mon_reset_cpu(struct cpu *cpu); /* SDM vol. 3, 9.1.1; features from vm->model */
 
 /* ---- emulate.c: instructions carried out in C ---- */
@@ -108,7 +119,7 @@ int mon_emulate(struct cpu *cpu, const struct dec_insn *insn);
  * next instruction's (or the target's) when done. Honours TF and the inhibit flag. */
 int mon_step(struct cpu *cpu);
 /* C semantics of the classes that the translator emits by hand (DEC_STACK, DEC_STRING, DEC_BRANCH, DEC_HAND), one instruction
- * (one iteration for REP, eip unchanged while iterations remain). 0 done, -1 exception recorded. */
+ * (some iterations for REP, one in single step; eip unchanged while more remain). 0 done, -1 exception recorded. */
 int mon_step_stack(struct cpu *cpu, const struct dec_insn *insn);
 int mon_step_string(struct cpu *cpu, const struct dec_insn *insn);
 int mon_step_branch(struct cpu *cpu, const struct dec_insn *insn);

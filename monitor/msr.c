@@ -190,15 +190,12 @@ static bool write_p6(struct cpu *cpu, u32 index, u64 value)
 
 static int write_efer(struct cpu *cpu, u64 value)
 {
-    struct novt_vm *vm = mon_vm(cpu);
-
     if (!cpuid_has_nx(cpu) || (value & ~(u64)EFER_NXE))
         return mon_exc_err(cpu, EXC_GP, 0);
     if (cpu->efer == value)
         return 0;
     cpu->efer = value;
-    mon_regime_update(cpu);
-    mmu_flush(vm->mmu, &vm->regime, true);
+    mon_flush(cpu, true);
     mon_state_changed(cpu);
     return 0;
 }

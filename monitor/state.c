@@ -137,7 +137,10 @@ void mon_regime_update(struct cpu *cpu)
         r.nxe = r.pae && (cpu->efer & EFER_NXE);
         r.cr3 = cpu->cr3 & (r.pae ? ~0x1fu : ~PAGE_MASK);
     }
-    vm->regime = r;
+    if (memcmp(&vm->regime, &r, sizeof(r))) {
+        vm->regime = r;
+        mem_tlb_flush(vm);
+    }
 }
 
 static void update_window(struct cpu *cpu)
@@ -153,6 +156,15 @@ static void update_window(struct cpu *cpu)
         vm->win = old;
         mon_stop(vm, STOP_ERROR, -rc);
     }
+}
+
+void mon_flush(struct cpu *cpu, bool all)
+{
+    struct novt_vm *vm = mon_vm(cpu);
+
+    mon_regime_update(cpu);
+    mem_tlb_flush(vm);
+    mmu_flush(vm->mmu, &vm->regime, all);
 }
 
 void mon_segs_changed(struct cpu *cpu)
@@ -215,7 +227,6 @@ void mon_reset_cpu(struct cpu *cpu)
     msr_reset(cpu);
     cpu->tsc_offset = 0 - __rdtsc();
     reset_fpu(cpu);
-    mon_regime_update(cpu);
-    mmu_flush(vm->mmu, &vm->regime, true);
+    mon_flush(cpu, true);
     mon_state_changed(cpu);
 }

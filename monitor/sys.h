@@ -155,6 +155,8 @@ static inline unsigned modrm_rm(const struct dec_insn *insn)
 /* ---- mem.c ---- */
 /* Is [off, off + size) within the segment's limit? Honours expand-down. */
 bool seg_in_limit(const struct cpu_seg *s, u32 off, u32 size);
+/* Forget what the monitor's accesses remember of translations: the regime changed. */
+void mem_tlb_flush(struct novt_vm *vm);
 
 /* ---- segment.c ---- */
 /* Like desc_read, with the vector and the EXT bit of the error code chosen by the caller. */

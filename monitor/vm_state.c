@@ -65,7 +65,7 @@ void novt_vm_set_regs(struct novt_vm *vm, const struct novt_regs *regs)
     c->cpl = regs->cpl & 3;
     c->halted = 0;
     mon_state_changed(c);
-    mmu_flush(vm->mmu, &vm->regime, true);
+    mon_flush(c, true);
     mon_state_changed(c);
 }
 
