@@ -251,6 +251,7 @@ void mmu_flush(struct mmu *m, const struct mmu_regime *r, bool all)
 {
     (void)r;
     m->sync++;
+    m->event++;
     if (all)
         m->all_gen++;
 }

@@ -51,6 +51,7 @@
 #define MAX_LEAVES 16384u
 #define MAX_NODES (1u << 22)
 #define LINE_BYTES 64u
+#define WATCH_LOG 256u
 
 struct leaf {
     u8 snap[PAGE_BYTES]; /* the guest's page table; only lines in region.lines or .glines are valid */
@@ -80,6 +81,7 @@ struct win {
     u32 vmas;          /* host mappings in use, counted */
     bool owned;        /* the owner may have derived things from it */
     u64 sync, all_gen; /* what of mmu.sync, mmu.all_gen was seen */
+    u64 watch_seen;    /* of mmu.watch_seq */
     u64 last_used;
     u8 *reserve;
     u64 pd_lines[4]; /* lines of pd_snap that are valid */
@@ -90,13 +92,14 @@ struct win {
 
 struct hot {
     struct mmu_regime regime;
-    u64 sync;
+    u64 event;
     struct win *w; /* NULL: empty */
 };
 
 struct mmu {
     struct hot hot[3]; /* by privilege: the windows of the last regime */
     struct win *current;
+    u64 event;   /* goes up with all that a window not current has to catch up with */
     u64 sync;    /* goes up with every flush */
     u64 all_gen; /* goes up with flushes of global translations */
     u64 clock;
@@ -109,9 +112,11 @@ struct mmu {
     int fd;
     u8 *mem;
     u64 mem_bytes;
-    u32 *pmap;                /* per guest-physical page below 4 GiB */
-    u32 chunk[CHUNKS];        /* pmap entry of the first page when all of the chunk is one run, else 0 */
-    u64 *watch;               /* bitmap over memfd pages */
+    u32 *pmap;         /* per guest-physical page below 4 GiB */
+    u32 chunk[CHUNKS]; /* pmap entry of the first page when all of the chunk is one run, else 0 */
+    u64 *watch;        /* bitmap over memfd pages */
+    u64 watch_seq;     /* entries ever made in watch_log: pages of big regions that came under watch */
+    u32 watch_log[WATCH_LOG];
     u32 *rmap;                /* per memfd page: node index */
     u32 rmap_big[CHUNKS + 1]; /* per memfd chunk */
     struct node *nodes;
@@ -228,6 +233,7 @@ void derive_pde(struct mmu *m, struct win *w, const u8 *pd, u32 pdi, u64 pde);
 void derive_pte(struct mmu *m, struct win *w, const u8 *pt, u32 ri, u32 pti, u64 pte, bool global);
 
 /* watch.c */
+void watch_catch_up(struct mmu *m, struct win *w);
 u32 watch_find(const struct mmu *m, u32 page, u32 n); /* first watched page in the run, or n */
 
 #endif

@@ -180,6 +180,7 @@ static int window_new(struct mmu *m, struct win **out)
     w->pub.base = w->reserve + MMU_GUARD_BYTES;
     w->index = m->n_windows;
     w->vmas = 1;
+    w->watch_seen = m->watch_seq;
     m->wins[m->n_windows++] = w;
     m->stats.mappings++;
     m->stats.windows = m->n_windows;
@@ -259,8 +260,10 @@ static int get_slow(struct mmu *m, const struct mmu_regime *r, enum mmu_priv pri
     m->current = w;
     if (w->sync != m->sync)
         flush_window(m, w);
+    if (w->watch_seen != m->watch_seq)
+        watch_catch_up(m, w);
     w->owned = true;
-    m->hot[priv] = (struct hot){.regime = *r, .sync = m->sync, .w = w};
+    m->hot[priv] = (struct hot){.regime = *r, .event = m->event, .w = w};
     *out = &w->pub;
     return 0;
 }
@@ -269,7 +272,7 @@ int mmu_window_get(struct mmu *m, const struct mmu_regime *r, enum mmu_priv priv
 {
     const struct hot *h = &m->hot[priv];
 
-    if (LIKELY(h->sync == m->sync && h->w && same_regime(&h->regime, r))) {
+    if (LIKELY(h->event == m->event && h->w && same_regime(&h->regime, r))) {
         m->current = h->w;
         *out = &h->w->pub;
         return 0;

@@ -594,6 +594,43 @@ Test(watch, respected_by_later_fills)
     guest_stop();
 }
 
+/* Big regions of windows not current are protected late: few pages by name, many by dropping the region. */
+static void catch_up(u32 pages)
+{
+    struct mmu_window *other;
+
+    start(0, 0);
+    for (u32 i = 0; i < 4; i++) {
+        put_entry(&pse, DIR, 2 + i, PS | RWA | (2 + i) << 22);
+        put_entry(&pse2, DIR2, 2 + i, PS | RWA | (2 + i) << 22);
+    }
+    window(&pse, MMU_SUPER);
+    other = g.w;
+    write_ok(0x800000, 1);
+    load_cr3(&pse2, MMU_SUPER, false);
+    write_ok(0x800000, 1);
+    for (u32 i = 0; i < pages; i++)
+        mmu_watch(g.m, 0x800000 + (i << 13));
+    mmu_unwatch(g.m, 0x800000);
+    for (u32 round = 0; round < 2; round++) {
+        for (u32 i = 0; i < 2 * pages; i++)
+            cr_assert_eq(guest_write(0x800000 + (i << 12), i), i && i % 2 == 0 ? MMU_WATCHED : MMU_OK,
+                         "page %u", i);
+        window(&pse, MMU_SUPER); /* without a flush: it is the watch that must be seen */
+        cr_assert_eq(g.w, other);
+    }
+    guest_stop();
+}
+
+Test(watch, other_windows_catch_up)
+{
+    catch_up(1);
+    catch_up(7);
+    catch_up(256);
+    catch_up(257);
+    catch_up(1000);
+}
+
 Test(watch, of_nothing_is_nothing)
 {
     start(0, 0);
