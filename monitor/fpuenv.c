@@ -349,9 +349,12 @@ static int fxsave(struct cpu *cpu, const struct dec_insn *insn)
 static int fxrstor(struct cpu *cpu, const struct dec_insn *insn)
 {
     u8 image[512], *fx = cpu->fpu;
-    u32 mask = get32(cpu->fpu + FX_MXCSR_MASK);
+    u32 mask = get32(cpu->fpu + FX_MXCSR_MASK), last;
 
     if (check_aligned(cpu, operand_linear(cpu, insn)))
+        return -1;
+    last = dec_ea(cpu, insn) + (u32)sizeof(image) - 1;
+    if (mem_probe_read(cpu, insn->seg, insn->adsz == 2 ? (u16)last : last, 1))
         return -1;
     if (mem_read(cpu, insn->seg, dec_ea(cpu, insn), image, sizeof(image)))
         return -1;
