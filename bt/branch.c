@@ -100,13 +100,18 @@ static void push_record(struct tr *t)
     em32(&t->e, -ret);
 }
 
-/* Where the callee's host RET lands: drop the record's second half, go on behind the call. */
+/* Where the callee's host RET lands: drop the record's second half; the block goes on behind the call. */
 static void landing(struct tr *t)
 {
     struct hop up = hop_base(H_RSP, 8);
+    u32 ret = t->in->stksz == 2 ? t->next & 0xffff : t->next;
     em_lea(&t->e, 8, H_RSP, &up);
-    tr_exit_jmp(t, t->in->stksz == 2 ? t->next & 0xffff : t->next);
-    t->ended = true;
+    if (ret != t->next || t->code->selfcheck) {
+        tr_exit_jmp(t, ret);
+        t->ended = true;
+        return;
+    }
+    tr_exit_inline(t, ret);
 }
 
 static void branch_call(struct tr *t)

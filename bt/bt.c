@@ -46,12 +46,13 @@ enum bt_exit_kind bt_enter(struct bt *bt, struct cc_block *b)
     return kind;
 }
 
-void bt_set_window(struct bt *bt, u8 *base, u8 *jcache, u8 *ret_lo, u8 *ret_top, u64 ret_sp)
+void bt_set_window(struct bt *bt, u8 *base, u8 *jcache, u32 *code_map, u8 *ret_lo, u8 *ret_top, u64 ret_sp)
 {
     struct cpu *cpu = bt->cpu;
     ASSERT(((u64)base & 0xffffffffu) == 0);
     cpu->window = base;
     cpu->jcache = jcache;
+    cpu->code_map = code_map;
     cpu->ret_sp = ret_sp;
     bt->ret_lo = ret_lo;
     bt->ret_top = ret_top;

@@ -122,10 +122,10 @@ void bt_fpu_save(struct cpu *cpu);
 #define BT_RETSTACK_BYTES 16384u /* below it a PROT_NONE page */
 void bt_jcache_put(struct bt *bt, u8 *jcache, u64 ctx_tag, u32 eip, const struct cc_block *b);
 void bt_jcache_drop_block(const struct bt *bt, u8 *jcache, const struct cc_block *b);
-/* Make a window current: GS base, jump cache, return stack [ret_lo, ret_top) with PROT_NONE below and above. ret_sp: where
+/* Make a window current: GS base, jump cache, code map (2^20 entries, see struct cpu), return stack [ret_lo, ret_top) with PROT_NONE below and above. ret_sp: where
  * it stood when it was left, or bt_retstack_reset(). base must be aligned to 4 GiB. The caller saves cpu->ret_sp of the
  * window that was current. On the CPU thread. */
-void bt_set_window(struct bt *bt, u8 *base, u8 *jcache, u8 *ret_lo, u8 *ret_top, u64 ret_sp);
+void bt_set_window(struct bt *bt, u8 *base, u8 *jcache, u32 *code_map, u8 *ret_lo, u8 *ret_top, u64 ret_sp);
 /* The current return stack is empty from now on, also when called from the fill hook. */
 void bt_retstack_drop(struct bt *bt, u64 ret_sp);
 /* Initial ret_sp for a return stack whose memory ends at top: writes the sentinel record. */

@@ -165,6 +165,7 @@ struct cpu {
     u32 seg_limit[SEG_COUNT]; /* copy of seg[].limit for emitted checks */
     u64 ctx_tag;     /* jump-cache tag of the current (mode, cs_base, cs_limit), in bits 63..32 */
     u8 *jcache;      /* jump cache of the current window */
+    u32 *code_map;   /* of the current window: linear page -> guest-physical page of code, for guarded links */
     u64 ret_sp;      /* return stack pointer of the current window */
     u64 c_sp;        /* host stack pointer of the run loop while translated code runs */
     u8 *window;      /* current window's base (= host GS base in translated code) */

@@ -49,7 +49,8 @@ struct side_rec {
 #define BT_MAX_EXITS 160u
 #define BT_BLOCK_BYTES 16384u
 #define BT_BLOCK_SOFT 8192u
-#define BT_MAX_INSNS 48u
+#define BT_COLD_BYTES 20480u
+#define BT_MAX_INSNS 64u
 
 struct bt {
     struct cpu *cpu;
@@ -73,6 +74,8 @@ struct bt {
 struct tr {
     struct bt *bt;
     struct emit e;
+    struct emit cold;    /* stubs */
+    u32 cold_off;        /* their place in the cache */
     const struct bt_code *code;
     const struct dec_insn *in;
     u32 mode, eip, next; /* of the current instruction */
@@ -93,6 +96,7 @@ void tr_flush_esp(struct tr *t);
 void tr_exit_jmp(struct tr *t, u32 target);            /* jmp rel32, linkable */
 void tr_exit_jcc(struct tr *t, u8 cond, u32 target);   /* jcc rel32, linkable */
 void tr_exit_call(struct tr *t, u32 target);           /* call rel32, linkable */
+void tr_exit_inline(struct tr *t, u32 target);         /* where a callee returns to: falls through while the block lives */
 void tr_step_exit(struct tr *t);                       /* leave: BT_EXIT_STEP at this instruction; ends the block */
 void tr_callout(struct tr *t);                         /* cpu->emulate() for this instruction, then inline */
 void tr_refuse(struct tr *t, enum bt_refusal why);     /* count the reason and emit a callout */

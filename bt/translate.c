@@ -40,7 +40,7 @@ void tr_flush_esp(struct tr *t)
     t->adj = 0;
 }
 
-/* A linkable rel32 at the current position; its stubs come behind the block. */
+/* A linkable rel32 at the current position; its stubs go to the cold region. */
 static void add_exit(struct tr *t, u32 target)
 {
     if (t->n_exits == BT_MAX_EXITS) {
@@ -49,6 +49,18 @@ static void add_exit(struct tr *t, u32 target)
     }
     t->bt->exits[t->n_exits++] = (struct cc_exit){.patch_off = here(t), .target = target};
     em32(&t->e, 0);
+}
+
+void tr_exit_inline(struct tr *t, u32 target)
+{
+    static const u8 nop5[1] = {0x0f};
+    u8 *at = t->e.p;
+    em_bytes(&t->e, nop5, 1); /* nop dword [rax + rax]: 0F 1F 44 00 00, to become jmp rel32 */
+    add_exit(t, target);
+    if (t->fail || t->e.full)
+        return;
+    memcpy(at + 1, (const u8[]){0x1f, 0x44, 0, 0}, 4);
+    t->bt->exits[t->n_exits - 1].state = CC_INLINE;
 }
 
 void tr_exit_jmp(struct tr *t, u32 target)
@@ -184,12 +196,38 @@ static void treat(struct tr *t)
     }
 }
 
-/* Behind the block: jumps to the fallback, and the two stubs of each exit. */
+/* The guard stub of an exit to another page: is the target's page still the one that it was linked for, in this window?
+ *   mov r10, [code_map] ; mov r11, rcx ; mov ecx, [r10 + page * 4] ; lea ecx, [rcx - expected] ; jrcxz ok
+ *   mov rcx, r11 ; soft ; ok: mov rcx, r11 ; jmp target */
+static void emit_guard(struct tr *t, struct cc_exit *x)
+{
+    struct emit *e = &t->cold;
+    struct hop map = hop_base(H_CPU, CPU_DISP(code_map));
+    u32 page = (x->target + t->code->key.cs_base) >> PAGE_SHIFT;
+    x->guard_off = t->cold_off + em_off(e);
+    em_load(e, 8, H_R10, &map);
+    em_mov(e, H_R11, H_RCX);
+    struct hop entry = hop_base(H_R10, (i32)(page * 4));
+    em_load(e, 4, H_RCX, &entry);
+    em_rm(e, 0, 0x8d, H_RCX, &(struct hop){.base = H_RCX, .index = H_NONE, .scale = 1, .disp = 0x7fffffff}); /* 32-bit disp */
+    x->guard_imm = t->cold_off + em_off(e) - 4;
+    u8 *ok = em_jrcxz(e);
+    em_mov(e, H_RCX, H_R11);
+    em_mov_imm(e, H_R9, x->target);
+    em_jmp_to(e, tr_gate(t, GATE_LOOKUP));
+    em_here(e, ok);
+    em_mov(e, H_RCX, H_R11);
+    em_jmp_to(e, tr_gate(t, GATE_LOOKUP));
+    x->guard_rel = t->cold_off + em_off(e) - 4;
+}
+
+/* In the cold region: ways to the fallback, and the stubs of each exit. */
 static void emit_stubs(struct tr *t)
 {
-    struct emit *e = &t->e;
+    struct emit *e = &t->cold;
     for (u32 i = 0; i < t->n_steps && !e->full; i++) {
-        u32 rel = (u32)(e->p - (t->steps[i].rel + 4));
+        u64 next = t->e.exec + (u64)(t->steps[i].rel + 4 - t->e.base);
+        u32 rel = (u32)(e->exec + em_off(e) - next);
         memcpy(t->steps[i].rel, &rel, 4);
         if (t->steps[i].adj)
             em_lea32(e, G_ESP, G_ESP, t->steps[i].adj);
@@ -198,13 +236,17 @@ static void emit_stubs(struct tr *t)
     }
     for (u32 i = 0; i < t->n_exits; i++) {
         struct cc_exit *x = &t->bt->exits[i];
-        x->hard_off = here(t);
-        em_mov_imm(e, H_R10, t->first_exit_id + i);
-        em_mov_imm(e, H_R9, x->target);
-        em_jmp_to(e, tr_gate(t, GATE_LINK));
-        x->soft_off = here(t);
+        if (x->state == CC_HARD) {
+            x->hard_off = t->cold_off + em_off(e);
+            em_mov_imm(e, H_R10, t->first_exit_id + i);
+            em_mov_imm(e, H_R9, x->target);
+            em_jmp_to(e, tr_gate(t, GATE_LINK));
+        }
+        x->soft_off = t->cold_off + em_off(e);
         em_mov_imm(e, H_R9, x->target);
         em_jmp_to(e, tr_gate(t, GATE_LOOKUP));
+        if (x->state == CC_HARD && ((x->target ^ t->code->key.eip) & ~PAGE_MASK))
+            emit_guard(t, x);
     }
 }
 
@@ -319,6 +361,14 @@ int bt_translate(struct bt *bt, const struct bt_code *code, struct cc_block **ou
     t.e.base = t.e.p = cc_rw(bt->cc) + off;
     t.e.end = t.e.base + BT_BLOCK_BYTES;
     t.e.exec = (u64)(cc_rx(bt->cc) + off);
+    rc = cc_reserve_cold(bt->cc, BT_COLD_BYTES, &t.cold_off);
+    if (rc) {
+        cc_abort(bt->cc);
+        return rc;
+    }
+    t.cold.base = t.cold.p = cc_rw(bt->cc) + t.cold_off;
+    t.cold.end = t.cold.base + BT_COLD_BYTES;
+    t.cold.exec = (u64)(cc_rx(bt->cc) + t.cold_off);
 
     rc = emit_body(&t);
     if (rc < 0 || t.e.full || t.fail) {
@@ -327,15 +377,13 @@ int bt_translate(struct bt *bt, const struct bt_code *code, struct cc_block **ou
     }
     u32 guest_len = (u32)rc;
     emit_stubs(&t);
-    if (t.e.full) {
+    if (t.cold.full) {
         cc_abort(bt->cc);
         return -EOVERFLOW;
     }
-    for (u32 i = 0; i < t.n_exits; i++) {
+    for (u32 i = 0; i < t.n_exits; i++)
         bt->exits[i].patch_off += off;
-        bt->exits[i].hard_off += off;
-        bt->exits[i].soft_off += off;
-    }
+    cc_cold_done(bt->cc, em_off(&t.cold));
     *out = cc_commit(bt->cc, &code->key, here(&t), guest_len, t.n_insns, bt->exits, t.n_exits, bt->recs,
                      t.n_recs * (u32)sizeof(struct side_rec));
     if (!*out)

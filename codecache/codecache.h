@@ -35,22 +35,26 @@ struct cc_exit {
     u32 patch_off;  /* cache offset of the rel32 field */
     u32 hard_off;   /* cache offset of the stub that leaves with this exit's id */
     u32 soft_off;   /* cache offset of the stub that looks the target up */
+    /* Guarded links (CC_GUARDED): a stub that compares before it jumps. guard_off: its entry, 0: the exit has none; guard_imm: the
+     * place of its 32-bit immediate, minus the value expected; guard_rel: of its rel32 to the target. */
+    u32 guard_off, guard_imm, guard_rel;
     u32 target;     /* opaque to the cache: guest EIP */
     struct cc_block *from, *to;           /* to: NULL when not linked */
     struct cc_exit *in_next, **in_pprev;  /* list of exits linked to `to` */
-    u8 state;                             /* CC_HARD, CC_LINKED, CC_SOFT */
-    u8 cross;                             /* CC_NEAR, CC_OWNED, CC_GLOBAL */
+    u8 state;                             /* CC_HARD, CC_LINKED, CC_SOFT, CC_INLINE */
+    u8 cross;                             /* CC_NEAR, CC_GUARDED, CC_GLOBAL */
 };
-enum { CC_HARD, CC_LINKED, CC_SOFT };
-/* What a link relies on beyond both blocks being alive: nothing (same page); the target page's mapping in the one context
- * that owns the page (dropped by cc_unlink_cross() and cc_unlink_into()); the target page's mapping in every
- * context (dropped by cc_unlink_into() only). */
-enum { CC_NEAR, CC_OWNED, CC_GLOBAL };
+enum { CC_HARD, CC_LINKED, CC_SOFT, CC_INLINE };
+/* What a link relies on beyond both blocks being alive: nothing (same page); a check at run time by the guard stub; the target
+ * page's mapping in every context (dropped by cc_unlink_into()). CC_INLINE is an exit that is no jump while its block lives: a 5-byte
+ * NOP behind a call, where the callee returns to; it becomes a jump to the soft stub when the block dies. */
+enum { CC_NEAR, CC_GUARDED, CC_GLOBAL };
 
 struct cc_block {
     struct cc_key key;
     u32 code_off;   /* cache offset of the entry */
     u32 code_len;
+    u32 cold_off, cold_len; /* its stubs */
     u32 guest_len;  /* guest bytes covered from key.eip */
     u32 n_insns;
     u16 n_exits;
@@ -59,16 +63,14 @@ struct cc_block {
     struct cc_exit *exits;      /* in the metadata arena */
     const void *side;           /* side table, in the metadata arena, opaque */
     u32 side_bytes;
-    u32 exec_ctx;               /* the owner's: context that made cross-page links */
     struct cc_exit *in;         /* exits linked to this block */
     struct cc_block *hash_next;
     struct cc_block *page_next[2]; /* per page list, for key.gpa's page and key.gpa2 */
 };
 
-/* A page with code. owner is the monitor's (window id that may cross-link, see monitor/run.c). */
+/* A page with code. */
 struct cc_page {
     u32 gpa; /* page base */
-    u32 owner;
     struct cc_block *blocks;
     u32 invalidations; /* how often writes hit this page */
     u8 flags;          /* the owner's; survive invalidation */
@@ -95,8 +97,13 @@ int cc_fixed(struct cc *cc, u32 bytes, u32 *off) MUST_CHECK;
  * After cc_reserve() exactly one cc_commit() or cc_abort(). */
 int cc_reserve(struct cc *cc, u32 max_bytes, u32 *off) MUST_CHECK;
 void cc_abort(struct cc *cc);
+/* Within a transaction: room for what rarely runs (stubs), away from the hot code. After emitting, cc_cold_done() says how much
+ * was used; without a commit nothing is. */
+int cc_reserve_cold(struct cc *cc, u32 max_bytes, u32 *off) MUST_CHECK;
+void cc_cold_done(struct cc *cc, u32 bytes);
 
-/* exits (patch_off, hard_off, soft_off, target filled) and side are copied. Sets each exit's jump to hard_off.
+/* exits (patch_off, hard_off, soft_off, target, guard_*, state CC_HARD or CC_INLINE filled) and side are copied. Sets each
+ * CC_HARD exit's jump to hard_off.
  * The n-th exit gets id cc_exit_id(block, n) beforehand announced by cc_next_exit_id(). NULL: out of memory. */
 struct cc_block *cc_commit(struct cc *cc, const struct cc_key *key, u32 code_len, u32 guest_len, u32 n_insns,
                            const struct cc_exit *exits, u32 n_exits, const void *side, u32 side_bytes);
@@ -111,8 +118,8 @@ struct cc_block *cc_lookup(struct cc *cc, const struct cc_key *key);
 /* Linking. */
 void cc_link(struct cc *cc, struct cc_exit *x, struct cc_block *to, u8 cross);
 void cc_soften(struct cc *cc, struct cc_exit *x);   /* the exit will not be linked: use the in-cache lookup */
-void cc_unlink_cross(struct cc *cc, struct cc_page *page); /* CC_OWNED links out of the page's blocks: back to soft */
-void cc_unlink_into(struct cc *cc, struct cc_page *page);  /* CC_OWNED and CC_GLOBAL links into the page's blocks: back to hard */
+void cc_link_guarded(struct cc *cc, struct cc_exit *x, struct cc_block *to, u32 value);
+void cc_unlink_into(struct cc *cc, struct cc_page *page);  /* CC_GLOBAL links into the page's blocks: back to hard */
 
 /* Pages. */
 struct cc_page *cc_page(struct cc *cc, u32 gpa);      /* NULL: no code was ever here */

@@ -46,11 +46,15 @@ static bool make_exits(struct cc *cc, struct cc_block *b, const struct cc_exit *
         *x = (struct cc_exit){.patch_off = exits[i].patch_off,
                               .hard_off = exits[i].hard_off,
                               .soft_off = exits[i].soft_off,
+                              .guard_off = exits[i].guard_off,
+                              .guard_imm = exits[i].guard_imm,
+                              .guard_rel = exits[i].guard_rel,
                               .target = exits[i].target,
                               .from = b,
-                              .state = CC_HARD};
+                              .state = exits[i].state};
         ASSERT(x->patch_off <= cc->size - 4 && x->hard_off < cc->size && x->soft_off < cc->size);
-        cc_patch(cc, x, x->hard_off);
+        if (x->state == CC_HARD)
+            cc_patch(cc, x, x->hard_off);
     }
     return true;
 }
@@ -73,6 +77,8 @@ struct cc_block *cc_commit(struct cc *cc, const struct cc_key *key, u32 code_len
     b->key = *key;
     b->code_off = cc->used;
     b->code_len = code_len;
+    b->cold_off = cc->cold_used;
+    b->cold_len = cc->cold_pending;
     b->guest_len = guest_len;
     b->n_insns = n_insns;
     if (side_bytes) {
@@ -99,6 +105,8 @@ struct cc_block *cc_commit(struct cc *cc, const struct cc_key *key, u32 code_len
     }
     cc_hash_insert(cc, b);
     cc_use(cc, code_len);
+    cc->cold_used = (u32)align_up(cc->cold_used + cc->cold_pending, CC_ALIGN);
+    cc->cold_pending = 0;
     cc->stats.blocks_made++;
     cc->stats.code_bytes += code_len;
     cc->stats.blocks++;
@@ -121,6 +129,7 @@ void cc_flush(struct cc *cc)
     cc->n_exits = 0;
     cc->n_blocks = 0;
     cc->used = cc->fixed_end;
+    cc->cold_used = cc->cold_start;
     cc->stats.used_bytes = cc->used;
     cc->stats.blocks = 0;
     cc->stats.flushes++;

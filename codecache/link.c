@@ -30,16 +30,21 @@ static void unlink_exit(struct cc *cc, struct cc_exit *x, u8 state)
         x->cross = 0;
         cc->stats.unlinks++;
     }
+    if (x->state == CC_INLINE) {
+        if (state != CC_SOFT)
+            return;
+        cc->rw[x->patch_off - 1] = 0xe9; /* the NOP becomes jmp rel32 */
+    }
     if (x->state != state) {
         cc_patch(cc, x, state == CC_SOFT ? x->soft_off : x->hard_off);
         x->state = state;
     }
 }
 
-void cc_link(struct cc *cc, struct cc_exit *x, struct cc_block *to, u8 cross)
+static bool link_exit(struct cc *cc, struct cc_exit *x, struct cc_block *to, u8 cross)
 {
-    if (x->from->dead || to->dead)
-        return;
+    if (x->from->dead || to->dead || x->state == CC_INLINE)
+        return false;
     unlink_exit(cc, x, CC_HARD);
     x->in_next = to->in;
     x->in_pprev = &to->in;
@@ -49,8 +54,25 @@ void cc_link(struct cc *cc, struct cc_exit *x, struct cc_block *to, u8 cross)
     x->to = to;
     x->cross = cross;
     x->state = CC_LINKED;
-    cc_patch(cc, x, to->code_off);
     cc->stats.links++;
+    return true;
+}
+
+void cc_link(struct cc *cc, struct cc_exit *x, struct cc_block *to, u8 cross)
+{
+    if (link_exit(cc, x, to, cross))
+        cc_patch(cc, x, to->code_off);
+}
+
+void cc_link_guarded(struct cc *cc, struct cc_exit *x, struct cc_block *to, u32 value)
+{
+    u32 rel = to->code_off - (x->guard_rel + 4), minus = 0 - value;
+
+    if (!x->guard_off || !link_exit(cc, x, to, CC_GUARDED))
+        return;
+    memcpy(cc->rw + x->guard_imm, &minus, sizeof(minus));
+    memcpy(cc->rw + x->guard_rel, &rel, sizeof(rel));
+    cc_patch(cc, x, x->guard_off);
 }
 
 void cc_soften(struct cc *cc, struct cc_exit *x)
@@ -64,20 +86,12 @@ static struct cc_block **next_in_page(struct cc_block *b, u32 page_gpa)
     return &b->page_next[(b->key.gpa & ~PAGE_MASK) != page_gpa];
 }
 
-void cc_unlink_cross(struct cc *cc, struct cc_page *page)
-{
-    for (struct cc_block *b = page->blocks; b; b = *next_in_page(b, page->gpa))
-        for (u32 i = 0; i < b->n_exits; i++)
-            if (b->exits[i].state == CC_LINKED && b->exits[i].cross == CC_OWNED)
-                unlink_exit(cc, &b->exits[i], CC_SOFT);
-}
-
 void cc_unlink_into(struct cc *cc, struct cc_page *page)
 {
     for (struct cc_block *b = page->blocks; b; b = *next_in_page(b, page->gpa)) {
         for (struct cc_exit *x = b->in, *next; x; x = next) {
             next = x->in_next;
-            if (x->cross)
+            if (x->cross == CC_GLOBAL)
                 unlink_exit(cc, x, CC_HARD);
         }
     }

@@ -104,6 +104,7 @@ int cc_new(struct cc **out, size_t bytes)
         return -ENOMEM;
     cc->size = (u32)align_up(bytes, PAGE_BYTES);
     cc->exit_base = 1;
+    cc->cold_start = cc->cold_used = (u32)align_up(cc->size / 2, PAGE_BYTES);
     cc->stats.size_bytes = cc->size;
     cc->hash_mask = HASH_START - 1;
     cc->page_mask = PAGE_HASH_START - 1;
@@ -148,15 +149,15 @@ u8 *cc_rx(const struct cc *cc)
 void cc_use(struct cc *cc, u32 bytes)
 {
     cc->used += (u32)align_up(bytes, CC_ALIGN);
-    if (cc->used > cc->size)
-        cc->used = cc->size;
+    if (cc->used > cc->cold_start)
+        cc->used = cc->cold_start;
     cc->stats.used_bytes = cc->used;
 }
 
 int cc_fixed(struct cc *cc, u32 bytes, u32 *off)
 {
     ASSERT(!cc->reserved && cc->n_blocks == 0);
-    if (bytes > cc->size - cc->used)
+    if (bytes > cc->cold_start - cc->used)
         return -ENOSPC;
     *off = cc->used;
     cc_use(cc, bytes);
@@ -167,7 +168,7 @@ int cc_fixed(struct cc *cc, u32 bytes, u32 *off)
 int cc_reserve(struct cc *cc, u32 max_bytes, u32 *off)
 {
     ASSERT(!cc->reserved && max_bytes > 0);
-    if (max_bytes > cc->size - cc->used)
+    if (max_bytes > cc->cold_start - cc->used)
         return -ENOSPC;
     cc->reserved = max_bytes;
     *off = cc->used;
@@ -178,4 +179,20 @@ void cc_abort(struct cc *cc)
 {
     ASSERT(cc->reserved);
     cc->reserved = 0;
+    cc->cold_pending = 0;
+}
+
+int cc_reserve_cold(struct cc *cc, u32 max_bytes, u32 *off)
+{
+    ASSERT(cc->reserved);
+    if (max_bytes > cc->size - cc->cold_used)
+        return -ENOSPC;
+    *off = cc->cold_used;
+    return 0;
+}
+
+void cc_cold_done(struct cc *cc, u32 bytes)
+{
+    ASSERT(cc->reserved && bytes <= cc->size - cc->cold_used);
+    cc->cold_pending = bytes;
 }

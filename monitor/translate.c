@@ -3,9 +3,9 @@
  *
  *   fetch -> decode -> translate -> watch the page -> commit            mon_block(), translate()
  *
- * Also what keeps blocks true: links between pages rely on the target page's mapping, so they are bound to the context
- * that made them or, for global pages, dropped in every context when a mapping changes; jump-cache entries and return stacks go
- * with the mapping; writes to watched code pages kill the blocks they hit. A page that is written again
+ * Also what keeps blocks true: links between pages rely on the target page's mapping, so they are guarded by a look at the
+ * window's code map or, for global pages, dropped when a mapping changes; jump-cache entries and return stacks go with
+ * the mapping; writes to watched code pages kill the blocks they hit. A page that is written again
  * and again is no longer watched: its blocks check their own bytes instead.
  */
 #include <string.h>
@@ -13,7 +13,6 @@
 
 #include "monitor/monitor.h"
 
-#define OWNER_SHARED 0xffffffffu /* cc_page.owner: entered from several contexts */
 #define PAGE_SELFCHECK 1u        /* cc_page.flags: blocks verify their bytes, the page is not watched */
 #define HOT_WRITES 24u           /* invalidations after which a page becomes self-checking */
 
@@ -75,7 +74,7 @@ int mon_window_switched(struct novt_vm *vm, struct mmu_window *old, struct mmu_w
         to = ctx_new(vm, new);
     if (!to)
         return -ENOMEM;
-    bt_set_window(vm->bt, new->base, to->jcache, to->ret_lo, to->ret_top, to->ret_sp);
+    bt_set_window(vm->bt, new->base, to->jcache, to->code_map, to->ret_lo, to->ret_top, to->ret_sp);
     return 0;
 }
 
@@ -169,38 +168,21 @@ void mon_cache_flush(struct novt_vm *vm)
 
 /* ---- links ---- */
 
-/* The page is entered in the current context: note who may keep cross-page links out of it. */
-static void enter_page(struct novt_vm *vm, const struct cc_block *b)
-{
-    struct cc_page *p = cc_page(vm->cc, b->key.gpa & ~PAGE_MASK);
-    if (!p || p->owner == vm->win->id || p->owner == OWNER_SHARED)
-        return;
-    if (p->owner == 0) {
-        p->owner = vm->win->id;
-        return;
-    }
-    cc_unlink_cross(vm->cc, p);
-    p->owner = OWNER_SHARED;
-}
-
+/* A link within the page relies on nothing; into a global page, or without paging, on a mapping that all contexts share; else
+ * the guard stub asks the current window's code map each time. */
 static void link_exit(struct novt_vm *vm, u32 exit_from, struct cc_block *to, bool global)
 {
     struct cc_exit *x = cc_exit_by_id(vm->cc, exit_from);
     if (!x || x->from->dead || x->state != CC_HARD)
         return;
     const struct cc_key *a = &x->from->key, *b = &to->key;
-    u32 from_end = a->eip + a->cs_base + x->from->guest_len - 1;
-    bool near = a->gpa2 == CC_NO_PAGE && b->gpa2 == CC_NO_PAGE && !((a->gpa ^ b->gpa) & ~PAGE_MASK) &&
-                !(((b->eip + b->cs_base) ^ from_end) & ~PAGE_MASK);
-    if (near) {
+    bool straddles = a->gpa2 != CC_NO_PAGE || b->gpa2 != CC_NO_PAGE;
+    if (!straddles && !((a->gpa ^ b->gpa) & ~PAGE_MASK) && !((a->eip + a->cs_base) >> PAGE_SHIFT ^ (b->eip + b->cs_base) >> PAGE_SHIFT))
         cc_link(vm->cc, x, to, CC_NEAR);
-        return;
-    }
-    struct cc_page *p = cc_page(vm->cc, a->gpa & ~PAGE_MASK);
-    if (global)
+    else if (global && (b->gpa2 == CC_NO_PAGE || !vm->regime.paging))
         cc_link(vm->cc, x, to, CC_GLOBAL);
-    else if (p && p->owner == vm->win->id)
-        cc_link(vm->cc, x, to, CC_OWNED);
+    else if (x->guard_off && b->gpa2 == CC_NO_PAGE)
+        cc_link_guarded(vm->cc, x, to, ((u32)b->gpa & ~PAGE_MASK) | 1);
     else
         cc_soften(vm->cc, x);
 }
@@ -347,7 +329,6 @@ struct cc_block *mon_block(struct novt_vm *vm, u32 exit_from)
     if (!b)
         return NULL;
     note_code(vm, lin, f.gpa);
-    enter_page(vm, b);
     if (exit_from && !vm->no_chain)
         link_exit(vm, exit_from, b, f.global);
     bt_jcache_put(vm->bt, cpu->jcache, cpu->ctx_tag, cpu->eip, b);

@@ -99,7 +99,7 @@ static void setup(void)
     mprotect(rs, PAGE_BYTES, PROT_NONE);
     mprotect(rs + PAGE_BYTES + BT_RETSTACK_BYTES, PAGE_BYTES, PROT_NONE);
     stack = rs + PAGE_BYTES;
-    bt_set_window(bt, window, jcache, stack, stack + BT_RETSTACK_BYTES, bt_retstack_reset(bt, stack + BT_RETSTACK_BYTES));
+    bt_set_window(bt, window, jcache, calloc(1 << 20, 4), stack, stack + BT_RETSTACK_BYTES, bt_retstack_reset(bt, stack + BT_RETSTACK_BYTES));
     cr_assert_eq(bt_thread_init(bt), 0);
     mprotect(window + CODE, PAGE_BYTES, PROT_READ | PROT_WRITE);
     cpu->emulate = emulate;
