@@ -74,27 +74,27 @@ struct novt_config {
     const char *cpu;     /* 486 pentium pentium2 pentium3 pentium4 max; NULL: max */
     const char *bios;    /* file; a path, or a name in the firmware directories; NULL: bios-256k.bin */
     const char *vgabios; /* likewise; NULL: vgabios-stdvga.bin, not an error if missing; "": no VGA card */
-    const char *firmware_dir; /* searched before the usual directories; NULL: none */
-    bool no_firmware;    /* no BIOS, no VGA: the caller fills memory and registers itself */
-    const char *kernel;  /* bzImage or multiboot-1 file, NULL: none */
-    const char *initrd;  /* initramfs, or multiboot modules "file args,file2 args" */
-    const char *append;  /* kernel command line */
-    bool serial_console; /* SeaBIOS shows its text screen on COM1 too */
+    const char *firmware_dir;     /* searched before the usual directories; NULL: none */
+    bool no_firmware;             /* no BIOS, no VGA: the caller fills memory and registers itself */
+    const char *kernel;           /* bzImage or multiboot-1 file, NULL: none */
+    const char *initrd;           /* initramfs, or multiboot modules "file args,file2 args" */
+    const char *append;           /* kernel command line */
+    bool serial_console;          /* SeaBIOS shows its text screen on COM1 too */
     struct novt_serial serial[2]; /* COM1, COM2 */
     uint16_t debugcon_iobase;     /* 0: none */
     void (*debugcon)(void *opaque, const uint8_t *buf, size_t len);
     void *debugcon_opaque;
-    uint16_t debug_exit_iobase;   /* 0: none */
-    uint16_t debug_exit_iosize;   /* 0: 2 */
-    bool no_reboot;               /* a reset of the machine ends novt_vm_run() */
-    int64_t rtc_epoch_s;          /* what the RTC shows at start, 0: the host's UTC */
-    size_t code_cache_bytes;      /* 0: default */
-    uint32_t stress;              /* NOVT_STRESS_* */
-    uint32_t trace_items;         /* NOVT_TRACE_* */
-    uint32_t trace_lo, trace_hi;  /* linear addresses to trace; both 0: all */
-    int trace_fd;                 /* where to; 0: stderr */
-    bool perf_map;                /* write /tmp/perf-PID.map for perf */
-    void (*panic)(void *opaque);  /* runs after the dump of a bug of ours, before the process ends */
+    uint16_t debug_exit_iobase;  /* 0: none */
+    uint16_t debug_exit_iosize;  /* 0: 2 */
+    bool no_reboot;              /* a reset of the machine ends novt_vm_run() */
+    int64_t rtc_epoch_s;         /* what the RTC shows at start, 0: the host's UTC */
+    size_t code_cache_bytes;     /* 0: default */
+    uint32_t stress;             /* NOVT_STRESS_* */
+    uint32_t trace_items;        /* NOVT_TRACE_* */
+    uint32_t trace_lo, trace_hi; /* linear addresses to trace; both 0: all */
+    int trace_fd;                /* where to; 0: stderr */
+    bool perf_map;               /* write /tmp/perf-PID.map for perf */
+    void (*panic)(void *opaque); /* runs after the dump of a bug of ours, before the process ends */
     void *panic_opaque;
 };
 
@@ -104,7 +104,7 @@ void novt_vm_free(struct novt_vm *vm); /* NULL is fine */
 
 /* Why novt_vm_run() returned. */
 enum novt_why {
-    NOVT_STOPPED,      /* novt_vm_stop(); code is what it was given. Running again goes on where it was */
+    NOVT_STOPPED, /* novt_vm_stop(); code is what it was given. Running again goes on where it was */
     NOVT_POWEROFF,
     NOVT_RESET,        /* with no_reboot only */
     NOVT_DEBUG_EXIT,   /* code is the process exit status, as QEMU's: (value << 1) | 1 */
@@ -117,7 +117,7 @@ enum novt_why {
 struct novt_outcome {
     enum novt_why why;
     int code;
-    uint16_t cs;       /* where the CPU was */
+    uint16_t cs; /* where the CPU was */
     uint32_t eip;
 };
 

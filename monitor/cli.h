@@ -62,12 +62,12 @@ int cli_report(const struct novt_error *err);
 
 /* ---- cli_term.c ---- */
 struct cli_term {
-    int fd;             /* -1: no terminal to care for */
+    int fd; /* -1: no terminal to care for */
     bool raw;
     struct termios saved;
 };
-void term_init(struct cli_term *t);  /* is stdin a terminal that is ours? */
-void term_raw(struct cli_term *t);   /* characters at once, no signals from keys */
+void term_init(struct cli_term *t);    /* is stdin a terminal that is ours? */
+void term_raw(struct cli_term *t);     /* characters at once, no signals from keys */
 void term_restore(struct cli_term *t); /* signal-safe, idempotent */
 
 /* ---- cli_chardev.c ---- */
@@ -80,12 +80,12 @@ enum chardev_kind { CHARDEV_NULL, CHARDEV_STDIO, CHARDEV_FILE, CHARDEV_PTY, CHAR
 struct chardev {
     enum chardev_kind kind;
     struct cli_io *io;
-    int in_fd, out_fd;  /* -1: none */
+    int in_fd, out_fd; /* -1: none */
     int listen_fd;
-    char path[108];     /* unix: to unlink */
-    bool escapes;       /* Ctrl-A commands */
+    char path[108]; /* unix: to unlink */
+    bool escapes;   /* Ctrl-A commands */
     bool after_escape;
-    int serial;         /* input goes to this UART, -1: none */
+    int serial; /* input goes to this UART, -1: none */
     pthread_mutex_t lock;
     u8 out[CHARDEV_BUFFER_BYTES];
     u32 out_n;
@@ -102,7 +102,7 @@ struct cli_io {
     struct cli_term own_term;
     int wake_fd, signal_fd;
     sigset_t signals;
-    u64 deadline_ns;    /* CLOCK_MONOTONIC, 0: none */
+    u64 deadline_ns; /* CLOCK_MONOTONIC, 0: none */
     pthread_t thread;
     volatile bool running;
     volatile int done;
@@ -119,7 +119,7 @@ int io_open(struct cli_io *io, struct cli_options *opt, struct novt_error *err) 
 int io_start(struct cli_io *io, struct novt_vm *vm, double timeout_s, struct novt_error *err) MUST_CHECK;
 void io_stop(struct cli_io *io); /* ends the thread, writes what is buffered, restores the terminal */
 void io_close(struct cli_io *io);
-void io_panic(void *opaque);     /* terminal and output as well as a dying process can */
+void io_panic(void *opaque); /* terminal and output as well as a dying process can */
 
 /* ---- cli_doctor.c ---- */
 int cli_doctor(void); /* exit code */

@@ -35,10 +35,12 @@ static u64 now_ns(void)
     return (u64)ts.tv_sec * 1000000000u + (u64)ts.tv_nsec;
 }
 
-static int io_fail(struct novt_error *err, enum novt_error_kind kind, const char *remedy, const char *what, const char *spec, int e)
+static int io_fail(struct novt_error *err, enum novt_error_kind kind, const char *remedy, const char *what,
+                   const char *spec, int e)
 {
     err->kind = kind;
-    snprintf(err->cause, sizeof(err->cause), "%s \"%s\"%s%s", what, spec, e ? ": " : "", e ? strerror(e) : "");
+    snprintf(err->cause, sizeof(err->cause), "%s \"%s\"%s%s", what, spec, e ? ": " : "",
+             e ? strerror(e) : "");
     snprintf(err->remedy, sizeof(err->remedy), "%s", remedy);
     return kind == NOVT_ERR_USAGE ? EXIT_USAGE : EXIT_HOST;
 }
@@ -370,13 +372,15 @@ static int open_unix(struct chardev *d, const char *path, const char *spec, stru
     struct stat st;
 
     if (!len || len >= sizeof(addr.sun_path))
-        return io_fail(err, NOVT_ERR_USAGE, "give unix:PATH with a path of at most 107 characters", "bad socket", spec, 0);
+        return io_fail(err, NOVT_ERR_USAGE, "give unix:PATH with a path of at most 107 characters",
+                       "bad socket", spec, 0);
     memcpy(addr.sun_path, path, len);
     /* A socket left by a run that was killed is in the way; nothing else may be removed. */
     if (lstat(addr.sun_path, &st) == 0 && S_ISSOCK(st.st_mode))
         unlink(addr.sun_path);
     d->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (d->listen_fd < 0 || bind(d->listen_fd, (struct sockaddr *)&addr, sizeof(addr)) || listen(d->listen_fd, 1))
+    if (d->listen_fd < 0 || bind(d->listen_fd, (struct sockaddr *)&addr, sizeof(addr)) ||
+        listen(d->listen_fd, 1))
         return io_fail(err, NOVT_ERR_HOST, "choose a writable place", "cannot listen on", spec, errno);
     snprintf(d->path, sizeof(d->path), "%s", addr.sun_path);
     return 0;
@@ -387,7 +391,8 @@ static int open_device(struct cli_io *io, const char *spec, int serial, struct n
     struct chardev *d = &io->dev[io->devs];
     const char *kind = spec;
 
-    *d = (struct chardev){.kind = CHARDEV_NULL, .io = io, .in_fd = -1, .out_fd = -1, .listen_fd = -1, .serial = serial};
+    *d = (struct chardev){
+        .kind = CHARDEV_NULL, .io = io, .in_fd = -1, .out_fd = -1, .listen_fd = -1, .serial = serial};
     pthread_mutex_init(&d->lock, NULL);
     io->devs++;
     if (!strncmp(spec, "mon:", 4)) {
@@ -408,7 +413,9 @@ static int open_device(struct cli_io *io, const char *spec, int serial, struct n
     if (!strncmp(kind, "file:", 5) && kind[5]) {
         d->kind = CHARDEV_FILE;
         d->out_fd = open(kind + 5, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-        return d->out_fd >= 0 ? 0 : io_fail(err, NOVT_ERR_HOST, "choose a writable place", "cannot write", spec, errno);
+        return d->out_fd >= 0
+                   ? 0
+                   : io_fail(err, NOVT_ERR_HOST, "choose a writable place", "cannot write", spec, errno);
     }
     if (!strcmp(kind, "pty")) {
         d->kind = CHARDEV_PTY;
@@ -420,8 +427,8 @@ static int open_device(struct cli_io *io, const char *spec, int serial, struct n
     }
     if (!strcmp(kind, "null"))
         return 0;
-    return io_fail(err, NOVT_ERR_USAGE, "use stdio, mon:stdio, file:PATH, pty, unix:PATH, null or none", "unknown character device",
-                   spec, 0);
+    return io_fail(err, NOVT_ERR_USAGE, "use stdio, mon:stdio, file:PATH, pty, unix:PATH, null or none",
+                   "unknown character device", spec, 0);
 }
 
 /* "chardev:ID" names a -chardev. */

@@ -65,7 +65,8 @@ static long read_proc(const char *path)
 
 static struct finding check_cpu(void)
 {
-    static const char remedy[] = "run on a CPU (or a VM with CPU model \"host\") of 2013 or later: Haswell, Zen";
+    static const char remedy[] =
+        "run on a CPU (or a VM with CPU model \"host\") of 2013 or later: Haswell, Zen";
     u32 a, b, c, d;
 
     if (!__get_cpuid(1, &a, &b, &c, &d) || !(d & bit_SSE2) || !(d & bit_FXSAVE))
@@ -80,7 +81,8 @@ static struct finding check_cpu(void)
 static struct finding check_fsgsbase(void)
 {
     if (!(getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE))
-        return missing(BAD, "use Linux 5.9 or later, without \"nofsgsbase\"", "the kernel does not allow wrgsbase", 0);
+        return missing(BAD, "use Linux 5.9 or later, without \"nofsgsbase\"",
+                       "the kernel does not allow wrgsbase", 0);
     return good("the kernel allows wrgsbase");
 }
 
@@ -91,7 +93,8 @@ static struct finding check_memfd(void)
 
     if (fd >= 0)
         close(fd);
-    return rc ? missing(BAD, "use Linux 3.17 or later; allow memfd_create in the container's seccomp profile", "memfd_create", rc)
+    return rc ? missing(BAD, "use Linux 3.17 or later; allow memfd_create in the container's seccomp profile",
+                        "memfd_create", rc)
               : good("guest RAM as a memory file");
 }
 
@@ -129,8 +132,10 @@ static int try_exec(void)
 static struct finding check_exec(void)
 {
     return in_child(try_exec)
-               ? missing(BAD, "set sysctl vm.memfd_noexec=0; in SELinux allow execmem and execmod for memory files",
-                         "code in a memory file does not run", 0)
+               ? missing(
+                     BAD,
+                     "set sysctl vm.memfd_noexec=0; in SELinux allow execmem and execmod for memory files",
+                     "code in a memory file does not run", 0)
                : good("code cache with two views");
 }
 
@@ -141,7 +146,8 @@ static int try_fixed(void)
 
     if (base == MAP_FAILED || fd < 0 || ftruncate(fd, PAGE_BYTES))
         return 1;
-    if (mmap(base + (3u << 30), PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
+    if (mmap(base + (3u << 30), PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) ==
+        MAP_FAILED)
         return 2;
     base[3u << 30] = 1;
     return 0;
@@ -149,7 +155,8 @@ static int try_fixed(void)
 
 static struct finding check_fixed(void)
 {
-    return in_child(try_fixed) ? missing(BAD, "lift \"ulimit -v\"; allow mmap in the container", "no 4 GiB window with pages in it", 0)
+    return in_child(try_fixed) ? missing(BAD, "lift \"ulimit -v\"; allow mmap in the container",
+                                         "no 4 GiB window with pages in it", 0)
                                : good("4 GiB windows");
 }
 
@@ -158,11 +165,14 @@ static struct finding check_address_space(void)
     struct rlimit lim;
     void *p;
 
-    if (getrlimit(RLIMIT_AS, &lim) == 0 && lim.rlim_cur != RLIM_INFINITY && lim.rlim_cur < ADDRESS_SPACE_BYTES)
-        return missing(BAD, "run \"ulimit -v unlimited\" first", "the address space is limited below 64 GiB", 0);
+    if (getrlimit(RLIMIT_AS, &lim) == 0 && lim.rlim_cur != RLIM_INFINITY &&
+        lim.rlim_cur < ADDRESS_SPACE_BYTES)
+        return missing(BAD, "run \"ulimit -v unlimited\" first", "the address space is limited below 64 GiB",
+                       0);
     p = mmap(NULL, ADDRESS_SPACE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED)
-        return missing(BAD, "lift address space limits of this user or container", "64 GiB of addresses", errno);
+        return missing(BAD, "lift address space limits of this user or container", "64 GiB of addresses",
+                       errno);
     munmap(p, ADDRESS_SPACE_BYTES);
     return good("room for many windows");
 }
@@ -170,7 +180,8 @@ static struct finding check_address_space(void)
 static struct finding check_overcommit(void)
 {
     if (read_proc("/proc/sys/vm/overcommit_memory") == 2)
-        return missing(NOTE, "sysctl vm.overcommit_memory=0 if memory runs out", "strict overcommit: all of -m counts at once", 0);
+        return missing(NOTE, "sysctl vm.overcommit_memory=0 if memory runs out",
+                       "strict overcommit: all of -m counts at once", 0);
     return good("memory is given when touched");
 }
 
@@ -218,14 +229,15 @@ static struct finding check_signals(void)
 static int try_compat(void)
 {
     static const u8 code32[] = {
-        0xb8, 42, 0, 0, 0,            /* mov eax, 42 */
-        0xea, 0, 0, 0, 0, 0x33, 0x00, /* jmp 33h:back */
+        0xb8, 42, 0, 0, 0,             /* mov eax, 42 */
+        0xea, 0,  0, 0, 0, 0x33, 0x00, /* jmp 33h:back */
     };
     static const u8 back[] = {
         0x48, 0x8b, 0x25, 25, 0, 0, 0, /* 64: mov rsp, [rip + 25] = [96] */
-        0xff, 0x25, 27, 0, 0, 0,       /* 71: jmp [rip + 27] = [104] */
+        0xff, 0x25, 27,   0,  0, 0,    /* 71: jmp [rip + 27] = [104] */
     };
-    u8 *p = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+    u8 *p = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE | PROT_EXEC,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
     u64 result = 0;
 
     if (p == MAP_FAILED)
@@ -247,15 +259,19 @@ static int try_compat(void)
                      "add $128, %%rsp"
                      : "=a"(result)
                      : "d"(p)
-                     : "rcx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory", "cc");
+                     : "rcx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "memory",
+                       "cc");
     return (u32)result == 42 ? 0 : 2;
 }
 
 static struct finding check_compat(void)
 {
-    return in_child(try_compat) ? missing(NOTE, "use a kernel with CONFIG_IA32_EMULATION, without ia32_emulation=off",
-                                          "no 32-bit code segment: no direct execution, and tests against the host CPU do not run", 0)
-                                : good("far jump to 32-bit code and back");
+    return in_child(try_compat)
+               ? missing(
+                     NOTE, "use a kernel with CONFIG_IA32_EMULATION, without ia32_emulation=off",
+                     "no 32-bit code segment: no direct execution, and tests against the host CPU do not run",
+                     0)
+               : good("far jump to 32-bit code and back");
 }
 
 static struct finding check_seccomp(void)
@@ -263,11 +279,13 @@ static struct finding check_seccomp(void)
     int mode = prctl(PR_GET_SECCOMP);
 
     if (mode < 0)
-        return missing(NOTE, "use a kernel with CONFIG_SECCOMP_FILTER", "no seccomp: no sandbox for direct execution", errno);
+        return missing(NOTE, "use a kernel with CONFIG_SECCOMP_FILTER",
+                       "no seccomp: no sandbox for direct execution", errno);
     /* A null filter is refused with EFAULT where filters exist. */
     if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, NULL) < 0 && errno == EFAULT)
         return good(mode ? "filters work; this process is already filtered" : "filters work");
-    return missing(NOTE, "use a kernel with CONFIG_SECCOMP_FILTER", "no seccomp filters: no sandbox for direct execution", 0);
+    return missing(NOTE, "use a kernel with CONFIG_SECCOMP_FILTER",
+                   "no seccomp filters: no sandbox for direct execution", 0);
 }
 
 static struct finding find_firmware(const char *name, enum verdict v)

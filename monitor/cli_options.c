@@ -23,13 +23,15 @@ struct names {
 };
 
 static const struct names trace_names[] = {
-    {"in_asm", NOVT_TRACE_IN_ASM}, {"out_asm", NOVT_TRACE_OUT_ASM}, {"exec", NOVT_TRACE_EXEC}, {"int", NOVT_TRACE_INT},
-    {"mmu", NOVT_TRACE_MMU},       {"io", NOVT_TRACE_IO},           {"exit", NOVT_TRACE_EXIT}, {"link", NOVT_TRACE_LINK},
+    {"in_asm", NOVT_TRACE_IN_ASM}, {"out_asm", NOVT_TRACE_OUT_ASM}, {"exec", NOVT_TRACE_EXEC},
+    {"int", NOVT_TRACE_INT},       {"mmu", NOVT_TRACE_MMU},         {"io", NOVT_TRACE_IO},
+    {"exit", NOVT_TRACE_EXIT},     {"link", NOVT_TRACE_LINK},
 };
 
 static const struct names stress_names[] = {
-    {"tiny-cache", NOVT_STRESS_TINY_CACHE}, {"one-insn", NOVT_STRESS_ONE_INSN},     {"no-chain", NOVT_STRESS_NO_CHAIN},
-    {"slow-mem", NOVT_STRESS_SLOW_MEM},     {"fail-alloc", NOVT_STRESS_FAIL_ALLOC}, {"verify", NOVT_STRESS_VERIFY},
+    {"tiny-cache", NOVT_STRESS_TINY_CACHE}, {"one-insn", NOVT_STRESS_ONE_INSN},
+    {"no-chain", NOVT_STRESS_NO_CHAIN},     {"slow-mem", NOVT_STRESS_SLOW_MEM},
+    {"fail-alloc", NOVT_STRESS_FAIL_ALLOC}, {"verify", NOVT_STRESS_VERIFY},
 };
 
 static const char *const cpu_names[] = {"486", "pentium", "pentium2", "pentium3", "pentium4", "max"};
@@ -154,7 +156,10 @@ static int opt_memory(struct cli_options *opt, const char *arg, struct novt_erro
     if (!parse_number(text, UINT64_MAX >> 30, &end, &n))
         return usage(err, remedy, "-m: \"%s\" is not a size", arg);
     if (*end) {
-        shift = *end == 'K' || *end == 'k' ? 10 : *end == 'M' || *end == 'm' ? 20 : *end == 'G' || *end == 'g' ? 30 : 0;
+        shift = *end == 'K' || *end == 'k'   ? 10
+                : *end == 'M' || *end == 'm' ? 20
+                : *end == 'G' || *end == 'g' ? 30
+                                             : 0;
         if (!shift || end[1])
             return usage(err, remedy, "-m: \"%s\" is not a size", arg);
     }
@@ -290,19 +295,22 @@ static int opt_device(struct cli_options *opt, const char *arg, struct novt_erro
         c->debugcon_iobase = 0xe9;
         rc = parse_port(name, list, "iobase", &c->debugcon_iobase, err);
         if (!rc && !take_key(list, "chardev", value, sizeof(value)))
-            return usage(err, "add chardev=ID and -chardev BACKEND,id=ID", "-device isa-debugcon: no chardev=");
+            return usage(err, "add chardev=ID and -chardev BACKEND,id=ID",
+                         "-device isa-debugcon: no chardev=");
         for (unsigned i = 0; !rc && i < opt->chardevs; i++)
             if (!strcmp(opt->chardev[i].id, value))
                 opt->debugcon = opt->chardev[i].spec;
         if (!rc && !opt->debugcon && !strcmp(value, "stdio"))
             opt->debugcon = "stdio";
         if (!rc && !opt->debugcon)
-            return usage(err, "give -chardev BACKEND,id=ID before it", "-device isa-debugcon: no chardev \"%s\"", value);
+            return usage(err, "give -chardev BACKEND,id=ID before it",
+                         "-device isa-debugcon: no chardev \"%s\"", value);
     } else {
         return usage(err, "-device help lists what there is", "-device: unknown device \"%s\"", name);
     }
     if (!rc && list[0])
-        return usage(err, "-device help lists the properties", "-device %s: unknown property \"%s\"", name, list);
+        return usage(err, "-device help lists the properties", "-device %s: unknown property \"%s\"", name,
+                     list);
     return rc;
 }
 
@@ -356,7 +364,8 @@ static int opt_dfilter(struct cli_options *opt, const char *arg, struct novt_err
         ok = false;
     }
     if (!ok)
-        return usage(err, "for example -dfilter 0xc0100000..0xc01fffff or 0x7c00+512", "-dfilter: \"%s\" is not a range", arg);
+        return usage(err, "for example -dfilter 0xc0100000..0xc01fffff or 0x7c00+512",
+                     "-dfilter: \"%s\" is not a range", arg);
     opt->config.trace_lo = (u32)a;
     opt->config.trace_hi = (u32)b;
     return 0;
@@ -375,7 +384,8 @@ static int opt_timeout(struct cli_options *opt, const char *arg, struct novt_err
 
     opt->timeout_s = strtod(arg, &end);
     if (end == arg || *end || !isfinite(opt->timeout_s) || opt->timeout_s <= 0 || opt->timeout_s > 1e9)
-        return usage(err, "for example --timeout 10 or --timeout 0.5", "--timeout: \"%s\" is not a number of seconds", arg);
+        return usage(err, "for example --timeout 10 or --timeout 0.5",
+                     "--timeout: \"%s\" is not a number of seconds", arg);
     return 0;
 }
 
@@ -486,24 +496,30 @@ struct option_row {
 static const struct option_row option_rows[] = {
     {"M", ARG_NEEDED, opt_machine, "-M pc|help              machine"},
     {"machine", ARG_NEEDED, opt_machine, NULL},
-    {"m", ARG_NEEDED, opt_memory, "-m N[K|M|G]             RAM, MiB without a letter (default 128M, at most 3072M)"},
-    {"cpu", ARG_NEEDED, opt_cpu, "-cpu MODEL|help         486 pentium pentium2 pentium3 pentium4 max (default max)"},
+    {"m", ARG_NEEDED, opt_memory,
+     "-m N[K|M|G]             RAM, MiB without a letter (default 128M, at most 3072M)"},
+    {"cpu", ARG_NEEDED, opt_cpu,
+     "-cpu MODEL|help         486 pentium pentium2 pentium3 pentium4 max (default max)"},
     {"kernel", ARG_NEEDED, opt_kernel, "-kernel FILE            Linux bzImage or multiboot-1 kernel"},
-    {"initrd", ARG_NEEDED, opt_initrd, "-initrd FILE            initramfs; for multiboot: FILE ARGS,FILE ARGS,..."},
+    {"initrd", ARG_NEEDED, opt_initrd,
+     "-initrd FILE            initramfs; for multiboot: FILE ARGS,FILE ARGS,..."},
     {"append", ARG_NEEDED, opt_append, "-append TEXT            kernel command line"},
     {"bios", ARG_NEEDED, opt_bios, "-bios FILE              BIOS image (default bios-256k.bin of SeaBIOS)"},
     {"L", ARG_NEEDED, opt_firmware_dir, "-L DIR                  look for firmware here first"},
     {"serial", ARG_NEEDED, opt_serial,
      "-serial DEV             COM1, second time COM2: stdio mon:stdio file:PATH pty unix:PATH null none"},
-    {"nographic", ARG_NONE, opt_nographic, "-nographic              serial line and BIOS screen on the terminal (default)"},
+    {"nographic", ARG_NONE, opt_nographic,
+     "-nographic              serial line and BIOS screen on the terminal (default)"},
     {"display", ARG_NEEDED, opt_display, "-display none           no screen; serial lines only as given"},
     {"vga", ARG_NEEDED, opt_vga, "-vga std|none           VGA card"},
     {"no-reboot", ARG_NONE, opt_no_reboot, "-no-reboot              end instead of restarting the machine"},
     {"device", ARG_NEEDED, opt_device, "-device DEV,...|help    isa-debug-exit, isa-debugcon"},
-    {"chardev", ARG_NEEDED, opt_chardev, "-chardev KIND,id=ID     stdio, file,path=F, pty, socket,path=P, null"},
+    {"chardev", ARG_NEEDED, opt_chardev,
+     "-chardev KIND,id=ID     stdio, file,path=F, pty, socket,path=P, null"},
     {"debugcon", ARG_NEEDED, opt_debugcon, "-debugcon DEV           port E9h: stdio file:PATH ..."},
     {"d", ARG_NEEDED, opt_trace, "-d ITEM,...|help        trace: in_asm out_asm exec int mmu io exit link"},
-    {"dfilter", ARG_NEEDED, opt_dfilter, "-dfilter RANGE          trace these linear addresses: A..B, A+LEN, B-LEN"},
+    {"dfilter", ARG_NEEDED, opt_dfilter,
+     "-dfilter RANGE          trace these linear addresses: A..B, A+LEN, B-LEN"},
     {"D", ARG_NEEDED, opt_trace_file, "-D FILE                 trace to a file instead of stderr"},
     {"timeout", ARG_NEEDED, opt_timeout, "--timeout SECONDS       end with code 124 after this time"},
     {"stats", ARG_EQUALS, opt_stats, "--stats[=json]          counters on stderr at the end"},
@@ -529,7 +545,8 @@ void cli_help(void)
         if (option_rows[i].help)
             printf("  %s\n", option_rows[i].help);
     puts("\nOn a terminal: Ctrl-A X quits, Ctrl-A Ctrl-A sends Ctrl-A, Ctrl-A H helps.\n"
-         "Exit codes: 0 powered off, 2 usage, 3 host resource, 4 bad image, 5 nothing bootable, 6 triple fault,\n"
+         "Exit codes: 0 powered off, 2 usage, 3 host resource, 4 bad image, 5 nothing bootable, 6 triple "
+         "fault,\n"
          "7 guest dead, 70 bug in novt, 124 timeout; isa-debug-exit: (value << 1) | 1.");
 }
 
@@ -550,12 +567,14 @@ static int parse_options(struct cli_options *opt, int argc, char **argv, struct 
         int rc;
 
         if (name[0] != '-' || !name[1])
-            return usage(err, "disks are not supported yet; novt --help lists the options", "unexpected argument \"%s\"", name);
+            return usage(err, "disks are not supported yet; novt --help lists the options",
+                         "unexpected argument \"%s\"", name);
         name += name[1] == '-' ? 2 : 1;
         len = strcspn(name, "=");
         row = find_option(name, len);
         if (!row)
-            return usage(err, "novt --help lists the options", "unknown option \"%.*s\"", (int)strcspn(argv[i], "="), argv[i]);
+            return usage(err, "novt --help lists the options", "unknown option \"%.*s\"",
+                         (int)strcspn(argv[i], "="), argv[i]);
         if (name[len] == '=')
             value = name + len + 1;
         if (row->arity == ARG_NONE && value)
@@ -580,7 +599,8 @@ int cli_parse(struct cli_options *opt, int argc, char **argv, struct novt_error 
     memset(err, 0, sizeof(*err));
     if (argc > 1 && !strcmp(argv[1], "doctor")) {
         opt->command = CLI_DOCTOR;
-        return argc == 2 ? 0 : usage(err, "run novt doctor alone", "doctor: unexpected argument \"%s\"", argv[2]);
+        return argc == 2 ? 0
+                         : usage(err, "run novt doctor alone", "doctor: unexpected argument \"%s\"", argv[2]);
     }
     if (argc > 1 && !strcmp(argv[1], "run"))
         first = 2;

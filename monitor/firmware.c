@@ -12,7 +12,8 @@
 #include <unistd.h>
 
 static const char *const firmware_dirs[] = {
-    "/usr/share/seabios", "/usr/share/qemu", "/usr/share/qemu-kvm", "/usr/local/share/seabios", "/usr/local/share/qemu",
+    "/usr/share/seabios",       "/usr/share/qemu",       "/usr/share/qemu-kvm",
+    "/usr/local/share/seabios", "/usr/local/share/qemu",
 };
 
 int firmware_find(const char *dir, const char *name, char *path, size_t bytes)
@@ -44,7 +45,8 @@ int firmware_read(const char *dir, const char *name, size_t max_bytes, bool opti
     if (firmware_find(dir, name, path, sizeof(path))) {
         if (optional)
             return 0;
-        return mon_fail(err, NOVT_ERR_HOST, -ENOENT, "install Debian's package: apt-get install seabios; or give a file with -bios",
+        return mon_fail(err, NOVT_ERR_HOST, -ENOENT,
+                        "install Debian's package: apt-get install seabios; or give a file with -bios",
                         "firmware %s not found", name);
     }
     return image_read(path, "firmware", max_bytes, out, err);

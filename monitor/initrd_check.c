@@ -26,7 +26,9 @@ static bool hex8(const u8 *p, u32 *out)
 
     for (unsigned i = 0; i < 8; i++) {
         u8 c = p[i];
-        u32 d = c >= '0' && c <= '9' ? (u32)c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (u32)(c | 32) - 'a' + 10 : 16;
+        u32 d = c >= '0' && c <= '9'                 ? (u32)c - '0'
+                : (c | 32) >= 'a' && (c | 32) <= 'f' ? (u32)(c | 32) - 'a' + 10
+                                                     : 16;
 
         if (d == 16)
             return false;
@@ -45,7 +47,8 @@ static size_t cpio_bytes(const u8 *data, size_t bytes)
         u32 size, name;
         u64 name_at = at + CPIO_HEADER_BYTES, data_at;
 
-        if (name_at > bytes || memcmp(data + at, "07070", 5) || !hex8(data + at + 54, &size) || !hex8(data + at + 94, &name))
+        if (name_at > bytes || memcmp(data + at, "07070", 5) || !hex8(data + at + 54, &size) ||
+            !hex8(data + at + 94, &name))
             return 0;
         data_at = align_up(name_at + name, 4);
         if (!name || data_at > align_up(bytes, 4) || name_at + name > bytes)
@@ -354,7 +357,10 @@ const char *initrd_defect(const u8 *data, size_t bytes)
             n = zstd_bytes(p, left);
             if (!n)
                 return "truncated zstd archive";
-        } else if (left >= 6 && !memcmp(p, "\xfd" "7zXZ", 6)) {
+        } else if (left >= 6 && !memcmp(p,
+                                        "\xfd"
+                                        "7zXZ",
+                                        6)) {
             return xz_whole(p, left) ? NULL : "truncated xz archive";
         } else if (left >= 4 && get_u32(p) == LZ4_LEGACY_MAGIC) {
             return lz4_whole(p, left) ? NULL : "truncated lz4 archive";

@@ -25,7 +25,8 @@ extern const unsigned int rom_boot_bytes;
 #define BOOT_ROM_NAME "genroms/novt-boot.rom"
 #define MODULES_MAX 32
 
-int mon_fail(struct novt_error *err, enum novt_error_kind kind, int rc, const char *remedy, const char *fmt, ...)
+int mon_fail(struct novt_error *err, enum novt_error_kind kind, int rc, const char *remedy, const char *fmt,
+             ...)
 {
     va_list ap;
 
@@ -60,18 +61,21 @@ static const char *open_remedy(int rc)
     return rc == -ENOENT ? "check the path" : rc == -EACCES ? "make it readable" : NULL;
 }
 
-int image_read(const char *path, const char *what, size_t max_bytes, struct image_file *out, struct novt_error *err)
+int image_read(const char *path, const char *what, size_t max_bytes, struct image_file *out,
+               struct novt_error *err)
 {
     struct stat st;
     u8 *data = NULL;
     int rc = 0, fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
     if (fd < 0 || fstat(fd, &st) < 0) {
-        rc = mon_fail(err, NOVT_ERR_IMAGE, -errno, open_remedy(-errno), "%s: cannot open %s: %s", what, path, strerror(errno));
+        rc = mon_fail(err, NOVT_ERR_IMAGE, -errno, open_remedy(-errno), "%s: cannot open %s: %s", what, path,
+                      strerror(errno));
         goto out;
     }
     if (!S_ISREG(st.st_mode)) {
-        rc = mon_fail(err, NOVT_ERR_IMAGE, -EINVAL, "give a regular file", "%s: %s is not a file", what, path);
+        rc =
+            mon_fail(err, NOVT_ERR_IMAGE, -EINVAL, "give a regular file", "%s: %s is not a file", what, path);
         goto out;
     }
     if (st.st_size == 0) {
@@ -79,19 +83,21 @@ int image_read(const char *path, const char *what, size_t max_bytes, struct imag
         goto out;
     }
     if ((u64)st.st_size > max_bytes) {
-        rc = mon_fail(err, NOVT_ERR_IMAGE, -EFBIG, "check that it is the right file", "%s: %s is too large: %lld bytes, at most %zu",
-                      what, path, (long long)st.st_size, max_bytes);
+        rc = mon_fail(err, NOVT_ERR_IMAGE, -EFBIG, "check that it is the right file",
+                      "%s: %s is too large: %lld bytes, at most %zu", what, path, (long long)st.st_size,
+                      max_bytes);
         goto out;
     }
     data = malloc((size_t)st.st_size);
     if (!data) {
-        rc = mon_fail(err, NOVT_ERR_HOST, -ENOMEM, "free memory on the host", "%s: no memory for %lld bytes", what,
-                      (long long)st.st_size);
+        rc = mon_fail(err, NOVT_ERR_HOST, -ENOMEM, "free memory on the host", "%s: no memory for %lld bytes",
+                      what, (long long)st.st_size);
         goto out;
     }
     rc = read_all(fd, data, (size_t)st.st_size);
     if (rc) {
-        rc = mon_fail(err, NOVT_ERR_IMAGE, rc, "copy the file again", "%s: cannot read %s: %s", what, path, strerror(-rc));
+        rc = mon_fail(err, NOVT_ERR_IMAGE, rc, "copy the file again", "%s: cannot read %s: %s", what, path,
+                      strerror(-rc));
         goto out;
     }
     out->data = data;
@@ -136,9 +142,11 @@ static int load_linux(struct loader_image *image, const struct loader_args *args
             return rc;
         defect = initrd_defect(image->initrd.data, image->initrd.bytes);
         if (defect)
-            return mon_fail(err, NOVT_ERR_IMAGE, -EINVAL, "make or copy the initrd again", "initrd: %s: %s", args->initrd, defect);
+            return mon_fail(err, NOVT_ERR_IMAGE, -EINVAL, "make or copy the initrd again", "initrd: %s: %s",
+                            args->initrd, defect);
     }
-    rc = linux_plan_boot(image->kernel.data, image->kernel.bytes, image->initrd.bytes, image->cmdline, args->ram_bytes, &plan, err);
+    rc = linux_plan_boot(image->kernel.data, image->kernel.bytes, image->initrd.bytes, image->cmdline,
+                         args->ram_bytes, &plan, err);
     if (rc)
         return rc;
     boot->setup = image->kernel.data;
@@ -169,7 +177,8 @@ static int read_modules(char *text, struct multiboot_module *mod, struct image_f
         if (next)
             *next++ = 0;
         if (*count == MODULES_MAX)
-            return mon_fail(err, NOVT_ERR_USAGE, -E2BIG, "give fewer modules", "-initrd: more than %d modules", MODULES_MAX);
+            return mon_fail(err, NOVT_ERR_USAGE, -E2BIG, "give fewer modules",
+                            "-initrd: more than %d modules", MODULES_MAX);
         space = strchr(text, ' ');
         snprintf(path, sizeof(path), "%.*s", space ? (int)(space - text) : (int)strlen(text), text);
         rc = image_read(path, "module", IMAGE_MAX_BYTES, &file[*count], err);
@@ -196,13 +205,15 @@ static int load_multiboot(struct loader_image *image, const struct loader_args *
         cmdline = NULL;
     modules = args->initrd ? strdup(args->initrd) : NULL;
     if (!cmdline || (args->initrd && !modules)) {
-        rc = mon_fail(err, NOVT_ERR_HOST, -ENOMEM, "free memory on the host", "no memory for the kernel's strings");
+        rc = mon_fail(err, NOVT_ERR_HOST, -ENOMEM, "free memory on the host",
+                      "no memory for the kernel's strings");
         goto out;
     }
     rc = read_modules(modules, mod, file, &count, err);
     if (rc)
         goto out;
-    rc = multiboot_build(image->kernel.data, &plan, mod, count, cmdline, args->ram_bytes, &blob, image->multiboot_info, err);
+    rc = multiboot_build(image->kernel.data, &plan, mod, count, cmdline, args->ram_bytes, &blob,
+                         image->multiboot_info, err);
     if (rc)
         goto out;
     free(image->kernel.data);

@@ -13,8 +13,8 @@
 #include "include/novt.h"
 
 /* Fills *err (may be NULL) and returns rc, which is a -errno. remedy may be NULL. */
-int mon_fail(struct novt_error *err, enum novt_error_kind kind, int rc, const char *remedy, const char *fmt, ...)
-    PRINTF_LIKE(5, 6);
+int mon_fail(struct novt_error *err, enum novt_error_kind kind, int rc, const char *remedy, const char *fmt,
+             ...) PRINTF_LIKE(5, 6);
 
 /* A file's bytes, on the heap. */
 struct image_file {
@@ -45,8 +45,8 @@ int linux_plan_boot(u8 *file, size_t bytes, size_t initrd_bytes, const char *cmd
 struct multiboot_plan {
     bool elf;
     u32 header_off;
-    u32 load_gpa;   /* lowest address */
-    u32 end_gpa;    /* behind the last byte, bss included */
+    u32 load_gpa; /* lowest address */
+    u32 end_gpa;  /* behind the last byte, bss included */
     u32 entry_gpa;
     u32 file_off, file_bytes; /* address fields in the header only: what to copy to load_gpa */
 };
@@ -67,9 +67,9 @@ struct multiboot_module {
 };
 /* Kernel, modules, their list and strings as one run of bytes for load_gpa, and the information structure. *blob is
  * the caller's to free. */
-int multiboot_build(const u8 *file, const struct multiboot_plan *plan, const struct multiboot_module *mod, unsigned mods,
-                    const char *cmdline, u64 ram_bytes, struct image_file *blob, u8 info[MULTIBOOT_INFO_BYTES],
-                    struct novt_error *err) MUST_CHECK;
+int multiboot_build(const u8 *file, const struct multiboot_plan *plan, const struct multiboot_module *mod,
+                    unsigned mods, const char *cmdline, u64 ram_bytes, struct image_file *blob,
+                    u8 info[MULTIBOOT_INFO_BYTES], struct novt_error *err) MUST_CHECK;
 
 /* Is the initramfs whole? Cheap for what has lengths or a trailer (cpio, xz, zstd, lz4, bzip2); gzip is decoded without
  * keeping the output. NULL, or what is wrong with it. Unknown formats pass: the kernel may know them. */

@@ -55,7 +55,8 @@
 
 bool linux_recognise(const u8 *file, size_t bytes)
 {
-    return bytes >= HDR_BYTES && get_u16(file + HDR_BOOT_FLAG) == 0xaa55 && !memcmp(file + HDR_MAGIC, "HdrS", 4);
+    return bytes >= HDR_BYTES && get_u16(file + HDR_BOOT_FLAG) == 0xaa55 &&
+           !memcmp(file + HDR_MAGIC, "HdrS", 4);
 }
 
 /* The boot loader's share of "vga=": it sits in the header, the kernel does not read it from the line. */
@@ -92,14 +93,15 @@ static int check_parts(const u8 *file, size_t bytes, struct linux_plan *plan, st
         return mon_fail(err, NOVT_ERR_IMAGE, -ENOEXEC, "copy the kernel file again",
                         "kernel: truncated: %zu bytes, but %u setup sectors", bytes, sects);
     if (bytes - plan->setup_bytes > UINT32_MAX / 2)
-        return mon_fail(err, NOVT_ERR_IMAGE, -EFBIG, "use an intact bzImage", "kernel: %zu bytes are too many", bytes);
+        return mon_fail(err, NOVT_ERR_IMAGE, -EFBIG, "use an intact bzImage",
+                        "kernel: %zu bytes are too many", bytes);
     plan->kernel_bytes = (u32)(bytes - plan->setup_bytes);
     /* syssize counts 16-byte units, the last perhaps partly filled; only 16 bits before 2.04. */
     payload = version >= 0x204 ? (u64)get_u32(file + HDR_SYSSIZE) * 16 : 0;
     if (payload > (u64)plan->kernel_bytes + 15)
         return mon_fail(err, NOVT_ERR_IMAGE, -ENOEXEC, "copy the kernel file again",
-                        "kernel: truncated: %u bytes of the %llu that its header announces", plan->kernel_bytes,
-                        (unsigned long long)payload);
+                        "kernel: truncated: %u bytes of the %llu that its header announces",
+                        plan->kernel_bytes, (unsigned long long)payload);
     return 0;
 }
 
@@ -147,7 +149,8 @@ static u64 kernel_end(const u8 *file, const struct linux_plan *plan)
     return run_end > end ? run_end : end;
 }
 
-static int place_initrd(u8 *file, size_t initrd_bytes, u64 ram_bytes, struct linux_plan *plan, struct novt_error *err)
+static int place_initrd(u8 *file, size_t initrd_bytes, u64 ram_bytes, struct linux_plan *plan,
+                        struct novt_error *err)
 {
     u64 top = ram_bytes > RAM_TOP_RESERVED ? ram_bytes - RAM_TOP_RESERVED : 0;
     u64 low = align_up(kernel_end(file, plan), PAGE_BYTES);
@@ -198,8 +201,8 @@ int linux_plan_boot(u8 *file, size_t bytes, size_t initrd_bytes, const char *cmd
         out->cmdline_gpa = CMDLINE_GPA_LOW;
         out->kernel_gpa = KERNEL_GPA_LOW;
         if (out->kernel_bytes > SETUP_GPA_LOW - KERNEL_GPA_LOW)
-            return mon_fail(err, NOVT_ERR_IMAGE, -EFBIG, "use a bzImage", "kernel: a zImage of %u bytes is too large",
-                            out->kernel_bytes);
+            return mon_fail(err, NOVT_ERR_IMAGE, -EFBIG, "use a bzImage",
+                            "kernel: a zImage of %u bytes is too large", out->kernel_bytes);
     }
     rc = place_cmdline(file, cmdline, out, err);
     return rc ? rc : place_initrd(file, initrd_bytes, ram_bytes, out, err);

@@ -15,7 +15,7 @@
 #define MB_SEARCH_BYTES 8192u
 #define MB_HEADER_BYTES 12u
 #define MB_HEADER_BYTES_ADDR 32u
-#define MB_WANTS_MASK 0x0000ffffu /* features the loader must have */
+#define MB_WANTS_MASK 0x0000ffffu  /* features the loader must have */
 #define MB_WANTS_KNOWN 0x00000007u /* page-aligned modules, memory info, video mode (the field stays empty) */
 #define MB_HAS_ADDRESSES 0x00010000u
 
@@ -60,14 +60,16 @@ static int plan_addresses(const u8 *file, size_t bytes, struct multiboot_plan *p
     u32 header_gpa, load_gpa, load_end, bss_end;
 
     if (bytes - off < MB_HEADER_BYTES_ADDR)
-        return mon_fail(err, NOVT_ERR_IMAGE, -ENOEXEC, remedy_intact, "kernel: truncated inside its multiboot header");
+        return mon_fail(err, NOVT_ERR_IMAGE, -ENOEXEC, remedy_intact,
+                        "kernel: truncated inside its multiboot header");
     header_gpa = get_u32(h + 12);
     load_gpa = get_u32(h + 16);
     load_end = get_u32(h + 20);
     bss_end = get_u32(h + 24);
     if (header_gpa < load_gpa || header_gpa - load_gpa > off)
         return mon_fail(err, NOVT_ERR_IMAGE, -ENOEXEC, remedy_intact,
-                        "kernel: multiboot header address %Xh does not fit load address %Xh", header_gpa, load_gpa);
+                        "kernel: multiboot header address %Xh does not fit load address %Xh", header_gpa,
+                        load_gpa);
     plan->file_off = off - (header_gpa - load_gpa);
     plan->file_bytes = (u32)(bytes - plan->file_off);
     if (load_end) {
@@ -79,7 +81,8 @@ static int plan_addresses(const u8 *file, size_t bytes, struct multiboot_plan *p
     plan->load_gpa = load_gpa;
     plan->end_gpa = load_gpa + plan->file_bytes;
     if (plan->end_gpa < load_gpa)
-        return mon_fail(err, NOVT_ERR_IMAGE, -ENOEXEC, remedy_intact, "kernel: multiboot load address %Xh wraps", load_gpa);
+        return mon_fail(err, NOVT_ERR_IMAGE, -ENOEXEC, remedy_intact,
+                        "kernel: multiboot load address %Xh wraps", load_gpa);
     if (bss_end > plan->end_gpa)
         plan->end_gpa = bss_end;
     plan->entry_gpa = get_u32(h + 28);
@@ -92,13 +95,15 @@ static int plan_elf(const u8 *file, size_t bytes, struct multiboot_plan *plan, s
 
     if (bytes < ELF_HEADER_BYTES || memcmp(file, ELF_MAGIC, 4) || file[4] != 1 || file[5] != 1 ||
         get_u16(file + 18) != ELF_EM_386)
-        return mon_fail(err, NOVT_ERR_IMAGE, -ENOEXEC, "link it as 32-bit ELF for i386, or give addresses in its header",
+        return mon_fail(err, NOVT_ERR_IMAGE, -ENOEXEC,
+                        "link it as 32-bit ELF for i386, or give addresses in its header",
                         "kernel: has a multiboot header but is not an i386 ELF file");
     entry = get_u32(file + 24);
     phoff = get_u32(file + 28);
     phnum = get_u16(file + 44);
     if (get_u16(file + 42) != ELF_PHDR_BYTES || phoff > bytes || (u64)phnum * ELF_PHDR_BYTES > bytes - phoff)
-        return mon_fail(err, NOVT_ERR_IMAGE, -ENOEXEC, remedy_intact, "kernel: ELF program headers lie outside the file");
+        return mon_fail(err, NOVT_ERR_IMAGE, -ENOEXEC, remedy_intact,
+                        "kernel: ELF program headers lie outside the file");
     plan->elf = true;
     plan->entry_gpa = entry;
     for (u32 i = 0; i < phnum; i++) {
@@ -120,13 +125,15 @@ static int plan_elf(const u8 *file, size_t bytes, struct multiboot_plan *plan, s
             plan->entry_gpa = entry - vaddr + paddr;
     }
     if (hi == 0)
-        return mon_fail(err, NOVT_ERR_IMAGE, -ENOEXEC, remedy_intact, "kernel: ELF file without anything to load");
+        return mon_fail(err, NOVT_ERR_IMAGE, -ENOEXEC, remedy_intact,
+                        "kernel: ELF file without anything to load");
     plan->load_gpa = lo;
     plan->end_gpa = hi;
     return 0;
 }
 
-int multiboot_plan_boot(const u8 *file, size_t bytes, u64 ram_bytes, struct multiboot_plan *out, struct novt_error *err)
+int multiboot_plan_boot(const u8 *file, size_t bytes, u64 ram_bytes, struct multiboot_plan *out,
+                        struct novt_error *err)
 {
     u32 flags, wants;
     int rc;
@@ -182,9 +189,9 @@ static u32 add_string(u8 *mem, u64 *at, u32 load_gpa, const char *s)
     return (u32)(load_gpa + here);
 }
 
-int multiboot_build(const u8 *file, const struct multiboot_plan *plan, const struct multiboot_module *mod, unsigned mods,
-                    const char *cmdline, u64 ram_bytes, struct image_file *blob, u8 info[MULTIBOOT_INFO_BYTES],
-                    struct novt_error *err)
+int multiboot_build(const u8 *file, const struct multiboot_plan *plan, const struct multiboot_module *mod,
+                    unsigned mods, const char *cmdline, u64 ram_bytes, struct image_file *blob,
+                    u8 info[MULTIBOOT_INFO_BYTES], struct novt_error *err)
 {
     u64 at = align_up(plan->end_gpa, PAGE_BYTES) - plan->load_gpa, list;
     u64 total = at + mods * 16ull + strlen(cmdline) + 1 + sizeof(loader_name) + PAGE_BYTES;
@@ -192,12 +199,14 @@ int multiboot_build(const u8 *file, const struct multiboot_plan *plan, const str
 
     for (unsigned i = 0; i < mods; i++)
         total += align_up(mod[i].bytes, PAGE_BYTES) + strlen(mod[i].args) + 1;
-    if (plan->load_gpa + total + RAM_TOP_RESERVED > ram_bytes || (plan->load_gpa < LOW_END && plan->load_gpa + total > LOW_END))
+    if (plan->load_gpa + total + RAM_TOP_RESERVED > ram_bytes ||
+        (plan->load_gpa < LOW_END && plan->load_gpa + total > LOW_END))
         return mon_fail(err, NOVT_ERR_USAGE, -E2BIG, "give the machine more RAM with -m, or fewer modules",
                         "the kernel and its modules do not fit into memory");
     mem = calloc(1, total);
     if (!mem)
-        return mon_fail(err, NOVT_ERR_HOST, -ENOMEM, "free memory on the host", "no memory for the kernel image");
+        return mon_fail(err, NOVT_ERR_HOST, -ENOMEM, "free memory on the host",
+                        "no memory for the kernel image");
     multiboot_place(file, plan, mem);
 
     memset(info, 0, MULTIBOOT_INFO_BYTES);

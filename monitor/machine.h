@@ -28,7 +28,7 @@ struct input_queue {
 };
 
 struct machine {
-    struct novt_vm vm; /* first: a struct novt_vm pointer is one to its machine */
+    struct novt_vm vm;         /* first: a struct novt_vm pointer is one to its machine */
     struct novt_config config; /* strings are not kept */
     struct input_queue input[PC_SERIALS];
     struct image_file bios, vgabios;
@@ -37,14 +37,14 @@ struct machine {
     struct pc_blob blob[LOADER_BLOBS + 1];
     struct mon_trace trace;
     u64 ram_bytes;
-    u64 rom_off;          /* memfd offset of the BIOS; all ones for ROM holes follow it */
+    u64 rom_off; /* memfd offset of the BIOS; all ones for ROM holes follow it */
     u64 hole_off;
-    u32 shadow_write;     /* bit n: unit n of the shadow area takes writes while it reads as ROM */
-    bool wired;           /* everything exists: callbacks may use it */
-    unsigned no_boot_at;  /* progress of the firmware's "nothing to boot" message */
+    u32 shadow_write;    /* bit n: unit n of the shadow area takes writes while it reads as ROM */
+    bool wired;          /* everything exists: callbacks may use it */
+    unsigned no_boot_at; /* progress of the firmware's "nothing to boot" message */
     bool no_boot;
     u64 resets;
-    volatile int quit;    /* novt_vm_stop() was called */
+    volatile int quit; /* novt_vm_stop() was called */
     volatile int quit_code;
     char cpu_name[16];
 };

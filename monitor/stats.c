@@ -10,8 +10,9 @@
 #include <string.h>
 
 static const char *const exit_names[BT_EXIT_COUNT] = {
-    [BT_EXIT_LOOKUP] = "lookup", [BT_EXIT_EXCEPTION] = "exception", [BT_EXIT_STEP] = "step",
-    [BT_EXIT_ASYNC] = "async",   [BT_EXIT_HLT] = "hlt",             [BT_EXIT_STOP] = "stop",
+    [BT_EXIT_LOOKUP] = "lookup", [BT_EXIT_EXCEPTION] = "exception",
+    [BT_EXIT_STEP] = "step",     [BT_EXIT_ASYNC] = "async",
+    [BT_EXIT_HLT] = "hlt",       [BT_EXIT_STOP] = "stop",
 };
 
 struct sink {
@@ -39,7 +40,8 @@ static void item(struct sink *s, const char *part, const char *name, u64 value)
     char line[160];
 
     if (s->json)
-        snprintf(line, sizeof(line), "%s\"%s.%s\":%llu", s->any ? "," : "", part, name, (unsigned long long)value);
+        snprintf(line, sizeof(line), "%s\"%s.%s\":%llu", s->any ? "," : "", part, name,
+                 (unsigned long long)value);
     else
         snprintf(line, sizeof(line), "%s.%-24s %14llu\n", part, name, (unsigned long long)value);
     emit(s, line);

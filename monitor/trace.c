@@ -57,10 +57,12 @@ int trace_open(struct machine *m, struct novt_error *err)
     m->trace.hi = m->config.trace_hi;
     rc = open_files(m, t);
     if (rc)
-        return mon_fail(err, NOVT_ERR_HOST, rc, "choose a writable place", "cannot open the trace: %s", strerror(-rc));
+        return mon_fail(err, NOVT_ERR_HOST, rc, "choose a writable place", "cannot open the trace: %s",
+                        strerror(-rc));
     if (cs_open(CS_ARCH_X86, CS_MODE_16, &t->dis16) || cs_open(CS_ARCH_X86, CS_MODE_32, &t->dis32) ||
         cs_open(CS_ARCH_X86, CS_MODE_64, &t->dis64))
-        return mon_fail(err, NOVT_ERR_HOST, -ENOMEM, "free memory on the host", "the disassembler does not start");
+        return mon_fail(err, NOVT_ERR_HOST, -ENOMEM, "free memory on the host",
+                        "the disassembler does not start");
     return 0;
 }
 
@@ -123,7 +125,8 @@ static void list_code(FILE *file, csh dis, const u8 *bytes, size_t len, u64 addr
             address++;
             continue;
         }
-        fprintf(file, "  %8llx  %s %s\n", (unsigned long long)(insn->address & mask), insn->mnemonic, insn->op_str);
+        fprintf(file, "  %8llx  %s %s\n", (unsigned long long)(insn->address & mask), insn->mnemonic,
+                insn->op_str);
     }
     if (insn)
         cs_free(insn, 1);
@@ -136,16 +139,16 @@ void mon_trace_block(struct novt_vm *vm, const struct cc_block *b, const u8 *gue
     bool code32 = b->key.mode & MODE_CS32;
 
     if (mon_tracing(vm, TRACE_IN_ASM, lin) && t->file) {
-        fprintf(t->file, "in  %08x (eip %08x gpa %08x mode %08x) %u bytes, %u instructions\n", lin, b->key.eip, b->key.gpa,
-                b->key.mode, b->guest_len, b->n_insns);
+        fprintf(t->file, "in  %08x (eip %08x gpa %08x mode %08x) %u bytes, %u instructions\n", lin,
+                b->key.eip, b->key.gpa, b->key.mode, b->guest_len, b->n_insns);
         list_code(t->file, code32 ? t->dis32 : t->dis16, guest, b->guest_len, b->key.eip, UINT32_MAX);
     }
     if (mon_tracing(vm, TRACE_OUT_ASM, lin) && t->file) {
         fprintf(t->file, "out %08x: %u bytes\n", lin, b->code_len);
-        list_code(t->file, t->dis64, cc_rx(vm->cc) + b->code_off, b->code_len, (u64)(uintptr_t)cc_rx(vm->cc) + b->code_off,
-                  UINT64_MAX);
+        list_code(t->file, t->dis64, cc_rx(vm->cc) + b->code_off, b->code_len,
+                  (u64)(uintptr_t)cc_rx(vm->cc) + b->code_off, UINT64_MAX);
     }
     if (t->perf)
-        fprintf(t->perf, "%llx %x guest_%08x\n", (unsigned long long)((u64)(uintptr_t)cc_rx(vm->cc) + b->code_off), b->code_len,
-                lin);
+        fprintf(t->perf, "%llx %x guest_%08x\n",
+                (unsigned long long)((u64)(uintptr_t)cc_rx(vm->cc) + b->code_off), b->code_len, lin);
 }

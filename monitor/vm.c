@@ -70,7 +70,8 @@ void mon_rom_write(struct novt_vm *vm, u64 gpa, const void *buf, unsigned size)
     const u8 *from = buf;
 
     for (unsigned i = 0; i < size; i++, gpa++)
-        if (gpa >= SHADOW_FIRST && gpa < SHADOW_END && (m->shadow_write & BIT((gpa - SHADOW_FIRST) / SHADOW_UNIT)))
+        if (gpa >= SHADOW_FIRST && gpa < SHADOW_END &&
+            (m->shadow_write & BIT((gpa - SHADOW_FIRST) / SHADOW_UNIT)))
             *mmu_backing_ptr(vm->mmu, gpa) = from[i];
 }
 
@@ -226,7 +227,8 @@ static int load_images(struct machine *m, struct novt_error *err)
 
     if (c->no_firmware)
         return 0;
-    rc = firmware_read(c->firmware_dir, c->bios ? c->bios : "bios-256k.bin", BIOS_MAX_BYTES, false, &m->bios, err);
+    rc = firmware_read(c->firmware_dir, c->bios ? c->bios : "bios-256k.bin", BIOS_MAX_BYTES, false, &m->bios,
+                       err);
     if (rc)
         return rc;
     if (m->bios.bytes % 65536)
@@ -306,7 +308,8 @@ static int make_engine(struct machine *m, struct novt_error *err)
     if (!rc)
         rc = bt_new(&m->vm.bt, &m->vm.cpu, m->vm.cc, &hooks, &opt);
     if (rc)
-        return mon_fail(err, NOVT_ERR_HOST, rc, remedy_memory, "no executable memory for the code cache: %s", strerror(-rc));
+        return mon_fail(err, NOVT_ERR_HOST, rc, remedy_memory, "no executable memory for the code cache: %s",
+                        strerror(-rc));
     m->vm.cpu.bt = m->vm.bt;
     m->vm.stress_fail_alloc = (stress & NOVT_STRESS_FAIL_ALLOC) != 0;
     return 0;
@@ -347,8 +350,8 @@ static int make_pc(struct machine *m, struct novt_error *err)
     cfg.blobs = blobs;
     rc = pc_new(&m->vm.pc, &cfg);
     if (rc)
-        return mon_fail(err, rc == -ENOMEM ? NOVT_ERR_HOST : NOVT_ERR_USAGE, rc, "check port numbers for overlaps",
-                        "the machine cannot be wired: %s", strerror(-rc));
+        return mon_fail(err, rc == -ENOMEM ? NOVT_ERR_HOST : NOVT_ERR_USAGE, rc,
+                        "check port numbers for overlaps", "the machine cannot be wired: %s", strerror(-rc));
     return 0;
 }
 
@@ -359,10 +362,11 @@ static int check_config(struct machine *m, struct novt_error *err)
     u64 ram = c->ram_bytes ? c->ram_bytes : NOVT_RAM_DEFAULT_BYTES;
 
     if (ram < NOVT_RAM_MIN_BYTES || ram > NOVT_RAM_MAX_BYTES)
-        return mon_fail(err, NOVT_ERR_USAGE, -EINVAL, "use -m with 1M to 3072M", "RAM of %llu bytes is out of range",
-                        (unsigned long long)ram);
+        return mon_fail(err, NOVT_ERR_USAGE, -EINVAL, "use -m with 1M to 3072M",
+                        "RAM of %llu bytes is out of range", (unsigned long long)ram);
     if (c->cpu && cpu_model_by_name(c->cpu, &model))
-        return mon_fail(err, NOVT_ERR_USAGE, -EINVAL, "-cpu help lists the models", "unknown CPU model \"%s\"", c->cpu);
+        return mon_fail(err, NOVT_ERR_USAGE, -EINVAL, "-cpu help lists the models",
+                        "unknown CPU model \"%s\"", c->cpu);
     m->ram_bytes = align_up(ram, 1 << 20);
     m->vm.model = (u8)model;
     m->vm.cpu.features = cpuid_features(model);

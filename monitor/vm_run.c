@@ -103,8 +103,12 @@ static void panic_dump(void *opaque)
 static void fill_outcome(struct machine *m, int why, int code, struct novt_outcome *out)
 {
     static const u8 names[] = {
-        [STOP_POWEROFF] = NOVT_POWEROFF, [STOP_RESET] = NOVT_RESET,   [STOP_DEBUG_EXIT] = NOVT_DEBUG_EXIT,
-        [STOP_TRIPLE_FAULT] = NOVT_TRIPLE_FAULT, [STOP_DEAD] = NOVT_DEAD, [STOP_QUIT] = NOVT_STOPPED,
+        [STOP_POWEROFF] = NOVT_POWEROFF,
+        [STOP_RESET] = NOVT_RESET,
+        [STOP_DEBUG_EXIT] = NOVT_DEBUG_EXIT,
+        [STOP_TRIPLE_FAULT] = NOVT_TRIPLE_FAULT,
+        [STOP_DEAD] = NOVT_DEAD,
+        [STOP_QUIT] = NOVT_STOPPED,
         [STOP_ERROR] = NOVT_FAILED,
     };
 
@@ -125,8 +129,8 @@ int novt_vm_run(struct novt_vm *vm, struct novt_outcome *out, struct novt_error 
     int rc = bt_thread_init(vm->bt);
 
     if (rc)
-        return mon_fail(err, NOVT_ERR_HOST, rc, "novt doctor says what the host lacks", "signal handling cannot be set up: %s",
-                        strerror(-rc));
+        return mon_fail(err, NOVT_ERR_HOST, rc, "novt doctor says what the host lacks",
+                        "signal handling cannot be set up: %s", strerror(-rc));
     base_panic_hook_set(panic_dump, m);
     while (!__atomic_load_n(&m->quit, __ATOMIC_SEQ_CST)) {
         why = mon_run(vm);

@@ -155,27 +155,32 @@ void mon_dump_cpu(const struct novt_vm *vm, int fd)
     const struct cpu *c = &vm->cpu;
     char line[192];
 
-    snprintf(line, sizeof(line), "eax %08x ebx %08x ecx %08x edx %08x\nesi %08x edi %08x ebp %08x esp %08x\n", c->gpr[R_EAX],
-             c->gpr[R_EBX], c->gpr[R_ECX], c->gpr[R_EDX], c->gpr[R_ESI], c->gpr[R_EDI], c->gpr[R_EBP], c->gpr[R_ESP]);
+    snprintf(line, sizeof(line), "eax %08x ebx %08x ecx %08x edx %08x\nesi %08x edi %08x ebp %08x esp %08x\n",
+             c->gpr[R_EAX], c->gpr[R_EBX], c->gpr[R_ECX], c->gpr[R_EDX], c->gpr[R_ESI], c->gpr[R_EDI],
+             c->gpr[R_EBP], c->gpr[R_ESP]);
     put(fd, line);
     snprintf(line, sizeof(line), "eip %08x eflags %08x cpl %u%s%s\n", c->eip, cpu_eflags(c), c->cpl,
-             c->sysflags & EFL_VM ? " v86" : c->cr0 & CR0_PE ? "" : " real", c->halted ? " halted" : "");
+             c->sysflags & EFL_VM ? " v86"
+             : c->cr0 & CR0_PE    ? ""
+                                  : " real",
+             c->halted ? " halted" : "");
     put(fd, line);
     for (unsigned i = 0; i < SEG_COUNT; i++) {
-        snprintf(line, sizeof(line), "%s  %04x base %08x limit %08x attr %04x\n", seg_names[i], c->seg[i].sel, c->seg_base[i],
-                 c->seg[i].limit, c->seg[i].attr);
+        snprintf(line, sizeof(line), "%s  %04x base %08x limit %08x attr %04x\n", seg_names[i], c->seg[i].sel,
+                 c->seg_base[i], c->seg[i].limit, c->seg[i].attr);
         put(fd, line);
     }
-    snprintf(line, sizeof(line), "ldt %04x base %08x limit %08x\ntr  %04x base %08x limit %08x\n", c->ldtr.sel, c->ldtr.base,
-             c->ldtr.limit, c->tr.sel, c->tr.base, c->tr.limit);
+    snprintf(line, sizeof(line), "ldt %04x base %08x limit %08x\ntr  %04x base %08x limit %08x\n",
+             c->ldtr.sel, c->ldtr.base, c->ldtr.limit, c->tr.sel, c->tr.base, c->tr.limit);
     put(fd, line);
-    snprintf(line, sizeof(line), "gdt base %08x limit %04x  idt base %08x limit %04x\n", c->gdtr.base, c->gdtr.limit,
-             c->idtr.base, c->idtr.limit);
+    snprintf(line, sizeof(line), "gdt base %08x limit %04x  idt base %08x limit %04x\n", c->gdtr.base,
+             c->gdtr.limit, c->idtr.base, c->idtr.limit);
     put(fd, line);
-    snprintf(line, sizeof(line), "cr0 %08x cr2 %08x cr3 %08x cr4 %08x efer %llx\n", c->cr0, c->cr2, c->cr3, c->cr4,
-             (unsigned long long)c->efer);
+    snprintf(line, sizeof(line), "cr0 %08x cr2 %08x cr3 %08x cr4 %08x efer %llx\n", c->cr0, c->cr2, c->cr3,
+             c->cr4, (unsigned long long)c->efer);
     put(fd, line);
-    snprintf(line, sizeof(line), "last exception %u error %x, last exit %u\n", c->exc_vector, c->exc_error, c->exit_kind);
+    snprintf(line, sizeof(line), "last exception %u error %x, last exit %u\n", c->exc_vector, c->exc_error,
+             c->exit_kind);
     put(fd, line);
     dump_code(vm, fd);
 }

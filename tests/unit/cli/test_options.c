@@ -15,7 +15,7 @@
 static int parse(struct cli_options *opt, const char *line, struct novt_error *err)
 {
     static __thread char copy[512];
-    char *argv[ARGS_MAX + 1] = {(char *)(uintptr_t)"novt"}, *save = NULL;
+    char *argv[ARGS_MAX + 1] = {(char *)(uintptr_t) "novt"}, *save = NULL;
     int argc = 1;
 
     strncpy(copy, line, sizeof(copy) - 1);
@@ -43,20 +43,25 @@ Test(options, a_qemu_command_line)
     struct cli_options o;
     struct novt_error err;
 
-    cr_assert(parse(&o, "-M pc -m 512 -kernel K -initrd I -append A -cpu pentium3 -nographic -no-reboot", &err) == 0, "%s", err.cause);
+    cr_assert(parse(&o, "-M pc -m 512 -kernel K -initrd I -append A -cpu pentium3 -nographic -no-reboot",
+                    &err) == 0,
+              "%s", err.cause);
     cr_expect(o.config.ram_bytes == 512ull << 20);
     cr_expect_str_eq(o.config.kernel, "K");
     cr_expect_str_eq(o.config.initrd, "I");
     cr_expect_str_eq(o.config.append, "A");
     cr_expect_str_eq(o.config.cpu, "pentium3");
     cr_expect(o.config.no_reboot && o.nographic && !o.config.serial_console);
-    cr_assert(parse(&o, "-nodefaults -vga none -net none -smp 1 -monitor none -serial null -serial file:x", &err) == 0);
+    cr_assert(parse(&o, "-nodefaults -vga none -net none -smp 1 -monitor none -serial null -serial file:x",
+                    &err) == 0);
     cr_expect(o.serials == 2);
-    cr_assert(parse(&o, "--machine pc --timeout=2.5 --stats=json -d in_asm,int -D f -perf-map -engine bt", &err) == 0);
+    cr_assert(parse(&o, "--machine pc --timeout=2.5 --stats=json -d in_asm,int -D f -perf-map -engine bt",
+                    &err) == 0);
     cr_expect(o.timeout_s == 2.5 && o.stats == CLI_STATS_JSON && o.config.perf_map);
     cr_expect(o.config.trace_items == (NOVT_TRACE_IN_ASM | NOVT_TRACE_INT));
     cr_assert(parse(&o, "--stats --stress tiny-cache,no-chain", &err) == 0);
-    cr_expect(o.stats == CLI_STATS_TEXT && o.config.stress == (NOVT_STRESS_TINY_CACHE | NOVT_STRESS_NO_CHAIN));
+    cr_expect(o.stats == CLI_STATS_TEXT &&
+              o.config.stress == (NOVT_STRESS_TINY_CACHE | NOVT_STRESS_NO_CHAIN));
 }
 
 Test(options, devices)
@@ -68,12 +73,14 @@ Test(options, devices)
     cr_expect(o.config.debug_exit_iobase == 0x501 && o.config.debug_exit_iosize == 0);
     cr_assert(parse(&o, "-device isa-debug-exit,iobase=0xf4,iosize=0x04", &err) == 0);
     cr_expect(o.config.debug_exit_iobase == 0xf4 && o.config.debug_exit_iosize == 4);
-    cr_assert(parse(&o, "-chardev file,id=l,path=out -device isa-debugcon,iobase=0x402,chardev=l", &err) == 0, "%s", err.cause);
+    cr_assert(parse(&o, "-chardev file,id=l,path=out -device isa-debugcon,iobase=0x402,chardev=l", &err) == 0,
+              "%s", err.cause);
     cr_expect(o.config.debugcon_iobase == 0x402);
     cr_expect_str_eq(o.debugcon, "file:out");
     cr_assert(parse(&o, "-debugcon stdio", &err) == 0);
     cr_expect(o.config.debugcon_iobase == 0xe9);
-    cr_assert(parse(&o, "-chardev socket,id=s,path=/x/y,server=on,wait=off -serial chardev:s", &err) == 0, "%s", err.cause);
+    cr_assert(parse(&o, "-chardev socket,id=s,path=/x/y,server=on,wait=off -serial chardev:s", &err) == 0,
+              "%s", err.cause);
     cr_expect_str_eq(o.chardev[0].spec, "unix:/x/y");
 }
 
@@ -83,10 +90,26 @@ Test(options, memory)
         const char *arg;
         u64 bytes; /* 0: refused */
     } t[] = {
-        {"1", 1 << 20},       {"64M", 64 << 20},  {"1G", 1 << 30},      {"2048K", 2 << 20},   {"size=16", 16 << 20},
-        {"3072", 3072ull << 20}, {"0x10", 16 << 20}, {"0", 0},             {"0M", 0},            {"512K", 0},
-        {"3073", 0},          {"4G", 0},          {"99999999999G", 0},  {"18446744073709551616", 0}, {"-1", 0},
-        {"+5", 0},            {"x", 0},           {"12X", 0},           {"1GB", 0},           {"0.5G", 0},
+        {"1", 1 << 20},
+        {"64M", 64 << 20},
+        {"1G", 1 << 30},
+        {"2048K", 2 << 20},
+        {"size=16", 16 << 20},
+        {"3072", 3072ull << 20},
+        {"0x10", 16 << 20},
+        {"0", 0},
+        {"0M", 0},
+        {"512K", 0},
+        {"3073", 0},
+        {"4G", 0},
+        {"99999999999G", 0},
+        {"18446744073709551616", 0},
+        {"-1", 0},
+        {"+5", 0},
+        {"x", 0},
+        {"12X", 0},
+        {"1GB", 0},
+        {"0.5G", 0},
         {"1 ", 1 << 20},
     };
 
@@ -110,11 +133,20 @@ Test(options, trace_filter)
         bool ok;
         u32 lo, hi;
     } t[] = {
-        {"0x1000..0x1fff", true, 0x1000, 0x1fff}, {"0x7c00+512", true, 0x7c00, 0x7dff}, {"0x2000-0x100", true, 0x1f01, 0x2000},
-        {"0..0xffffffff", true, 0, 0xffffffff},   {"5..5", true, 5, 5},                 {"6..5", false, 0, 0},
-        {"5+0", false, 0, 0},                     {"0xffffffff+2", false, 0, 0},        {"1-3", false, 0, 0},
-        {"0x100000000..1", false, 0, 0},          {"5", false, 0, 0},                   {"..", false, 0, 0},
-        {"a..b", false, 0, 0},                    {"1..2x", false, 0, 0},
+        {"0x1000..0x1fff", true, 0x1000, 0x1fff},
+        {"0x7c00+512", true, 0x7c00, 0x7dff},
+        {"0x2000-0x100", true, 0x1f01, 0x2000},
+        {"0..0xffffffff", true, 0, 0xffffffff},
+        {"5..5", true, 5, 5},
+        {"6..5", false, 0, 0},
+        {"5+0", false, 0, 0},
+        {"0xffffffff+2", false, 0, 0},
+        {"1-3", false, 0, 0},
+        {"0x100000000..1", false, 0, 0},
+        {"5", false, 0, 0},
+        {"..", false, 0, 0},
+        {"a..b", false, 0, 0},
+        {"1..2x", false, 0, 0},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
@@ -127,7 +159,8 @@ Test(options, trace_filter)
         rc = parse(&o, line, &err);
         cr_expect((rc == 0) == t[i].ok, "%s", line);
         if (t[i].ok)
-            cr_expect(o.config.trace_lo == t[i].lo && o.config.trace_hi == t[i].hi, "%s: %x %x", line, o.config.trace_lo, o.config.trace_hi);
+            cr_expect(o.config.trace_lo == t[i].lo && o.config.trace_hi == t[i].hi, "%s: %x %x", line,
+                      o.config.trace_lo, o.config.trace_hi);
     }
 }
 
@@ -179,7 +212,8 @@ Test(options, refusals)
 
 Test(options, lists_go_to_stdout, .init = cr_redirect_stdout)
 {
-    static const char *const t[] = {"-M help", "-cpu help", "-d help", "-device help", "--stress help", "--help", "-h", "--version"};
+    static const char *const t[] = {"-M help",       "-cpu help", "-d help", "-device help",
+                                    "--stress help", "--help",    "-h",      "--version"};
 
     for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
         struct cli_options o;
@@ -193,8 +227,12 @@ Test(options, lists_go_to_stdout, .init = cr_redirect_stdout)
 /* Any bytes as arguments: an answer. */
 Test(options, random_arguments, .init = cr_redirect_stdout)
 {
-    static const char *const words[] = {"-m", "-device", "isa-debug-exit,", "iobase=", ",", "=", "-chardev", "file,id=", "-d", "help",
-                                        "-dfilter", "..", "+", "0x", "99999999999999999999", "-serial", "path=", "-append"};
+    static const char *const words[] = {"-m",       "-device",  "isa-debug-exit,",
+                                        "iobase=",  ",",        "=",
+                                        "-chardev", "file,id=", "-d",
+                                        "help",     "-dfilter", "..",
+                                        "+",        "0x",       "99999999999999999999",
+                                        "-serial",  "path=",    "-append"};
     unsigned seed = 7;
 
     for (unsigned i = 0; i < 20000; i++) {

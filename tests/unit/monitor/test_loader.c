@@ -106,7 +106,8 @@ Test(bzimage, old_protocols)
     put_u16(k + 0x206, 0x203);
     memset(line, 'a', 300);
     line[300] = 0;
-    cr_expect(linux_plan_boot(k, sizeof(k), 0, line, 64 * MIB, &p, &err) == -E2BIG, "255 characters before 2.06");
+    cr_expect(linux_plan_boot(k, sizeof(k), 0, line, 64 * MIB, &p, &err) == -E2BIG,
+              "255 characters before 2.06");
     make_bzimage(k);
     put_u16(k + 0x206, 0x1ff);
     cr_expect(linux_plan_boot(k, sizeof(k), 0, "", 64 * MIB, &p, &err) == -ENOEXEC);
@@ -117,7 +118,11 @@ Test(bzimage, video_mode)
     static const struct {
         const char *line;
         u16 mode;
-    } t[] = {{"vga=normal", 0xffff}, {"quiet vga=ask", 0xfffd}, {"vga=0x301 x", 0x301}, {"nvga=3", 0}, {"vga=ext", 0xfffe}};
+    } t[] = {{"vga=normal", 0xffff},
+             {"quiet vga=ask", 0xfffd},
+             {"vga=0x301 x", 0x301},
+             {"nvga=3", 0},
+             {"vga=ext", 0xfffe}};
     static u8 k[BZ_BYTES];
     struct linux_plan p;
     struct novt_error err;
@@ -137,21 +142,25 @@ Test(bzimage, refusals)
 
     make_bzimage(k);
     k[0x202] = 'x';
-    cr_expect(linux_plan_boot(k, sizeof(k), 0, "", 64 * MIB, &p, &err) == -ENOEXEC && err.kind == NOVT_ERR_IMAGE);
+    cr_expect(linux_plan_boot(k, sizeof(k), 0, "", 64 * MIB, &p, &err) == -ENOEXEC &&
+              err.kind == NOVT_ERR_IMAGE);
     make_bzimage(k);
-    cr_expect(linux_plan_boot(k, sizeof(k) - 100, 0, "", 64 * MIB, &p, &err) == -ENOEXEC, "truncated payload");
+    cr_expect(linux_plan_boot(k, sizeof(k) - 100, 0, "", 64 * MIB, &p, &err) == -ENOEXEC,
+              "truncated payload");
     cr_expect(strstr(err.cause, "truncated") != NULL && err.remedy[0]);
     cr_expect(linux_plan_boot(k, BZ_SETUP, 0, "", 64 * MIB, &p, &err) == -ENOEXEC, "nothing but setup");
     make_bzimage(k);
     k[0x1f1] = 200;
     cr_expect(linux_plan_boot(k, sizeof(k), 0, "", 64 * MIB, &p, &err) == -ENOEXEC, "setup sectors");
     make_bzimage(k);
-    cr_expect(linux_plan_boot(k, sizeof(k), 0, "", 8 * MIB, &p, &err) == -E2BIG && err.kind == NOVT_ERR_USAGE, "RAM");
+    cr_expect(linux_plan_boot(k, sizeof(k), 0, "", 8 * MIB, &p, &err) == -E2BIG && err.kind == NOVT_ERR_USAGE,
+              "RAM");
     cr_expect(strstr(err.remedy, "-m 25M") != NULL, "%s", err.remedy);
     cr_expect(linux_plan_boot(k, sizeof(k), 40 * MIB, "", 64 * MIB, &p, &err) == -E2BIG, "initrd and RAM");
     make_bzimage(k);
     put_u32(k + 0x22c, 24 << 20);
-    cr_expect(linux_plan_boot(k, sizeof(k), 4 * MIB, "", 64 * MIB, &p, &err) == -E2BIG, "initrd and its limit");
+    cr_expect(linux_plan_boot(k, sizeof(k), 4 * MIB, "", 64 * MIB, &p, &err) == -E2BIG,
+              "initrd and its limit");
 }
 
 /* Any field at any extreme, any truncation: an answer, no access outside, and a plan that fits. */
@@ -196,7 +205,7 @@ static void make_multiboot(u8 *k, u32 flags)
     put_u32(k + 28, 52);
     put_u16(k + 42, 32);
     put_u16(k + 44, 1);
-    put_u32(k + 52, 1);          /* PT_LOAD: off, vaddr, paddr, filesz, memsz */
+    put_u32(k + 52, 1); /* PT_LOAD: off, vaddr, paddr, filesz, memsz */
     put_u32(k + 56, 0x100);
     put_u32(k + 60, 0xc0000000);
     put_u32(k + 64, 0x100000);
@@ -343,13 +352,15 @@ Test(rom, checksum_and_size)
 }
 
 /* "hello hello hello hello\n" by gzip -9n. */
-static const u8 gzip_hello[] = {0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0x03, 0xcb, 0x48, 0xcd,
-                                0xc9, 0xc9, 0x57, 0xc8, 0x40, 0x27, 0xb9, 0x00, 0x00, 0x88, 0x59, 0x0b, 0x18, 0x00, 0x00, 0x00};
+static const u8 gzip_hello[] = {0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0x03,
+                                0xcb, 0x48, 0xcd, 0xc9, 0xc9, 0x57, 0xc8, 0x40, 0x27, 0xb9,
+                                0x00, 0x00, 0x88, 0x59, 0x0b, 0x18, 0x00, 0x00, 0x00};
 
 static size_t put_cpio(u8 *out, const char *name, const char *text)
 {
-    size_t n = (size_t)sprintf((char *)out, "070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%s", 1, 0100644, 0, 0, 1, 0,
-                               (unsigned)strlen(text), 0, 0, 0, 0, (unsigned)strlen(name) + 1, 0, name) +
+    size_t n = (size_t)sprintf((char *)out, "070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%s", 1,
+                               0100644, 0, 0, 1, 0, (unsigned)strlen(text), 0, 0, 0, 0,
+                               (unsigned)strlen(name) + 1, 0, name) +
                1;
 
     while (n % 4)
@@ -399,7 +410,8 @@ Test(initrd, unknown_formats_pass)
 /* Random damage: an answer without leaving the buffer. */
 Test(initrd, random_damage)
 {
-    static const u8 heads[][6] = {{0x1f, 0x8b, 8, 0}, {0x28, 0xb5, 0x2f, 0xfd}, {0xfd, '7', 'z', 'X', 'Z'}, {2, 0x21, 0x4c, 0x18}};
+    static const u8 heads[][6] = {
+        {0x1f, 0x8b, 8, 0}, {0x28, 0xb5, 0x2f, 0xfd}, {0xfd, '7', 'z', 'X', 'Z'}, {2, 0x21, 0x4c, 0x18}};
     unsigned seed = 1;
 
     for (unsigned i = 0; i < 3000; i++) {
