@@ -81,6 +81,37 @@ static bool wants_aligned(const struct dec_insn *in)
     return !(in->map == 3 && in->opcode >= 0x60 && in->opcode <= 0x63); /* PCMPxSTRx */
 }
 
+/* A pending x87 exception comes before the operand is looked at. FNSTCW and FNSTSW do not wait for one. */
+static bool x87_pending(const struct cpu *cpu, const struct dec_insn *in)
+{
+    u16 fsw;
+    if (in->fpu != DEC_FPU_X87 && in->fpu != DEC_FPU_MMX)
+        return false;
+    if (in->map == 0 && (in->opcode == 0xd9 || in->opcode == 0xdd) && (in->modrm >> 3 & 7) == 7)
+        return false;
+    if (cpu->fpu_saved)
+        memcpy(&fsw, cpu->fpu + 2, sizeof(fsw));
+    else
+        __asm__ volatile("fnstsw %0" : "=m"(fsw));
+    return fsw & 0x80;
+}
+
+/* Make sure that the operand can be accessed and read it to the buffer. Ten bytes are two accesses. */
+static int load_operand(struct bt *bt, const struct dec_insn *in, u32 ea, unsigned size, u8 *buf)
+{
+    const struct bt_hooks *h = &bt->hooks;
+    /* An x87 store with an unmasked exception stores nothing: then the buffer goes back as it was. */
+    bool read = in->mem_read || in->fpu == DEC_FPU_X87;
+    for (unsigned at = 0, n; at < size; at += n) {
+        n = size == 10 && at == 0 ? 8 : size - at;
+        if (in->mem_write && h->mem_probe_write(h->opaque, in->seg, ea + at, n))
+            return -1;
+        if (read && h->mem_read(h->opaque, in->seg, ea + at, buf + at, n))
+            return -1;
+    }
+    return 0;
+}
+
 enum bt_result bt_step(struct bt *bt, const struct dec_insn *in)
 {
     struct cpu *cpu = bt->cpu;
@@ -92,13 +123,9 @@ enum bt_result bt_step(struct bt *bt, const struct dec_insn *in)
         return BT_LEAVE;
     if (in->mem) {
         align = (cpu->seg_base[in->seg] + ea) & 63;
-        if ((align & 15) && wants_aligned(in))
-            size = 0;
-        if (size && in->mem_write && bt->hooks.mem_probe_write(opaque, in->seg, ea, size))
-            goto exception;
-        /* An x87 store with an unmasked exception stores nothing: then the buffer goes back as it was. */
-        if (size && (in->mem_read || in->fpu == DEC_FPU_X87) &&
-            bt->hooks.mem_read(opaque, in->seg, ea, cpu->buf + align, size))
+        if (((align & 15) && wants_aligned(in)) || x87_pending(cpu, in))
+            size = 0; /* the host raises it, whatever the buffer holds */
+        if (load_operand(bt, in, ea, size, cpu->buf + align))
             goto exception;
     }
     if (!emit_one(bt, in, align) && !emit_via_other(bt, in)) {

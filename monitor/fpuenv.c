@@ -313,16 +313,18 @@ static int frstor(struct cpu *cpu, const struct dec_insn *insn)
     return 0;
 }
 
-static int check_aligned(struct cpu *cpu, u32 lin)
+/* The last byte is tried first, then alignment, then the rest. */
+static int check_fx_operand(struct cpu *cpu, const struct dec_insn *insn, bool write)
 {
+    u32 ea = dec_ea(cpu, insn), last = ea + 511, lin = cpu->seg_base[insn->seg % SEG_COUNT] + ea;
+
+    if (insn->adsz == 2)
+        last = (u16)last;
+    if (write ? mem_probe_write(cpu, insn->seg, last, 1) : mem_probe_read(cpu, insn->seg, last, 1))
+        return -1;
     if ((cpu->mode & MODE_AC) && (lin & 3))
         return mon_exc_err(cpu, EXC_AC, 0);
     return lin & 15 ? mon_exc_err(cpu, EXC_GP, 0) : 0;
-}
-
-static u32 operand_linear(const struct cpu *cpu, const struct dec_insn *insn)
-{
-    return cpu->seg_base[insn->seg % SEG_COUNT] + dec_ea(cpu, insn);
 }
 
 /* Without CR4.OSFXSR real CPUs save the SSE part too (it is optional: SDM vol. 1, 10.5.1.2). */
@@ -330,9 +332,7 @@ static int fxsave(struct cpu *cpu, const struct dec_insn *insn)
 {
     u8 image[FX_END32];
 
-    if (check_aligned(cpu, operand_linear(cpu, insn)))
-        return -1;
-    if (mem_probe_write(cpu, insn->seg, dec_ea(cpu, insn), 512))
+    if (check_fx_operand(cpu, insn, true) || mem_probe_write(cpu, insn->seg, dec_ea(cpu, insn), 512))
         return -1;
     memcpy(image, cpu->fpu, sizeof(image));
     image[FX_FTW + 1] = 0;
@@ -349,14 +349,9 @@ static int fxsave(struct cpu *cpu, const struct dec_insn *insn)
 static int fxrstor(struct cpu *cpu, const struct dec_insn *insn)
 {
     u8 image[512], *fx = cpu->fpu;
-    u32 mask = get32(cpu->fpu + FX_MXCSR_MASK), last;
+    u32 mask = get32(cpu->fpu + FX_MXCSR_MASK);
 
-    if (check_aligned(cpu, operand_linear(cpu, insn)))
-        return -1;
-    last = dec_ea(cpu, insn) + (u32)sizeof(image) - 1;
-    if (mem_probe_read(cpu, insn->seg, insn->adsz == 2 ? (u16)last : last, 1))
-        return -1;
-    if (mem_read(cpu, insn->seg, dec_ea(cpu, insn), image, sizeof(image)))
+    if (check_fx_operand(cpu, insn, false) || mem_read(cpu, insn->seg, dec_ea(cpu, insn), image, sizeof(image)))
         return -1;
     if (get32(image + FX_MXCSR) & ~(mask ? mask : 0xffbfu))
         return mon_exc_err(cpu, EXC_GP, 0);

@@ -210,6 +210,9 @@ static bool prepare(struct gen *g, const struct dec_insn *d)
     switch (d->op) {
     case OP_XLAT: return gen_mov_imm(g, R_EBX, gen_target(g, d->seg, 256, false));
     case OP_MASKMOV: return gen_mov_imm(g, R_EDI, gen_target(g, d->seg, 16, true));
+    case OP_PUSHA:
+    case OP_POPA: /* in the middle of a fault their state is the CPU maker's: keep them to good stacks */
+        return !g->esp_dirty || gen_mov_imm(g, R_ESP, stack_target(g));
     case OP_ENTER:
     case OP_LEAVE: return gen_mov_imm(g, R_EBP, stack_target(g));
     case OP_BT:
@@ -328,6 +331,8 @@ static bool unit(struct gen *g, i32 cand)
             goto full;
         return true;
     }
+    if ((d.gpr_written & BIT(R_ESP)) && (d.cls != DEC_STACK || d.op == OP_POP_R || d.op == OP_LEAVE || d.op == OP_ENTER))
+        g->esp_dirty = true;
     if (!gen_item(g, b, d.len, cand) || (writes_pointers(d.op) && !wipe_pointers(g, &d, off)))
         goto full;
     return true;

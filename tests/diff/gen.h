@@ -10,7 +10,7 @@ struct gen {
     struct diff_case *c;
     struct diff_rng rng;
     u32 features;
-    bool cs32, ss32;
+    bool cs32, ss32, esp_dirty;
     struct diff_descriptor seg[SEG_COUNT];
     bool seg_ok[SEG_COUNT];
     struct { /* loops: entered only where their count is set */

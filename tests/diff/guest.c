@@ -36,8 +36,8 @@
 
 #define SEL_KERNEL_CS 0x08
 #define SEL_KERNEL_DS 0x10
-#define SEL_TSS 0x30
-#define SEL_LDT_SYS 0x38
+#define SEL_TSS 0x40 /* as Linux has them */
+#define SEL_LDT_SYS 0x50
 
 static struct novt_vm *vm;
 static struct novt_regs template;
@@ -147,7 +147,7 @@ static void make_template(void)
 
     novt_vm_get_regs(vm, r);
     r->gdtr_base = KERNEL_GVA + GDT_GPA;
-    r->gdtr_limit = 0x3f;
+    r->gdtr_limit = 0x7f;
     r->idtr_base = KERNEL_GVA + IDT_GPA;
     r->idtr_limit = 0x7ff;
     r->tr = (struct novt_segment){SEL_TSS, 0x8b, KERNEL_GVA + TSS_GPA, 0x67};
