@@ -289,6 +289,8 @@ enum mmu_result mmu_fill(struct mmu *m, struct mmu_window *wp, u32 gva, bool wri
 
     m->stats.fills++;
     res = resolve(m, r, wp->priv, gva, write ? MMU_WRITE : MMU_READ, &k, info);
+    if (res == MMU_GUEST_FAULT && wp->priv == MMU_USER)
+        w->refill = gva | 1;
     if (res != MMU_OK)
         return res;
     if (write && watch_bit(m, pmap_get(m, k.gpa) & E_PAGE)) {
@@ -299,6 +301,35 @@ enum mmu_result mmu_fill(struct mmu *m, struct mmu_window *wp, u32 gva, bool wri
     if (r->paging)
         derive_pde(m, w, k.pd, k.pdi, k.pde);
     return r->paging && !k.large ? fill_small(m, w, &k) : fill_large(m, w, &k, gva, write);
+}
+
+/* A user program faulted, the kernel has run and comes back: the program will repeat the access. If the kernel left the
+ * entry accessed (and dirty, when it foresees a write) the page is mapped now and one hidden fault is spared. */
+void fill_again(struct mmu *m, struct win *w)
+{
+    const struct mmu_regime *r = &w->pub.regime;
+    u32 gva = w->refill, e;
+    struct walk k = {.pdi = gva >> (PAGE_SHIFT + w->shift)};
+
+    w->refill = 0;
+    k.pd = r->paging ? walk_directory(m, r, gva >> 30) : NULL;
+    if (!k.pd)
+        return;
+    k.pde = pte_get(k.pd, k.pdi & (r->pae ? 511 : 1023), r->pae);
+    if (!(k.pde & PTE_P) || !(k.pde & PTE_A) || k.pde & PTE_PS || k.pde & walk_reserved(r, false))
+        return;
+    k.pt = walk_table_ptr(m, r, pte_frame(k.pde));
+    if (!k.pt)
+        return;
+    k.pti = gva >> PAGE_SHIFT & (region_pages(w) - 1);
+    k.pte = pte_get(k.pt, k.pti, r->pae);
+    e = want_small(m, w, k.pde, k.pte);
+    if (!e || shadow_get(m, w, gva >> PAGE_SHIFT) == e)
+        return;
+    m->stats.refills++;
+    window_make_room(m, w);
+    derive_pde(m, w, k.pd, k.pdi, k.pde);
+    (void)fill_small(m, w, &k);
 }
 
 /* The owner will cache where an instruction was fetched from: see that a change is noticed. */

@@ -81,6 +81,7 @@ struct win {
     u32 vmas;          /* host mappings in use, counted */
     bool owned;        /* the owner may have derived things from it */
     u64 sync, all_gen; /* what of mmu.sync, mmu.all_gen was seen */
+    u32 refill;        /* linear address of the last guest fault | 1, or 0 */
     u64 watch_seen;    /* of mmu.watch_seq */
     u64 last_used;
     u8 *reserve;
@@ -231,6 +232,9 @@ void flush_window(struct mmu *m, struct win *w);
 /* Record the tables' entries that a translation is about to be derived from; drops what older values gave. */
 void derive_pde(struct mmu *m, struct win *w, const u8 *pd, u32 pdi, u64 pde);
 void derive_pte(struct mmu *m, struct win *w, const u8 *pt, u32 ri, u32 pti, u64 pte, bool global);
+
+/* fill.c */
+void fill_again(struct mmu *m, struct win *w); /* what the guest faulted on here, if it is mapped now */
 
 /* watch.c */
 void watch_catch_up(struct mmu *m, struct win *w);

@@ -17,7 +17,6 @@
 
 #define POPULATE_MIN 3u
 #define POPULATE_MAX 64u
-#define BRIDGE_PAGES 512u /* widest unmapped gap that one unmapping may span */
 
 /* ---- reverse map ---- */
 
@@ -362,10 +361,24 @@ void drop_done(struct mmu *m, struct win *w, struct drop *d)
     shadow_changed(m, w, from, n);
 }
 
+/* Is nothing known of the pages in between? Goes by regions, so that the gap may be wide. */
+static bool empty(const struct mmu *m, const struct win *w, u32 from, u32 to)
+{
+    for (u32 p = from; p < to; p++) {
+        u32 ri = p >> w->shift;
+
+        if (!(w->active[ri / 64] >> (ri % 64) & 1))
+            p |= region_pages(w) - 1;
+        else if (shadow_get(m, w, p))
+            return false;
+    }
+    return true;
+}
+
 /* Adds pages that are no longer on record. */
 static void gather(struct mmu *m, struct win *w, struct drop *d, u32 page, u32 n, bool mapped)
 {
-    if (d->to != d->from && (page < d->to || page - d->to > BRIDGE_PAGES || any_mapped(m, w, d->to, page)))
+    if (d->to != d->from && (page < d->to || !empty(m, w, d->to, page)))
         drop_done(m, w, d);
     if (d->to == d->from)
         d->from = page;

@@ -83,7 +83,7 @@ struct mmu_window {
 /* Counters for --stats. */
 struct mmu_stats {
     u64 fills, fill_pages, guest_faults, watch_hits, flushes, flush_unmaps, invlpgs, windows_made, windows_evicted,
-        mappings_evicted, walks;
+        mappings_evicted, walks, refills; /* refills: after a guest fault, without a hidden one */
     u32 windows, mappings;
 };
 

@@ -202,6 +202,7 @@ static void evict(struct mmu *m, struct win *w)
         m->cfg.free_user(m->cfg.opaque, &w->pub);
     w->pub.user = NULL;
     w->owned = false;
+    w->refill = 0;
     for (u32 i = 0; i < ARRAY_SIZE(m->hot); i++)
         if (m->hot[i].w == w)
             m->hot[i].w = NULL;
@@ -262,6 +263,8 @@ static int get_slow(struct mmu *m, const struct mmu_regime *r, enum mmu_priv pri
         flush_window(m, w);
     if (w->watch_seen != m->watch_seq)
         watch_catch_up(m, w);
+    if (w->refill)
+        fill_again(m, w);
     w->owned = true;
     m->hot[priv] = (struct hot){.regime = *r, .event = m->event, .w = w};
     *out = &w->pub;
@@ -274,6 +277,8 @@ int mmu_window_get(struct mmu *m, const struct mmu_regime *r, enum mmu_priv priv
 
     if (LIKELY(h->event == m->event && h->w && same_regime(&h->regime, r))) {
         m->current = h->w;
+        if (h->w->refill)
+            fill_again(m, h->w);
         *out = &h->w->pub;
         return 0;
     }
