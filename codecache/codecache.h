@@ -73,6 +73,7 @@ struct cc_page {
     u32 gpa; /* page base */
     struct cc_block *blocks;
     u32 invalidations; /* how often writes hit this page */
+    u32 global_in;     /* CC_GLOBAL links into its blocks */
     u8 flags;          /* the owner's; survive invalidation */
     struct cc_page *hash_next;
 };

@@ -119,8 +119,10 @@ void cc_flush(struct cc *cc)
     cc_arena_free(&cc->chunks);
     memset(cc->hash, 0, (cc->hash_mask + 1ul) * sizeof(cc->hash[0]));
     for (u32 i = 0; i <= cc->page_mask; i++)
-        for (struct cc_page *p = cc->pages[i]; p; p = p->hash_next)
+        for (struct cc_page *p = cc->pages[i]; p; p = p->hash_next) {
             p->blocks = NULL;
+            p->global_in = 0;
+        }
     /* An exit takes 4 bytes of code memory at least, so one fill of the cache uses fewer than 2^28 ids and
      * starting over above 3 * 2^30 keeps them from ever wrapping to 0. */
     cc->exit_base += cc->n_exits;

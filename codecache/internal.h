@@ -20,12 +20,12 @@ struct cc_chunk {
 
 struct cc {
     u8 *rw, *rx;
-    u32 size; /* bytes of code memory */
-    u32 fixed_end; /* gates and stubs end here */
-    u32 used; /* bump pointer */
+    u32 size;                                /* bytes of code memory */
+    u32 fixed_end;                           /* gates and stubs end here */
+    u32 used;                                /* bump pointer */
     u32 cold_start, cold_used, cold_pending; /* [cold_start, size) holds stubs */
-    u32 reserved; /* size of the open transaction, 0: none */
-    struct cc_chunk *chunks, *page_chunks; /* the latter are not released by cc_flush() */
+    u32 reserved;                            /* size of the open transaction, 0: none */
+    struct cc_chunk *chunks, *page_chunks;   /* the latter are not released by cc_flush() */
 
     struct cc_block **hash; /* power of two buckets */
     u32 hash_mask;

@@ -17,6 +17,17 @@ void cc_patch(struct cc *cc, const struct cc_exit *x, u32 target_off)
     memcpy(cc->rw + x->patch_off, &rel, sizeof(rel));
 }
 
+/* CC_GLOBAL links into a page are counted, so that a page without any costs nothing to unlink: the pages of every program
+ * that ends. */
+static void count_global(struct cc *cc, const struct cc_block *to, u32 by)
+{
+    u32 second = cc_second_page(&to->key);
+
+    cc_page(cc, to->key.gpa)->global_in += by;
+    if (second != CC_NO_PAGE)
+        cc_page(cc, second)->global_in += by;
+}
+
 /* Takes x off its target's list and points it to the stub of the given state. */
 static void unlink_exit(struct cc *cc, struct cc_exit *x, u8 state)
 {
@@ -24,6 +35,8 @@ static void unlink_exit(struct cc *cc, struct cc_exit *x, u8 state)
         *x->in_pprev = x->in_next;
         if (x->in_next)
             x->in_next->in_pprev = x->in_pprev;
+        if (x->cross == CC_GLOBAL)
+            count_global(cc, x->to, -1u);
         x->to = NULL;
         x->in_next = NULL;
         x->in_pprev = NULL;
@@ -54,6 +67,8 @@ static bool link_exit(struct cc *cc, struct cc_exit *x, struct cc_block *to, u8 
     x->to = to;
     x->cross = cross;
     x->state = CC_LINKED;
+    if (cross == CC_GLOBAL)
+        count_global(cc, to, 1);
     cc->stats.links++;
     return true;
 }
@@ -88,7 +103,7 @@ static struct cc_block **next_in_page(struct cc_block *b, u32 page_gpa)
 
 void cc_unlink_into(struct cc *cc, struct cc_page *page)
 {
-    for (struct cc_block *b = page->blocks; b; b = *next_in_page(b, page->gpa)) {
+    for (struct cc_block *b = page->blocks; b && page->global_in; b = *next_in_page(b, page->gpa)) {
         for (struct cc_exit *x = b->in, *next; x; x = next) {
             next = x->in_next;
             if (x->cross == CC_GLOBAL)

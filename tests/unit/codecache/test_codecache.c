@@ -68,6 +68,8 @@ static struct cc_block *make(struct fixture *f, struct cc_key key, u32 guest_len
         x[i].hard_off = f->hard;
         x[i].soft_off = f->soft;
         x[i].target = key.eip + guest_len;
+        x[i].guard_off = 0;
+        x[i].state = CC_HARD;
     }
     return cc_commit(f->cc, &key, BLOCK_BYTES, guest_len, 1, x, n_exits, "side", 5);
 }
@@ -134,14 +136,14 @@ Test(codecache, exits_go_hard_then_linked_then_soft)
     ASSERT_RUN(&f, a, WENT_HARD, 1);
     cr_assert_str_eq(a->side, "side");
     cr_assert_eq(a->exits[0].state, CC_HARD);
-    cc_link(f.cc, &a->exits[0], b, false);
+    cc_link(f.cc, &a->exits[0], b, CC_NEAR);
     ASSERT_RUN(&f, a, WENT_HARD, 3);
     cr_assert_eq(a->exits[0].to, b);
     cr_assert_eq(b->in, &a->exits[0]);
     cc_soften(f.cc, &a->exits[0]);
     ASSERT_RUN(&f, a, WENT_SOFT, 1);
     cr_assert_null(b->in);
-    cc_link(f.cc, &a->exits[0], b, false); /* a softened exit may still be linked */
+    cc_link(f.cc, &a->exits[0], b, CC_NEAR); /* a softened exit may still be linked */
     ASSERT_RUN(&f, a, WENT_HARD, 3);
     cc_free(f.cc);
 }
@@ -154,9 +156,9 @@ Test(codecache, dead_blocks_come_out_soft_and_are_not_entered)
     struct cc_block *c = make(&f, key_at(0x3000, CC_NO_PAGE), 8, 4, 1);
     u32 id_b;
 
-    cc_link(f.cc, &a->exits[0], b, true);
-    cc_link(f.cc, &b->exits[0], c, true);
-    cc_link(f.cc, &b->exits[1], b, false); /* onto itself */
+    cc_link(f.cc, &a->exits[0], b, CC_GLOBAL);
+    cc_link(f.cc, &b->exits[0], c, CC_GLOBAL);
+    cc_link(f.cc, &b->exits[1], b, CC_NEAR); /* onto itself */
     ASSERT_RUN(&f, a, WENT_HARD, 7);
     id_b = cc_next_exit_id(f.cc) - 3; /* exits: a 1, b 2, c 1 */
     cr_assert_eq(cc_exit_by_id(f.cc, id_b), &b->exits[0]);
@@ -169,8 +171,8 @@ Test(codecache, dead_blocks_come_out_soft_and_are_not_entered)
     cr_assert_null(c->in);
     cr_assert_null(cc_lookup(f.cc, &b->key));
     cr_assert_eq(cc_find(f.cc, (u64)cc_rx(f.cc) + b->code_off + 3), b); /* side tables are still needed */
-    cc_link(f.cc, &b->exits[0], c, true);
-    cc_link(f.cc, &a->exits[0], b, true);
+    cc_link(f.cc, &b->exits[0], c, CC_GLOBAL);
+    cc_link(f.cc, &a->exits[0], b, CC_GLOBAL);
     ASSERT_RUN(&f, b, WENT_SOFT, 2);
     ASSERT_RUN(&f, a, WENT_HARD, 1);
     cr_assert_eq(cc_invalidate(f.cc, 0x2000, 4096), 0);
@@ -230,23 +232,126 @@ Test(codecache, invalidate_at_the_top_of_memory)
     cc_free(f.cc);
 }
 
-Test(codecache, cross_links_come_off_by_page)
+Test(codecache, global_links_come_off_by_page)
 {
     struct fixture f = setup(1 << 20);
     struct cc_block *a = make(&f, key_at(0x1000, CC_NO_PAGE), 8, 1, 2);
-    struct cc_block *b = make(&f, key_at(0x1008, CC_NO_PAGE), 8, 2, 2);
+    struct cc_block *b = make(&f, key_at(0x1ffc, 0x3000), 8, 2, 2);
     struct cc_block *c = make(&f, key_at(0x2000, CC_NO_PAGE), 8, 4, 2);
 
-    cc_link(f.cc, &a->exits[0], b, false);
-    cc_link(f.cc, &b->exits[0], c, true);
-    cc_link(f.cc, &c->exits[1], b, true);
+    cc_link(f.cc, &a->exits[0], b, CC_NEAR);
+    cc_link(f.cc, &b->exits[0], c, CC_GLOBAL);
+    cc_link(f.cc, &c->exits[1], b, CC_GLOBAL);
     ASSERT_RUN(&f, a, WENT_HARD, 7);
-    cc_unlink_cross(f.cc, cc_page(f.cc, 0x1000));
-    ASSERT_RUN(&f, a, WENT_SOFT, 3);
-    cr_assert_eq(c->exits[1].state, CC_LINKED);
-    cc_unlink_into(f.cc, cc_page(f.cc, 0x1000));
+    cc_unlink_into(f.cc, cc_page(f.cc, 0x3000)); /* b's second page */
     cr_assert_eq(c->exits[1].state, CC_HARD);
     cr_assert_eq(a->exits[0].state, CC_LINKED);
+    ASSERT_RUN(&f, a, WENT_HARD, 7);
+    cc_unlink_into(f.cc, cc_page(f.cc, 0x2000));
+    ASSERT_RUN(&f, a, WENT_HARD, 3);
+    for (u32 i = 0; i < 3; i++) { /* on and off, also by way of death */
+        cc_link(f.cc, &b->exits[0], c, CC_GLOBAL);
+        cc_link(f.cc, &c->exits[1], a, CC_GLOBAL);
+        cr_assert_eq(cc_page(f.cc, 0x2000)->global_in, 1);
+        cc_soften(f.cc, &b->exits[0]);
+        cr_assert_eq(cc_page(f.cc, 0x2000)->global_in, 0);
+        cc_link(f.cc, &b->exits[0], c, CC_GLOBAL);
+        cc_link(f.cc, &b->exits[0], c, CC_NEAR);
+        cr_assert_eq(cc_page(f.cc, 0x2000)->global_in, 0);
+        cc_unlink_into(f.cc, cc_page(f.cc, 0x1000));
+        cr_assert_eq(c->exits[1].state, CC_HARD);
+    }
+    cc_link(f.cc, &b->exits[0], c, CC_GLOBAL);
+    cr_assert_eq(cc_invalidate(f.cc, 0x2000, 1), 1);
+    cr_assert_eq(cc_page(f.cc, 0x2000)->global_in, 0);
+    ASSERT_RUN(&f, a, WENT_HARD, 3);
+    cc_free(f.cc);
+}
+
+static u32 cold_stub(struct fixture *f, u32 edx)
+{
+    u32 off;
+
+    cr_assert_eq(cc_reserve_cold(f->cc, 16, &off), 0);
+    put_mov_edx_ret(f->cc, off, edx);
+    return off;
+}
+
+/* A block with a cold part: exit 0 has a guard (lea edi, [edi - value]; jmp target), exit 1 is a NOP that runs into exit 0. */
+Test(codecache, guarded_and_inline_exits)
+{
+    struct fixture f = setup(1 << 20);
+    struct cc_block *to = make(&f, key_at(0x2000, CC_NO_PAGE), 8, 4, 1), *b;
+    struct cc_key key = key_at(0x1000, CC_NO_PAGE);
+    struct cc_exit x[2] = {{.soft_off = f.soft, .target = 1}, {.soft_off = f.soft, .state = CC_INLINE}};
+    static const u8 code[] = {0x05, 1, 0, 0, 0, 0x0f, 0x1f, 0x44, 0, 0, 0xe9};
+    u32 off, cold, imm;
+
+    cr_assert_eq(cc_reserve(f.cc, 64, &off), 0);
+    memcpy(cc_rw(f.cc) + off, code, sizeof(code));
+    cold = cold_stub(&f, 3000);
+    x[0].patch_off = off + 11;
+    x[0].hard_off = cold;
+    x[0].guard_off = cold + 6;
+    x[0].guard_imm = cold + 7;
+    x[0].guard_rel = cold + 12;
+    x[1].patch_off = off + 6;
+    x[1].hard_off = f.hard;
+    cc_rw(f.cc)[cold + 6] = 0x05; /* add eax, imm32: shows the immediate */
+    cc_rw(f.cc)[cold + 11] = 0xe9;
+    cc_cold_done(f.cc, 16);
+    b = cc_commit(f.cc, &key, 15, 8, 1, x, 2, NULL, 0);
+    cr_assert(b != NULL);
+    cr_assert_eq(b->cold_off, cold);
+    cr_assert_eq(cc_find(f.cc, (u64)cc_rx(f.cc) + b->code_off + 14), b);
+    ASSERT_RUN(&f, b, 3000, 1);
+    cc_link_guarded(f.cc, &b->exits[0], to, 0x100);
+    memcpy(&imm, cc_rw(f.cc) + cold + 7, 4);
+    cr_assert_eq(imm, -0x100u);
+    cr_assert_eq(b->exits[0].cross, CC_GUARDED);
+    ASSERT_RUN(&f, b, WENT_HARD, 5 - 0x100);
+    cc_link(f.cc, &b->exits[1], to, CC_NEAR); /* is no jump: stays as it is */
+    cr_assert_eq(b->exits[1].state, CC_INLINE);
+    cc_unlink_into(f.cc, cc_page(f.cc, 0x2000));
+    cr_assert_eq(b->exits[0].state, CC_LINKED);
+    cc_invalidate(f.cc, 0x2000, 1);
+    ASSERT_RUN(&f, b, 3000, 1);
+    cc_invalidate(f.cc, 0x1000, 1);
+    cr_assert_eq(b->exits[1].state, CC_SOFT);
+    ASSERT_RUN(&f, b, WENT_SOFT, 1);
+    cr_assert_eq(cc_reserve(f.cc, 64, &off), 0); /* an abort gives cold room back, a flush all of it */
+    cr_assert_eq(cold_stub(&f, 1), cold + 16);
+    cc_cold_done(f.cc, 16);
+    cc_abort(f.cc);
+    cc_flush(f.cc);
+    cr_assert_eq(cc_reserve(f.cc, 64, &off), 0);
+    cr_assert_eq(cold_stub(&f, 1), cold);
+    cr_assert_eq(cc_reserve_cold(f.cc, 1 << 20, &off), -ENOSPC);
+    cc_abort(f.cc);
+    cc_free(f.cc);
+}
+
+static void note_kill(void *opaque, const struct cc_block *b)
+{
+    u32 *gpa = opaque;
+
+    cr_assert(b->dead);
+    *gpa += b->key.gpa;
+}
+
+Test(codecache, owner_hears_of_deaths_but_not_of_a_flush)
+{
+    struct fixture f = setup(1 << 20);
+    u32 sum = 0;
+
+    cc_on_kill(f.cc, note_kill, &sum);
+    (void)make(&f, key_at(0x1000, CC_NO_PAGE), 8, 1, 1);
+    (void)make(&f, key_at(0x1010, CC_NO_PAGE), 8, 1, 1);
+    (void)make(&f, key_at(0x1020, CC_NO_PAGE), 8, 1, 1);
+    cc_invalidate(f.cc, 0x1007, 10);
+    cr_assert_eq(sum, 0x2010);
+    cc_flush(f.cc);
+    cr_assert_eq(sum, 0x2010);
     cc_free(f.cc);
 }
 
@@ -265,7 +370,7 @@ Test(codecache, full_flush_and_start_over)
         cr_assert_eq(b->code_off % 16, 0);
         n++;
     }
-    cr_assert_gt(n, (1u << 20) / 32);
+    cr_assert_gt(n, (1u << 20) / 40); /* 16 bytes each, in the half that is not for stubs */
     for (u32 i = 0; i < n; i++) {
         struct cc_key key = key_at(0x1000 + 16 * i, CC_NO_PAGE);
         struct cc_block *b = cc_lookup(f.cc, &key);
@@ -368,7 +473,7 @@ Test(codecache, random_against_model)
         case 3:
         case 4:
             if (blocks[i] && blocks[j]) {
-                cc_link(f.cc, &blocks[i]->exits[0], blocks[j], false);
+                cc_link(f.cc, &blocks[i]->exits[0], blocks[j], CC_NEAR);
                 to[i] = j;
             }
             break;
