@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "monitor/step.h"
+#include "monitor/sys.h"
 
 /* FXSAVE image, 64-bit form. */
 enum {
@@ -313,18 +314,33 @@ static int frstor(struct cpu *cpu, const struct dec_insn *insn)
     return 0;
 }
 
-/* The last byte is tried first, then alignment, then the rest. */
+/* The last byte's place in the segment, alignment, the last byte's page, the rest: in this order. */
 static int check_fx_operand(struct cpu *cpu, const struct dec_insn *insn, bool write)
 {
     u32 ea = dec_ea(cpu, insn), last = ea + 511, lin = cpu->seg_base[insn->seg % SEG_COUNT] + ea;
 
     if (insn->adsz == 2)
         last = (u16)last;
-    if (write ? mem_probe_write(cpu, insn->seg, last, 1) : mem_probe_read(cpu, insn->seg, last, 1))
-        return -1;
+    if (!seg_in_limit(&cpu->seg[insn->seg % SEG_COUNT], last, 1))
+        return mon_exc_err(cpu, insn->seg == SEG_SS ? EXC_SS : EXC_GP, 0);
     if ((cpu->mode & MODE_AC) && (lin & 3))
         return mon_exc_err(cpu, EXC_AC, 0);
-    return lin & 15 ? mon_exc_err(cpu, EXC_GP, 0) : 0;
+    if (lin & 15)
+        return mon_exc_err(cpu, EXC_GP, 0);
+    return write ? mem_probe_write(cpu, insn->seg, last, 1) : mem_probe_read(cpu, insn->seg, last, 1);
+}
+
+/* The host's, also in an image that came from elsewhere. */
+static u32 mxcsr_mask(const u8 *fx)
+{
+    u8 host[512] __attribute__((aligned(16)));
+    u32 mask = get32(fx + FX_MXCSR_MASK);
+
+    if (!mask) {
+        __builtin_ia32_fxsave64(host);
+        mask = get32(host + FX_MXCSR_MASK);
+    }
+    return mask ? mask : 0xffbf;
 }
 
 /* Without CR4.OSFXSR real CPUs save the SSE part too (it is optional: SDM vol. 1, 10.5.1.2). */
@@ -337,6 +353,7 @@ static int fxsave(struct cpu *cpu, const struct dec_insn *insn)
     memcpy(image, cpu->fpu, sizeof(image));
     image[FX_FTW + 1] = 0;
     put16(image + FX_FOP, cpu->fpu_opcode & 0x7ff);
+    put32(image + FX_MXCSR_MASK, mxcsr_mask(cpu->fpu));
     put32(image + FX_FIP, (u32)cpu->fpu_ip);
     put32(image + FX_FIP + 4, (u16)(cpu->fpu_ip >> 32));
     put32(image + FX_FDP, (u32)cpu->fpu_dp);
@@ -349,11 +366,10 @@ static int fxsave(struct cpu *cpu, const struct dec_insn *insn)
 static int fxrstor(struct cpu *cpu, const struct dec_insn *insn)
 {
     u8 image[512], *fx = cpu->fpu;
-    u32 mask = get32(cpu->fpu + FX_MXCSR_MASK);
 
     if (check_fx_operand(cpu, insn, false) || mem_read(cpu, insn->seg, dec_ea(cpu, insn), image, sizeof(image)))
         return -1;
-    if (get32(image + FX_MXCSR) & ~(mask ? mask : 0xffbfu))
+    if (get32(image + FX_MXCSR) & ~mxcsr_mask(cpu->fpu))
         return mon_exc_err(cpu, EXC_GP, 0);
     put16(fx + FX_FCW, (get16(image + FX_FCW) & 0x1f3f) | 0x40);
     memcpy(fx + FX_FSW, image + FX_FSW, 3);

@@ -162,6 +162,7 @@ void guest_tick(void); /* signal-safe: end a run that takes too long */
 /* 0: same. Else, if text is not NULL, says on it what differs. */
 int report_compare(const struct diff_state *native, const struct diff_state *guest, bool verbose);
 void report_case(const struct diff_case *c);
+void report_end(const struct diff_case *c, const struct diff_state *s); /* the end state's code bytes */
 bool report_shrink(struct diff_case *c, bool (*differs)(const struct diff_case *c));
 
 #endif

@@ -110,6 +110,19 @@ void report_case(const struct diff_case *c)
     cs_close(&handle);
 }
 
+void report_end(const struct diff_case *c, const struct diff_state *s)
+{
+    struct diff_descriptor cs = {0};
+    u32 at;
+
+    diff_descriptor(c->segs->cs, &cs);
+    at = s->eip + cs.base - CODE_GVA;
+    printf("  at the end:");
+    for (unsigned i = 0; i < 12 && at + i < CODE_PAGES * PAGE_BYTES; i++)
+        printf(" %02x", (&s->mem.page[0][0])[at + i]);
+    printf("\n");
+}
+
 /* Greedy: every item that is not needed for a difference goes, then registers become 0. */
 bool report_shrink(struct diff_case *c, bool (*differs)(const struct diff_case *c))
 {
