@@ -161,14 +161,13 @@ static void check_target(struct tr *t)
 
 static void branch_jmp_rm(struct tr *t)
 {
-    if (!load_target(t, H_R14)) {
+    if (!load_target(t, H_R9)) {
         tr_step_exit(t);
         return;
     }
     check_target(t);
     tr_flush_esp(t);
     tr_rec(t, PEND_NONE, SIDE_MID);
-    em_mov32(&t->e, H_R9, H_R14);
     em_jmp_to(&t->e, tr_gate(t, GATE_LOOKUP));
     t->ended = true;
 }

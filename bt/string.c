@@ -4,7 +4,7 @@
  * 64-bit string instructions ignore overrides on ES:EDI, so single ones become plain moves, and repeated ones run
  * natively on 64-bit pointers: rsi and rdi get the window's base added for the time of the instruction. Windows are aligned
  * to 4 GiB, so the low halves stay the guest's registers (also after a fault in the middle); a run off the end of
- * the window hits the guard and is finished in C. DF = 1, other segments and 16-bit addresses are C's.
+ * the window hits the guard and is finished in C. Other segments and 16-bit addresses are C's.
  */
 #include "bt/internal.h"
 
@@ -50,27 +50,14 @@ static void emit_single(struct tr *t)
     }
 }
 
-/* The whole repetition natively. DF = 1 goes to C, which repeats by itself. */
-static void emit_repeated(struct tr *t)
+/* The repeated instruction itself on window pointers; r9 = window base. */
+static void emit_native(struct tr *t, bool si, bool di)
 {
     struct emit *e = &t->e;
     const struct dec_insn *in = t->in;
-    struct hop df = hop_base(H_CPU, CPU_DISP(df)), window = hop_base(H_CPU, CPU_DISP(window));
-    u8 one = in->opsz == 1;
-    u8 opcode = in->op == OP_MOVS ? 0xa5 : in->op == OP_STOS ? 0xab : in->op == OP_LODS ? 0xad : in->op == OP_SCAS ? 0xaf : 0xa7;
-    bool si = in->op == OP_MOVS || in->op == OP_LODS || in->op == OP_CMPS, di = in->op != OP_LODS;
-
-    tr_flush_esp(t);
-    tr_rec(t, PEND_NONE, SIDE_MID);
-    em_mov(e, H_R12, H_RCX);
-    em_load(e, 4, H_RCX, &df);
-    em_lea32(e, H_RCX, H_RCX, -1);
-    u8 *forward = em_jrcxz(e);
-    em_mov(e, H_RCX, H_R12);
-    em_mov_imm(e, H_R9, t->eip);
-    em_jmp_to(e, tr_gate(t, GATE_STEP));
-    em_here(e, forward);
-    em_mov(e, H_RCX, H_R12);
+    static const u8 opcodes[] = {[OP_MOVS - OP_MOVS] = 0xa5, [OP_STOS - OP_MOVS] = 0xab, [OP_LODS - OP_MOVS] = 0xad,
+                                 [OP_SCAS - OP_MOVS] = 0xaf, [OP_CMPS - OP_MOVS] = 0xa7};
+    struct hop window = hop_base(H_CPU, CPU_DISP(window));
     em_load(e, 8, H_R9, &window);
     tr_rec(t, PEND_STRING, SIDE_MID);
     if (si)
@@ -80,11 +67,38 @@ static void emit_repeated(struct tr *t)
     if (in->opsz == 2)
         em8(e, 0x66);
     em8(e, (in->prefixes & DEC_PFX_REPNE) ? 0xf2 : 0xf3);
-    em8(e, opcode - one);
+    em8(e, opcodes[in->op - OP_MOVS] - (in->opsz == 1));
     if (si)
         em_mov32(e, H_RSI, H_RSI);
     if (di)
         em_mov32(e, H_RDI, H_RDI);
+}
+
+/* The whole repetition natively, in the direction that the guest's DF says. Host DF is set only around the instruction; a
+ * signal handler starts with it clear, and leaving through one clears it. */
+static void emit_repeated(struct tr *t)
+{
+    struct emit *e = &t->e;
+    const struct dec_insn *in = t->in;
+    struct hop df = hop_base(H_CPU, CPU_DISP(df));
+    bool si = in->op == OP_MOVS || in->op == OP_LODS || in->op == OP_CMPS, di = in->op != OP_LODS;
+
+    tr_flush_esp(t);
+    tr_rec(t, PEND_NONE, SIDE_MID);
+    em_mov(e, H_R12, H_RCX);
+    em_load(e, 4, H_RCX, &df);
+    em_lea32(e, H_RCX, H_RCX, -1);
+    u8 *forward = em_jrcxz(e);
+    em_mov(e, H_RCX, H_R12);
+    em8(e, 0xfd); /* std */
+    emit_native(t, si, di);
+    em8(e, 0xfc); /* cld */
+    u8 *done = em_jmp8(e);
+    em_here(e, forward);
+    tr_rec(t, PEND_NONE, SIDE_MID);
+    em_mov(e, H_RCX, H_R12);
+    emit_native(t, si, di);
+    em_here(e, done);
 }
 
 void tr_string(struct tr *t)

@@ -297,6 +297,19 @@ static void emit_selfcheck(struct tr *t, u32 span)
     em_mov(e, H_RCX, H_R13);
 }
 
+/* Is there a block already that starts where this one is about to go on behind a branch? Then go there: the same code is
+ * not translated again and again as the tail of others. */
+static bool is_translated(const struct tr *t, u32 at)
+{
+    const struct bt_code *c = t->code;
+    struct cc_key key = c->key;
+    if (c->selfcheck || at >= c->page_left)
+        return false;
+    key.gpa += at;
+    key.eip += at;
+    return cc_lookup(t->bt->cc, &key) != NULL;
+}
+
 /* Decodes and emits instructions until the block ends. */
 static int emit_body(struct tr *t)
 {
@@ -337,6 +350,8 @@ static int emit_body(struct tr *t)
             return -ENOSPC;
         at += in.len;
         t->n_insns++;
+        if (in.cls == DEC_BRANCH && !t->ended && is_translated(t, at))
+            break;
         if (at >= c->page_left || here(t) > BT_BLOCK_SOFT || t->n_exits > BT_MAX_EXITS - 8 ||
             t->n_steps > BT_MAX_EXITS - 40 || t->n_recs > BT_MAX_RECS - 16)
             break;

@@ -39,6 +39,9 @@ struct mon_tags {
 
 #define MON_SLOW_EIPS 64
 
+/* Why translated code asks for the fallback: emitted code does (limit check, self-check, refusal), or the fill hook. */
+enum mon_step_reason { STEP_EMITTED, STEP_MMIO, STEP_WATCHED };
+
 /* Translations that the monitor's own accesses found, by linear page; valid until the next flush or INVLPG (mem.c). */
 #define MON_TLB_ENTRIES 64u
 struct mon_tlb_entry {
@@ -66,7 +69,7 @@ struct novt_vm {
     u32 slow_eip[MON_SLOW_EIPS];
     u8 slow_hits[MON_SLOW_EIPS];
     u32 n_slow;
-    u8 mmio_fault;            /* the last STEP exit was for MMIO */
+    u8 step_reason;           /* enum mon_step_reason of the next STEP exit */
     struct mon_ctx *ctxs;     /* all windows' contexts */
     struct mon_run_state *run; /* run.c's */
     struct mon_tags tags;     /* state.c */

@@ -162,10 +162,11 @@ static void exit_step(struct novt_vm *vm)
 {
     struct cpu *cpu = &vm->cpu;
     u32 eip = cpu->eip, n = 0;
-    mon_drop_stale(vm);
-    if (vm->mmio_fault)
+    if (vm->step_reason == STEP_MMIO)
         mon_note_mmio(vm);
-    vm->mmio_fault = 0;
+    else if (vm->step_reason == STEP_EMITTED)
+        mon_drop_stale(vm);
+    vm->step_reason = STEP_EMITTED;
     do {
         vm->slow_steps++;
         cpu->exit_kind = BT_EXIT_LOOKUP;
@@ -187,12 +188,25 @@ static void (*const exit_handlers[BT_EXIT_COUNT])(struct novt_vm *) = {
     [BT_EXIT_ASYNC] = exit_nothing,  [BT_EXIT_HLT] = exit_nothing,         [BT_EXIT_STOP] = exit_nothing,
 };
 
+static const char *const exit_names[BT_EXIT_COUNT] = {
+    [BT_EXIT_LOOKUP] = "lookup", [BT_EXIT_EXCEPTION] = "exception", [BT_EXIT_STEP] = "step",
+    [BT_EXIT_ASYNC] = "async",   [BT_EXIT_HLT] = "hlt",             [BT_EXIT_STOP] = "stop",
+};
+
+static const char *const mmu_result_names[] = {
+    [MMU_OK] = "mapped", [MMU_GUEST_FAULT] = "page fault", [MMU_SLOW] = "not memory", [MMU_WATCHED] = "holds translations",
+};
+
 enum bt_fill mon_fill(void *opaque, u32 gva, bool write)
 {
     struct novt_vm *vm = opaque;
     struct cpu *cpu = &vm->cpu;
     struct mmu_info info;
-    switch (mmu_fill(vm->mmu, vm->win, gva, write, &info)) {
+    enum mmu_result how = mmu_fill(vm->mmu, vm->win, gva, write, &info);
+    /* Stdio in a signal handler: the signal interrupted translated code, so nothing of libc is half done. */
+    if (mon_tracing(vm, TRACE_MMU, gva))
+        mon_trace(vm, "%s %08x: %s", write ? "write" : "read", gva, mmu_result_names[how]);
+    switch (how) {
     case MMU_OK:
         return BT_FILL_RETRY;
     case MMU_GUEST_FAULT:
@@ -200,9 +214,10 @@ enum bt_fill mon_fill(void *opaque, u32 gva, bool write)
         mon_exc_err(cpu, EXC_PF, info.error_code);
         return BT_FILL_EXCEPTION;
     case MMU_SLOW: /* MMIO, a write to ROM */
-        vm->mmio_fault = 1;
+        vm->step_reason = STEP_MMIO;
         return BT_FILL_STEP;
     default: /* a page with translations */
+        vm->step_reason = STEP_WATCHED;
         return BT_FILL_STEP;
     }
 }
@@ -270,6 +285,9 @@ int mon_run(struct novt_vm *vm)
         }
         enum bt_exit_kind kind = must_step(cpu) ? BT_EXIT_STEP : run_translated(vm, from);
         from = kind == BT_EXIT_LOOKUP ? cpu->exit_from : 0;
+        if (mon_tracing(vm, TRACE_EXIT, cpu->seg_base[SEG_CS] + cpu->eip))
+            mon_trace(vm, "exit %s at %04x:%08x", exit_names[kind < BT_EXIT_COUNT ? kind : BT_EXIT_LOOKUP],
+                      cpu->seg[SEG_CS].sel, cpu->eip);
         exit_handlers[kind < BT_EXIT_COUNT ? kind : BT_EXIT_LOOKUP](vm);
     }
     bt_fpu_save(cpu);
