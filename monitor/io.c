@@ -35,13 +35,19 @@ static u32 port_in(struct cpu *cpu, u16 port, unsigned size)
 {
     struct pc *pc = mon_vm(cpu)->pc;
 
-    return pc ? pc_pio_read(pc, port, size) : 0xffffffffu;
+    u32 v = pc ? pc_pio_read(pc, port, size) : 0xffffffffu;
+
+    if (mon_tracing(mon_vm(cpu), TRACE_IO, cpu->seg_base[SEG_CS] + cpu->eip))
+        mon_trace(mon_vm(cpu), "in  %04x size %u: %x", port, size, v);
+    return v;
 }
 
 static void port_out(struct cpu *cpu, u16 port, unsigned size, u32 v)
 {
     struct pc *pc = mon_vm(cpu)->pc;
 
+    if (mon_tracing(mon_vm(cpu), TRACE_IO, cpu->seg_base[SEG_CS] + cpu->eip))
+        mon_trace(mon_vm(cpu), "out %04x size %u: %x", port, size, v);
     if (!pc)
         return;
     pc_pio_write(pc, port, size, v);

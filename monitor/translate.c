@@ -185,6 +185,8 @@ static void link_exit(struct novt_vm *vm, u32 exit_from, struct cc_block *to, bo
         cc_link_guarded(vm->cc, x, to, ((u32)b->gpa & ~PAGE_MASK) | 1);
     else
         cc_soften(vm->cc, x);
+    if (mon_tracing(vm, TRACE_LINK, a->cs_base + a->eip))
+        mon_trace(vm, "link %08x -> %08x%s", a->eip, b->eip, x->state == CC_LINKED ? "" : " by lookup");
 }
 
 /* ---- fetch, translate, watch, commit ---- */
@@ -255,6 +257,12 @@ void mon_note_mmio(struct novt_vm *vm)
         cc_invalidate(vm->cc, (entry & ~1u) | (lin & PAGE_MASK), 1);
 }
 
+/* --stress fail-alloc: now and then a translation finds the cache full. */
+static bool stress_full(const struct novt_vm *vm)
+{
+    return vm->stress_fail_alloc && bt_stats(vm->bt)->blocks % 4096 == 4095;
+}
+
 static struct cc_block *translate(struct novt_vm *vm, struct bt_code *code)
 {
     struct cc_block *b = NULL;
@@ -267,7 +275,7 @@ static struct cc_block *translate(struct novt_vm *vm, struct bt_code *code)
     code->selfcheck = watch(vm, code->key.gpa);
     if (code->key.gpa2 != CC_NO_PAGE)
         code->selfcheck |= watch(vm, code->key.gpa2);
-    int rc = bt_translate(vm->bt, code, &b);
+    int rc = stress_full(vm) ? -ENOSPC : bt_translate(vm->bt, code, &b);
     if (rc == -EOVERFLOW) { /* more exits or bytes than a block may have */
         code->one = true;
         rc = bt_translate(vm->bt, code, &b);

@@ -311,6 +311,7 @@ static int make_engine(struct machine *m, struct novt_error *err)
         return mon_fail(err, NOVT_ERR_HOST, rc, remedy_memory, "no executable memory for the code cache: %s",
                         strerror(-rc));
     m->vm.cpu.bt = m->vm.bt;
+    m->vm.no_chain = (stress & NOVT_STRESS_NO_CHAIN) != 0;
     m->vm.stress_fail_alloc = (stress & NOVT_STRESS_FAIL_ALLOC) != 0;
     return 0;
 }

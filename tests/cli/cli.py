@@ -360,7 +360,8 @@ def test_trace_and_stats():
     rc, out, err = run("-bios", bios("halt", HALT), "-d", "in_asm,out_asm,exec,int,exit,mmu,io,link", "-D", log, "--stats=json")
     check(rc == 7, rc)
     text = open(log).read()
-    check("cli" in text and "hlt" in text, text)
+    for word in ("cli", "hlt", "exec f000:0000fff0", "exit hlt", "in  ", "out "):
+        check(word in text, f"{word!r} not in {text}")
     stats = json.loads(err.splitlines()[-1])
     check(stats["bt.translations"] > 0, stats)
     rc, out, err = run("-bios", bios("halt", HALT), "-d", "in_asm", "-dfilter", "0x1000..0x1fff", "-D", log)
