@@ -21,8 +21,8 @@ struct cc;
 
 /* Everything assumed. Compared as bytes, no padding. */
 struct cc_key {
-    u32 gpa;      /* guest-physical address of the first byte */
-    u32 gpa2;     /* guest-physical page base of the second page for blocks that straddle, or CC_NO_PAGE */
+    u32 gpa;  /* guest-physical address of the first byte */
+    u32 gpa2; /* guest-physical page base of the second page for blocks that straddle, or CC_NO_PAGE */
     u32 eip;
     u32 cs_base;
     u32 cs_limit;
@@ -32,17 +32,17 @@ struct cc_key {
 /* An exit with a patchable 32-bit displacement. Unlinked it jumps to hard_off (asks the run loop for a link); linked, to
  * the target block's entry; soft, to soft_off (in-cache lookup by address, no link asked). */
 struct cc_exit {
-    u32 patch_off;  /* cache offset of the rel32 field */
-    u32 hard_off;   /* cache offset of the stub that leaves with this exit's id */
-    u32 soft_off;   /* cache offset of the stub that looks the target up */
+    u32 patch_off; /* cache offset of the rel32 field */
+    u32 hard_off;  /* cache offset of the stub that leaves with this exit's id */
+    u32 soft_off;  /* cache offset of the stub that looks the target up */
     /* Guarded links (CC_GUARDED): a stub that compares before it jumps. guard_off: its entry, 0: the exit has none; guard_imm: the
      * place of its 32-bit immediate, minus the value expected; guard_rel: of its rel32 to the target. */
     u32 guard_off, guard_imm, guard_rel;
-    u32 target;     /* opaque to the cache: guest EIP */
-    struct cc_block *from, *to;           /* to: NULL when not linked */
-    struct cc_exit *in_next, **in_pprev;  /* list of exits linked to `to` */
-    u8 state;                             /* CC_HARD, CC_LINKED, CC_SOFT, CC_INLINE */
-    u8 cross;                             /* CC_NEAR, CC_GUARDED, CC_GLOBAL */
+    u32 target;                          /* opaque to the cache: guest EIP */
+    struct cc_block *from, *to;          /* to: NULL when not linked */
+    struct cc_exit *in_next, **in_pprev; /* list of exits linked to `to` */
+    u8 state;                            /* CC_HARD, CC_LINKED, CC_SOFT, CC_INLINE */
+    u8 cross;                            /* CC_NEAR, CC_GUARDED, CC_GLOBAL */
 };
 enum { CC_HARD, CC_LINKED, CC_SOFT, CC_INLINE };
 /* What a link relies on beyond both blocks being alive: nothing (same page); a check at run time by the guard stub; the target
@@ -52,18 +52,18 @@ enum { CC_NEAR, CC_GUARDED, CC_GLOBAL };
 
 struct cc_block {
     struct cc_key key;
-    u32 code_off;   /* cache offset of the entry */
+    u32 code_off; /* cache offset of the entry */
     u32 code_len;
     u32 cold_off, cold_len; /* its stubs */
-    u32 guest_len;  /* guest bytes covered from key.eip */
+    u32 guest_len;          /* guest bytes covered from key.eip */
     u32 n_insns;
     u16 n_exits;
     u8 dead;
-    u8 flags;       /* the owner's */
-    struct cc_exit *exits;      /* in the metadata arena */
-    const void *side;           /* side table, in the metadata arena, opaque */
+    u8 flags;              /* the owner's */
+    struct cc_exit *exits; /* in the metadata arena */
+    const void *side;      /* side table, in the metadata arena, opaque */
     u32 side_bytes;
-    struct cc_exit *in;         /* exits linked to this block */
+    struct cc_exit *in; /* exits linked to this block */
     struct cc_block *hash_next;
     struct cc_block *page_next[2]; /* per page list, for key.gpa's page and key.gpa2 */
 };
@@ -118,12 +118,13 @@ struct cc_block *cc_lookup(struct cc *cc, const struct cc_key *key);
 
 /* Linking. */
 void cc_link(struct cc *cc, struct cc_exit *x, struct cc_block *to, u8 cross);
-void cc_soften(struct cc *cc, struct cc_exit *x);   /* the exit will not be linked: use the in-cache lookup */
+void cc_soften(struct cc *cc, struct cc_exit *x); /* the exit will not be linked: use the in-cache lookup */
 void cc_link_guarded(struct cc *cc, struct cc_exit *x, struct cc_block *to, u32 value);
-void cc_unlink_into(struct cc *cc, struct cc_page *page);  /* CC_GLOBAL links into the page's blocks: back to hard */
+void cc_unlink_into(struct cc *cc,
+                    struct cc_page *page); /* CC_GLOBAL links into the page's blocks: back to hard */
 
 /* Pages. */
-struct cc_page *cc_page(struct cc *cc, u32 gpa);      /* NULL: no code was ever here */
+struct cc_page *cc_page(struct cc *cc, u32 gpa); /* NULL: no code was ever here */
 /* Kill blocks of the page that overlap guest-physical bytes [gpa, gpa + len) (page-wide: len = 4096). Returns how many. */
 u32 cc_invalidate(struct cc *cc, u32 gpa, u32 len);
 

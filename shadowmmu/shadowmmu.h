@@ -24,11 +24,11 @@ struct mmu;
 
 /* The paging state that decides a walk, by value. Comparable with memcmp (zero padding bytes). */
 struct mmu_regime {
-    u32 cr3;     /* whole register: PD base, or PDPT base (bits 31..5) under PAE */
-    u8 paging;   /* CR0.PG */
+    u32 cr3;          /* whole register: PD base, or PDPT base (bits 31..5) under PAE */
+    u8 paging;        /* CR0.PG */
     u8 pse, pae, pge; /* CR4 bits */
-    u8 nxe;      /* EFER.NXE (PAE only) */
-    u8 a20_mask; /* 1: physical bit 20 is forced to 0 (A20 gate off) */
+    u8 nxe;           /* EFER.NXE (PAE only) */
+    u8 a20_mask;      /* 1: physical bit 20 is forced to 0 (A20 gate off) */
     u8 zero[2];
 };
 
@@ -57,8 +57,8 @@ enum mmu_backing {
 enum mmu_result {
     MMU_OK,          /* walk: translated; fill: mapped, retry the access */
     MMU_GUEST_FAULT, /* info.error_code is the #PF error code; nothing was changed but A bits */
-    MMU_SLOW,        /* allowed by the guest, but not mappable: MMIO, ROM write, A20... : use info.gpa by hand */
-    MMU_WATCHED,     /* fill only: a write to a page under write-watch */
+    MMU_SLOW,    /* allowed by the guest, but not mappable: MMIO, ROM write, A20... : use info.gpa by hand */
+    MMU_WATCHED, /* fill only: a write to a page under write-watch */
 };
 
 struct mmu_info {
@@ -82,16 +82,17 @@ struct mmu_window {
 
 /* Counters for --stats. */
 struct mmu_stats {
-    u64 fills, fill_pages, guest_faults, watch_hits, flushes, flush_unmaps, invlpgs, windows_made, windows_evicted,
-        mappings_evicted, walks, refills; /* refills: after a guest fault, without a hidden one */
+    u64 fills, fill_pages, guest_faults, watch_hits, flushes, flush_unmaps, invlpgs, windows_made,
+        windows_evicted, mappings_evicted, walks,
+        refills; /* refills: after a guest fault, without a hidden one */
     u32 windows, mappings;
 };
 
 struct mmu_config {
-    u64 ram_bytes;     /* guest RAM, multiple of 1 MiB, at most 3.5 GiB for now */
-    u64 rom_bytes;     /* room in the memfd for ROM images beyond RAM */
-    u32 max_mappings;  /* host mappings this mmu may hold; 0: three quarters of vm.max_map_count */
-    u32 max_windows;   /* 0: 64 */
+    u64 ram_bytes;    /* guest RAM, multiple of 1 MiB, at most 3.5 GiB for now */
+    u64 rom_bytes;    /* room in the memfd for ROM images beyond RAM */
+    u32 max_mappings; /* host mappings this mmu may hold; 0: three quarters of vm.max_map_count */
+    u32 max_windows;  /* 0: 64 */
     /* The translation of linear pages [gva, gva + npages) in w changed or was dropped (flush, invlpg, eviction,
      * change of layout; watch does not count). The owner drops what it derived from them (jump-cache entries,
      * links). Called for data and for pages that mmu_walk(MMU_FETCH) translated through w; may cover pages in between that
@@ -121,7 +122,8 @@ u8 *mmu_backing_ptr(struct mmu *m, u64 backing_offset);
  * paging off cr3, pae and their like are ignored and all privileges share one window. Never fails: recycles the
  * least recently used window, but not the current one. Cheap (a few ns) for the two or three windows of the
  * regime used last. -errno only when the host gives no address space at all. */
-int mmu_window_get(struct mmu *m, const struct mmu_regime *r, enum mmu_priv priv, struct mmu_window **out) MUST_CHECK;
+int mmu_window_get(struct mmu *m, const struct mmu_regime *r, enum mmu_priv priv,
+                   struct mmu_window **out) MUST_CHECK;
 
 /* SIGSEGV in window w at gva: walk, check, set A (and D on write), map (in a batch with neighbours), or say why
  * not. Signal-safe. */
@@ -129,8 +131,8 @@ enum mmu_result mmu_fill(struct mmu *m, struct mmu_window *w, u32 gva, bool writ
 
 /* Translate for the monitor's own accesses and for instruction fetch; sets A/D as the access would. w may be NULL
  * (then nothing is remembered for coherency: results must not be cached by the caller). */
-enum mmu_result mmu_walk(struct mmu *m, struct mmu_window *w, const struct mmu_regime *r, enum mmu_priv priv, u32 gva,
-                         enum mmu_access access, struct mmu_info *info);
+enum mmu_result mmu_walk(struct mmu *m, struct mmu_window *w, const struct mmu_regime *r, enum mmu_priv priv,
+                         u32 gva, enum mmu_access access, struct mmu_info *info);
 
 /* TLB rules. Call mmu_flush() at MOV CR3 and task switch, with the regime that is now current, and then
  * mmu_window_get() before the guest runs on: the flush itself only counts, windows are compared with the guest's tables

@@ -317,7 +317,56 @@ Test(fill, mapping_does_not_make_memory_resident)
     guest_stop();
 }
 
+/* The guest's handler maps the page that a program faulted on: it is there when the program goes on. */
+Test(fill, after_a_guest_fault_without_a_second_hidden_one)
+{
+    start(0, 0);
+    put_entry(&pse, TABLE, 5, 0);
+    put_entry(&pse, TABLE, 50, 0);
+    window(&pse, MMU_USER);
+    cr_assert_eq(guest_write(GVA, 1), MMU_GUEST_FAULT);
+    window(&pse, MMU_SUPER);
+    put_entry(&pse, TABLE, 5, (PAGE + 0x5000) | RWA);
+    window(&pse, MMU_USER);
+    cr_assert_eq(host_rights(g.w, GVA), 2);
+    write_ok(GVA, 1);
+    cr_assert_eq(g.fills, 0);
+    cr_assert_eq(mmu_stats(g.m)->refills, 1);
+    cr_assert_eq(guest_read(0x432000, &(u32){0}), MMU_GUEST_FAULT);
+    window(&pse, MMU_SUPER);
+    put_entry(&pse, TABLE, 50, (PAGE + 0x7000) | P | W | U); /* not accessed: not for us to say */
+    load_cr3(&pse, MMU_USER, false);
+    cr_assert_eq(host_rights(g.w, 0x432000), 0);
+    cr_assert_eq(get_entry(&pse, TABLE, 50), (PAGE + 0x7000) | P | W | U);
+    cr_assert_eq(read_ok(0x432000), 107);
+    guest_stop();
+}
+
 /* ---- flushes ---- */
+
+/* A program that ends: all of its regions go in one host call, whatever lies between. */
+Test(flush, one_unmapping_for_all_that_goes)
+{
+    u64 unmaps;
+
+    start(0, 0);
+    for (u32 i = 10; i < 700; i += 100)
+        put_entry(&pse, DIR, i, TABLE | P | W | U | A);
+    put_entry(&pse, DIR, 800, TABLE | P | W | U | A);
+    window(&pse, MMU_USER);
+    for (u32 i = 10; i < 700; i += 100)
+        (void)read_ok(i << 22);
+    (void)read_ok(800u << 22);
+    for (u32 i = 10; i < 700; i += 100)
+        put_entry(&pse, DIR, i, 0);
+    unmaps = mmu_stats(g.m)->flush_unmaps;
+    load_cr3(&pse, MMU_USER, false);
+    cr_assert_eq(mmu_stats(g.m)->flush_unmaps, unmaps + 1);
+    cr_assert_eq(host_rights(g.w, 10 << 22), 0);
+    cr_assert_eq(host_rights(g.w, 610u << 22), 0);
+    cr_assert_eq(host_rights(g.w, 800u << 22), 2);
+    guest_stop();
+}
 
 Test(flush, stale_until_flushed)
 {
