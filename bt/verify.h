@@ -10,7 +10,7 @@
 
 struct bt_violation {
     const char *why;
-    u32 host;      /* offset in the block */
+    u32 host;      /* offset in the block: its hot part, then its stubs */
     u32 guest_eip; /* instruction that the host code belongs to, by the side table */
 };
 
