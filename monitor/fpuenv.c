@@ -314,14 +314,12 @@ static int frstor(struct cpu *cpu, const struct dec_insn *insn)
     return 0;
 }
 
-/* The last byte's place in the segment, alignment, the last byte's page, the rest: in this order. */
+/* The first bytes' place in the segment, alignment, the last byte, the rest: in this order. */
 static int check_fx_operand(struct cpu *cpu, const struct dec_insn *insn, bool write)
 {
     u32 ea = dec_ea(cpu, insn), last = ea + 511, lin = cpu->seg_base[insn->seg % SEG_COUNT] + ea;
 
-    if (insn->adsz == 2)
-        last = (u16)last;
-    if (!seg_in_limit(&cpu->seg[insn->seg % SEG_COUNT], last, 1))
+    if (!seg_in_limit(&cpu->seg[insn->seg % SEG_COUNT], ea, 4))
         return mon_exc_err(cpu, insn->seg == SEG_SS ? EXC_SS : EXC_GP, 0);
     if ((cpu->mode & MODE_AC) && (lin & 3))
         return mon_exc_err(cpu, EXC_AC, 0);

@@ -92,6 +92,7 @@ struct diff_item {
     i16 target;           /* item whose address it is; -1: none; the item count: the end */
     i32 cand;             /* index of the candidate, -1: glue */
     bool off;             /* taken away by the shrinker */
+    bool tied;            /* stays as long as the item before it does */
 };
 
 struct diff_case {

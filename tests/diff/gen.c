@@ -171,10 +171,16 @@ static bool wipe_pointers(struct gen *g, const struct dec_insn *d, u32 off)
     const u8 *at = d->op == OP_FXSAVE ? fx : d->opsz == 2 ? env16 : env32;
     unsigned size = d->op != OP_FXSAVE && d->opsz == 2 ? 2 : 4;
 
+    unsigned first = g->c->n;
+
     for (unsigned i = 0; i < 4; i++)
         if (!gen_store_imm(g, d->seg, off + at[i], 0, size))
             return false;
-    return d->op != OP_FXSAVE || gen_store_imm(g, d->seg, off + 6, 0, 2);
+    if (d->op == OP_FXSAVE && !gen_store_imm(g, d->seg, off + 6, 0, 2))
+        return false;
+    for (unsigned i = first; i < g->c->n; i++)
+        g->c->item[i].tied = true;
+    return true;
 }
 
 static bool prepare_string(struct gen *g, const struct dec_insn *d)

@@ -283,6 +283,8 @@ void guest_run(const struct diff_case *c, const struct diff_memory *start, struc
         out->gpr[R_ESP] = kernel32(esp + 12);
         out->ss = (u16)kernel32(esp + 16);
         out->cr2 = out->vector == EXC_PF ? cpu->cr2 : 0;
+        if (out->vector == EXC_PF && cpu->cr2 - KERNEL_GVA < KERNEL_BYTES)
+            out->error &= ~MMU_PF_P; /* nothing is there on the other side */
     }
     bt_fpu_save(cpu);
     memcpy(out->fpu, cpu->fpu, sizeof(out->fpu));

@@ -123,6 +123,13 @@ void report_end(const struct diff_case *c, const struct diff_state *s)
     printf("\n");
 }
 
+static void set_off(struct diff_case *c, unsigned i, bool off)
+{
+    do
+        c->item[i].off = off;
+    while (++i < c->n && c->item[i].tied);
+}
+
 /* Greedy: every item that is not needed for a difference goes, then registers become 0. */
 bool report_shrink(struct diff_case *c, bool (*differs)(const struct diff_case *c))
 {
@@ -133,13 +140,13 @@ bool report_shrink(struct diff_case *c, bool (*differs)(const struct diff_case *
     while (again) {
         again = false;
         for (unsigned i = 0; i < c->n; i++) {
-            if (c->item[i].off)
+            if (c->item[i].off || c->item[i].tied)
                 continue;
-            c->item[i].off = true;
+            set_off(c, i, true);
             if (differs(c))
                 again = true;
             else
-                c->item[i].off = false;
+                set_off(c, i, false);
         }
     }
     for (unsigned i = 0; i < 8; i++) {
