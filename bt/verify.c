@@ -313,7 +313,8 @@ static const struct cc_exit *exit_here(const struct scan *s, const struct dec_ho
 static bool check_stubs(struct scan *s, const struct cc_exit *x)
 {
     bool guarded = x->state == CC_LINKED && x->cross == CC_GUARDED;
-    bool falls = x->state == CC_INLINE || (x->state == CC_SOFT && s->b->dead); /* behind a call: has no hard stub */
+    bool falls =
+        x->state == CC_INLINE || (x->state == CC_SOFT && s->b->dead); /* behind a call: has no hard stub */
     if (!own_insn(s, x->soft_off) || (x->hard_off ? !own_insn(s, x->hard_off) : !falls) ||
         (x->guard_off ? !own_insn(s, x->guard_off) : guarded))
         return refuse(s, "exit stub that is no instruction of the block");
@@ -325,11 +326,11 @@ static bool check_stubs(struct scan *s, const struct cc_exit *x)
 /* The jump of an exit leads where its state says. */
 static bool check_exit(struct scan *s, const struct cc_exit *x, u64 to)
 {
-    u64 want = x->state == CC_HARD                                   ? x->hard_off
-               : x->state == CC_SOFT                                 ? x->soft_off
-               : x->state != CC_LINKED || !x->to || x->from != s->b  ? 0
-               : x->cross == CC_GUARDED                              ? x->guard_off
-                                                                     : x->to->code_off;
+    u64 want = x->state == CC_HARD                                  ? x->hard_off
+               : x->state == CC_SOFT                                ? x->soft_off
+               : x->state != CC_LINKED || !x->to || x->from != s->b ? 0
+               : x->cross == CC_GUARDED                             ? x->guard_off
+                                                                    : x->to->code_off;
     return (want && to == want) || refuse(s, "exit to nowhere");
 }
 
@@ -508,7 +509,8 @@ static bool mark(struct scan *s)
         if (h.relative && inside(s, leads_to(s, &h), &off))
             bit_set(s->target, off);
         u32 next = s->at + h.len;
-        if ((next == s->b->code_len || next == block_end(s)) && h.kind != DEC_HOST_JMP && h.kind != DEC_HOST_RET)
+        if ((next == s->b->code_len || next == block_end(s)) && h.kind != DEC_HOST_JMP &&
+            h.kind != DEC_HOST_RET)
             return refuse(s, "block that runs off its end");
     }
     for (u32 i = 0; i < s->b->n_exits; i++) {
@@ -602,8 +604,9 @@ void verify_or_panic(const struct bt *bt, const struct cc_block *b)
     u32 end = v.host < b->code_len ? b->code_len : b->code_len + b->cold_len;
     for (u32 i = 0; i < 8 && v.host + i < end; i++)
         snprintf(bytes + 3 * i, 4, " %02x", cc_rw(bt->cc)[cache_offset(b, v.host + i)]);
-    base_warn("verifier: %s, at host offset 0x%x (stubs from 0x%x) of the block at eip 0x%x, guest instruction at "
-              "0x%x, mode 0x%x; bytes%s",
-              v.why, v.host, b->code_len, b->key.eip, v.guest_eip, b->key.mode, bytes);
+    base_warn(
+        "verifier: %s, at host offset 0x%x (stubs from 0x%x) of the block at eip 0x%x, guest instruction at "
+        "0x%x, mode 0x%x; bytes%s",
+        v.why, v.host, b->code_len, b->key.eip, v.guest_eip, b->key.mode, bytes);
     ASSERT(!"emitted code is refused by the verifier");
 }
