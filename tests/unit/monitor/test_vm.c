@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "include/novt.h"
+#include <novt.h>
 
 struct line {
     char text[256];
