@@ -149,13 +149,14 @@ static bool load_target(struct tr *t, u8 dst)
     return true;
 }
 
-/* Beyond the code segment's limit an indirect branch is #GP before it changes anything: C raises it. */
-static void check_target(struct tr *t)
+/* Beyond the code segment's limit an indirect branch to reg is #GP before it changes anything: C raises it. Sets r9. */
+static void check_target(struct tr *t, u8 reg)
 {
     u32 limit = t->code->key.cs_limit;
     if (limit == 0xffffffffu || (t->in->stksz == 2 && limit >= 0xffff))
         return;
-    em_mov32(&t->e, H_R9, H_R14);
+    if (reg != H_R9)
+        em_mov32(&t->e, H_R9, reg);
     op_limit_check(t, SEG_CS, 1);
 }
 
@@ -165,7 +166,7 @@ static void branch_jmp_rm(struct tr *t)
         tr_step_exit(t);
         return;
     }
-    check_target(t);
+    check_target(t, H_R9);
     tr_flush_esp(t);
     tr_rec(t, PEND_NONE, SIDE_MID);
     em_jmp_to(&t->e, tr_gate(t, GATE_LOOKUP));
@@ -178,7 +179,7 @@ static void branch_call_rm(struct tr *t)
         tr_step_exit(t);
         return;
     }
-    check_target(t);
+    check_target(t, H_R14);
     push_return(t);
     push_record(t);
     em_mov32(&t->e, H_R9, H_R14);
@@ -199,7 +200,7 @@ static void branch_ret(struct tr *t)
     }
     struct hop m = op_stack(t, 0, size);
     em_load(e, size, H_R14, &m);
-    check_target(t);
+    check_target(t, H_R14);
     u32 n = size + t->in->imm;
     if (t->mode & MODE_SS32) {
         t->adj += (i32)n;
