@@ -2,8 +2,8 @@
  * listing.c - a translated block as text that does not depend on addresses.
  *
  * For each guest instruction: its place, bytes and disassembly, the decoder's record, and below it the host code, with CPU
- * fields, gates and exits by name. "; ..." marks side records: what a fault or a stop there would find pending. The exits'
- * stubs, always alike, are left out unless the case says "stubs".
+ * fields, gates and exits by name. "; ..." marks side records: what a fault or a stop there would find pending. Behind it
+ * the cold part, a stub a line; an exit's stubs that are as always are only named, unless the case says "stubs".
  */
 #include "golden.h"
 
@@ -25,7 +25,7 @@ static const struct {
     FIELD(gpr),      FIELD(eip),         FIELD(flags),   FIELD(df),         FIELD(sysflags),
     FIELD(iflag),    FIELD(irq_pending), FIELD(inhibit), FIELD(exit_kind),  FIELD(exit_from),
     FIELD(seg_base), FIELD(seg_limit),   FIELD(window),  FIELD(tsc_offset), FIELD(ctx_tag),
-    FIELD(jcache),   FIELD(ret_sp),      FIELD(seg),
+    FIELD(jcache),   FIELD(ret_sp),      FIELD(seg),     FIELD(code_map),
 };
 
 static const char *const gate_names[GATE_COUNT] = {
@@ -92,41 +92,59 @@ static void name_field(FILE *out, const char *text)
     fprintf(out, "%.*s[cpu+%u%s", (int)(at - text), text, off, end);
 }
 
-static const char *target_name(const struct listing *l, u32 at, const struct dec_host_insn *h, char *buf,
-                               size_t n)
+/* Cache offset as a place in the block: "+12", or "cold +12". */
+static void print_place(const struct listing *l, FILE *out, u32 off)
 {
-    u32 off = at + h->len + (u32)h->imm; /* in the block */
-    u64 pc = l->bt->rx_lo + l->b->code_off + at + h->len + h->imm;
-    for (unsigned i = 0; i < l->b->n_exits; i++)
-        if (l->b->exits[i].patch_off == l->b->code_off + at + h->len - 4) {
-            snprintf(buf, n, "exit %u (%x)", i, l->b->exits[i].target);
-            return buf;
-        }
-    for (unsigned g = 0; g < GATE_COUNT; g++)
-        if (gate_names[g] && pc == l->bt->gate[g]) {
-            snprintf(buf, n, "gate %s", gate_names[g]);
-            return buf;
-        }
-    snprintf(buf, n, "+%x", off);
-    return buf;
+    u32 cold = off - l->b->cold_off;
+    if (cold < l->b->cold_len)
+        fprintf(out, "cold +%x", cold);
+    else
+        fprintf(out, "+%x", off - l->b->code_off);
 }
 
-static void print_host(struct listing *l, u32 at, const struct dec_host_insn *h)
+/* Where the jump or call at cache offset at leads. */
+static void print_target(const struct listing *l, FILE *out, u32 at, const struct dec_host_insn *h)
 {
-    const u8 *code = cc_rw(l->cc) + l->b->code_off + at;
+    u32 to = at + h->len + (u32)h->imm;
+    for (unsigned i = 0; i < l->b->n_exits; i++)
+        if (l->b->exits[i].patch_off == at + h->len - 4) {
+            fprintf(out, "exit %u (%x)", i, l->b->exits[i].target);
+            return;
+        }
+    for (unsigned g = 0; g < GATE_COUNT; g++)
+        if (gate_names[g] && l->bt->rx_lo + to == l->bt->gate[g]) {
+            fprintf(out, "gate %s", gate_names[g]);
+            return;
+        }
+    print_place(l, out, to);
+}
+
+/* The NOP of an exit behind a call. */
+static bool print_inline(const struct listing *l, FILE *out, u32 at, const struct dec_host_insn *h)
+{
+    for (unsigned i = 0; i < l->b->n_exits; i++)
+        if (l->b->exits[i].state == CC_INLINE && l->b->exits[i].patch_off == at + h->len - 4) {
+            fprintf(out, "nop, exit %u (%x) when dead", i, l->b->exits[i].target);
+            return true;
+        }
+    return false;
+}
+
+static void print_host(struct listing *l, FILE *out, u32 at, const struct dec_host_insn *h)
+{
     cs_insn *insn = NULL;
-    char buf[64];
-    size_t n = cs_disasm(l->host, code, h->len, 0, 1, &insn);
-    fprintf(l->out, "|     +%-4x", at);
-    if (h->relative)
-        fprintf(l->out, "%s %s", n ? insn->mnemonic : "?", target_name(l, at, h, buf, sizeof(buf)));
-    else if (h->len == 10 && h->opcode == 0xba && h->imm >> 32) /* mov r10, imm64: a pointer */
-        fprintf(l->out, "mov r10, record");
-    else if (!n)
-        fprintf(l->out, "?");
-    else {
-        fprintf(l->out, "%s%s", insn->mnemonic, insn->op_str[0] ? " " : "");
-        name_field(l->out, insn->op_str);
+    size_t n = cs_disasm(l->host, cc_rw(l->cc) + at, h->len, 0, 1, &insn);
+    if (h->relative) {
+        fprintf(out, "%s ", n ? insn->mnemonic : "?");
+        print_target(l, out, at, h);
+    } else if (print_inline(l, out, at, h)) {
+    } else if (h->len == 10 && h->opcode == 0xba && h->imm >> 32) { /* mov r10, imm64: a pointer */
+        fprintf(out, "mov r10, record");
+    } else if (!n) {
+        fprintf(out, "?");
+    } else {
+        fprintf(out, "%s%s", insn->mnemonic, insn->op_str[0] ? " " : "");
+        name_field(out, insn->op_str);
     }
     if (n)
         cs_free(insn, n);
@@ -199,24 +217,14 @@ static void print_guest(struct listing *l, u32 at, const struct dec_insn *in)
     fputc('\n', l->out);
 }
 
-/* Where the listing stops: at the first exit's stubs. */
-static u32 listed_end(const struct listing *l)
-{
-    u32 end = l->b->code_len;
-    for (unsigned i = 0; !l->c->stubs && i < l->b->n_exits; i++) {
-        end = (u32)min_u64(end, l->b->exits[i].hard_off - l->b->code_off);
-        end = (u32)min_u64(end, l->b->exits[i].soft_off - l->b->code_off);
-    }
-    return end;
-}
-
-static void print_block(struct listing *l)
+static void print_hot(struct listing *l)
 {
     const struct side_rec *recs = l->b->side;
-    u32 n = l->b->side_bytes / (u32)sizeof(*recs), rec = 0, end = listed_end(l), guest = 0;
+    u32 n = l->b->side_bytes / (u32)sizeof(*recs), rec = 0, guest = 0;
     struct dec_host_insn h;
-    for (u32 at = 0; at < end; at += h.len) {
-        if (dec_host_decode(&h, cc_rw(l->cc) + l->b->code_off + at, l->b->code_len - at))
+    for (u32 at = 0; at < l->b->code_len; at += h.len) {
+        u32 off = l->b->code_off + at;
+        if (dec_host_decode(&h, cc_rw(l->cc) + off, l->b->code_len - at))
             break;
         for (u32 r = rec; r < n && recs[r].host <= at; r++) /* guest instructions that begin here */
             while (guest < l->b->guest_len && recs[r].guest >= guest) {
@@ -227,11 +235,110 @@ static void print_block(struct listing *l)
                 print_guest(l, guest, &in);
                 guest += in.len;
             }
-        print_host(l, at, &h);
+        fprintf(l->out, "|     +%-4x", at);
+        print_host(l, l->out, off, &h);
         for (; rec < n && recs[rec].host <= at; rec++)
             print_rec(l, &recs[rec]);
         fputc('\n', l->out);
     }
+}
+
+/* ---- the cold part ---- */
+
+enum stub { STUB_STEP, STUB_LINK, STUB_LOOKUP, STUB_GUARD };
+
+/* What begins at the cache offset: a stub of exit *n, or one that leads to the fallback. */
+static enum stub stub_at(const struct listing *l, u32 off, unsigned *n)
+{
+    for (unsigned i = 0; i < l->b->n_exits; i++) {
+        const struct cc_exit *x = &l->b->exits[i];
+        *n = i;
+        if (off == x->hard_off)
+            return STUB_LINK;
+        if (off == x->soft_off)
+            return STUB_LOOKUP;
+        if (off == x->guard_off)
+            return STUB_GUARD;
+    }
+    return STUB_STEP;
+}
+
+/* The stub as it always is, in Capstone's words. */
+static void usual_stub(const struct listing *l, enum stub kind, unsigned n, char *buf, size_t size)
+{
+    const struct cc_exit *x = kind == STUB_STEP ? NULL : &l->b->exits[n];
+    u32 entry = x ? (x->target >> PAGE_SHIFT) * 4 : 0;
+    char place[16] = "";
+    buf[0] = 0;
+    if (kind == STUB_LINK)
+        snprintf(buf, size, "mov r10d, %s%x; mov r9d, 0x%x; jmp gate link", n > 8 ? "0x" : "", n + 1,
+                 x->target);
+    if (kind == STUB_LOOKUP)
+        snprintf(buf, size, "mov r9d, 0x%x; jmp gate lookup", x->target);
+    if (entry)
+        snprintf(place, sizeof(place), " + %s%x", entry > 9 ? "0x" : "", entry);
+    if (kind == STUB_GUARD)
+        snprintf(buf, size,
+                 "mov r10, qword ptr [cpu.code_map]; mov r11, rcx; mov ecx, dword ptr [r10%s]; "
+                 "lea ecx, [rcx + 0x7fffffff]; jrcxz cold +%x; mov rcx, r11; mov r9d, 0x%x; jmp gate lookup; "
+                 "mov rcx, r11; jmp gate lookup",
+                 place, x->guard_rel - l->b->cold_off - 4, x->target);
+}
+
+/* Instructions from the cache offset to the stub's end, which is the last jump before another stub or, of stubs to the
+ * fallback, the first one. Returns the offset behind it. */
+static u32 stub_text(struct listing *l, u32 off, enum stub kind, char **text)
+{
+    u32 end = l->b->cold_off + l->b->cold_len;
+    struct dec_host_insn h;
+    size_t size;
+    unsigned n;
+    FILE *out = open_memstream(text, &size);
+    if (!out)
+        exit(2);
+    do {
+        if (dec_host_decode(&h, cc_rw(l->cc) + off, end - off))
+            break;
+        print_host(l, out, off, &h);
+        off += h.len;
+        if (off >= end || stub_at(l, off, &n) != STUB_STEP || (h.kind == DEC_HOST_JMP && kind != STUB_GUARD))
+            break;
+        fputs("; ", out);
+    } while (true);
+    fclose(out);
+    return off;
+}
+
+static void print_cold(struct listing *l)
+{
+    static const char *const names[] = {"step", "link", "lookup", "guard"};
+    u32 end = l->b->cold_off + l->b->cold_len;
+    unsigned n = 0, named = ~0u; /* exit whose line is being written */
+    for (u32 off = l->b->cold_off, next; off < end; off = next) {
+        char *text, usual[512];
+        enum stub kind = stub_at(l, off, &n);
+        next = stub_text(l, off, kind, &text);
+        usual_stub(l, kind, n, usual, sizeof(usual));
+        bool compact = kind != STUB_STEP && !l->c->stubs && !strcmp(text, usual);
+        if (named != ~0u && (!compact || named != n)) {
+            fputc('\n', l->out);
+            named = ~0u;
+        }
+        if (compact) {
+            if (named == ~0u)
+                fprintf(l->out, "|   exit %u (%x):", n, l->b->exits[n].target);
+            fprintf(l->out, " %s", names[kind]);
+            named = n;
+        } else {
+            fprintf(l->out, "|   cold +%-4x", off - l->b->cold_off);
+            if (kind != STUB_STEP)
+                fprintf(l->out, "exit %u (%x) %s: ", n, l->b->exits[n].target, names[kind]);
+            fprintf(l->out, "%s\n", text);
+        }
+        free(text);
+    }
+    if (named != ~0u)
+        fputc('\n', l->out);
 }
 
 char *golden_listing(const struct golden_case *c)
@@ -258,8 +365,10 @@ char *golden_listing(const struct golden_case *c)
     if (rc)
         fprintf(l.out, "| no block: %s\n", strerror(-rc));
     l.b = b;
-    if (b)
-        print_block(&l);
+    if (b) {
+        print_hot(&l);
+        print_cold(&l);
+    }
     stop(&l);
     fclose(l.out);
     return text;
