@@ -98,8 +98,8 @@ int cc_fixed(struct cc *cc, u32 bytes, u32 *off) MUST_CHECK;
  * After cc_reserve() exactly one cc_commit() or cc_abort(). */
 int cc_reserve(struct cc *cc, u32 max_bytes, u32 *off) MUST_CHECK;
 void cc_abort(struct cc *cc);
-/* Within a transaction: room for what rarely runs (stubs), away from the hot code. After emitting, cc_cold_done() says how much
- * was used; without a commit nothing is. */
+/* Within a transaction: room for what rarely runs (stubs), away from the hot code; -ENOSPC as above. After emitting,
+ * cc_cold_done() says how much was used; without a commit nothing is. */
 int cc_reserve_cold(struct cc *cc, u32 max_bytes, u32 *off) MUST_CHECK;
 void cc_cold_done(struct cc *cc, u32 bytes);
 
@@ -118,7 +118,13 @@ struct cc_block *cc_lookup(struct cc *cc, const struct cc_key *key);
 
 /* Linking. */
 void cc_link(struct cc *cc, struct cc_exit *x, struct cc_block *to, u8 cross);
+/* Guarded links for which holds() says that the guard would let them pass become direct; cc_demote() gives them their guard back. What was
+ * asked once and refused is asked again after the next cc_demote(). cc_promote() returns how many are direct; cc_demote() is
+ * signal-safe. */
+u32 cc_promote(struct cc *cc, bool (*holds)(void *opaque, const struct cc_exit *x), void *opaque);
+void cc_demote(struct cc *cc);
 void cc_soften(struct cc *cc, struct cc_exit *x); /* the exit will not be linked: use the in-cache lookup */
+/* By the guard stub, which goes on to the block while what it compares equals value; nothing when the exit has none. */
 void cc_link_guarded(struct cc *cc, struct cc_exit *x, struct cc_block *to, u32 value);
 void cc_unlink_into(struct cc *cc,
                     struct cc_page *page); /* CC_GLOBAL links into the page's blocks: back to hard */
@@ -128,7 +134,8 @@ struct cc_page *cc_page(struct cc *cc, u32 gpa); /* NULL: no code was ever here 
 /* Kill blocks of the page that overlap guest-physical bytes [gpa, gpa + len) (page-wide: len = 4096). Returns how many. */
 u32 cc_invalidate(struct cc *cc, u32 gpa, u32 len);
 
-/* The block whose code holds host address pc (rx view), dead ones included; NULL when none. Signal-safe. */
+/* The block whose hot part holds host address pc (rx view), dead ones included; NULL when none, as for stubs: side tables are
+ * of hot parts, and in a stub a CPU is between blocks. Signal-safe. */
 struct cc_block *cc_find(const struct cc *cc, u64 pc);
 
 /* Forget every block, link and exit id; code memory starts anew after the fixed part. The caller must have no pointers

@@ -53,6 +53,8 @@ static bool make_exits(struct cc *cc, struct cc_block *b, const struct cc_exit *
                               .from = b,
                               .state = exits[i].state};
         ASSERT(x->patch_off <= cc->size - 4 && x->hard_off < cc->size && x->soft_off < cc->size);
+        ASSERT(!x->guard_off ||
+               (x->guard_off < cc->size && x->guard_imm <= cc->size - 4 && x->guard_rel <= cc->size - 4));
         if (x->state == CC_HARD)
             cc_patch(cc, x, x->hard_off);
     }
@@ -104,9 +106,8 @@ struct cc_block *cc_commit(struct cc *cc, const struct cc_key *key, u32 code_len
         page2->blocks = b;
     }
     cc_hash_insert(cc, b);
-    cc_use(cc, code_len);
     cc->cold_used = (u32)align_up(cc->cold_used + cc->cold_pending, CC_ALIGN);
-    cc->cold_pending = 0;
+    cc_use(cc, code_len);
     cc->stats.blocks_made++;
     cc->stats.code_bytes += code_len;
     cc->stats.blocks++;
@@ -129,10 +130,11 @@ void cc_flush(struct cc *cc)
     if (cc->exit_base > 3u << 30)
         cc->exit_base = 1;
     cc->n_exits = 0;
+    cc->n_guarded = cc->n_asked = cc->n_direct = 0;
     cc->n_blocks = 0;
     cc->used = cc->fixed_end;
     cc->cold_used = cc->cold_start;
-    cc->stats.used_bytes = cc->used;
+    cc_count_used(cc);
     cc->stats.blocks = 0;
     cc->stats.flushes++;
 }

@@ -23,8 +23,9 @@ struct cc {
     u32 size;                                /* bytes of code memory */
     u32 fixed_end;                           /* gates and stubs end here */
     u32 used;                                /* bump pointer */
-    u32 cold_start, cold_used, cold_pending; /* [cold_start, size) holds stubs */
+    u32 cold_start, cold_used;               /* [cold_start, size) holds stubs */
     u32 reserved;                            /* size of the open transaction, 0: none */
+    u32 cold_reserved, cold_pending;         /* in it: room for stubs, and what was used of it */
     struct cc_chunk *chunks, *page_chunks;   /* the latter are not released by cc_flush() */
 
     struct cc_block **hash; /* power of two buckets */
@@ -36,6 +37,8 @@ struct cc {
 
     struct cc_page **pages;
     u32 page_mask, n_pages;
+    struct cc_exit **guarded; /* guarded links in the order made; the first n_asked were asked by cc_promote() */
+    u32 n_guarded, cap_guarded, n_asked, n_direct;
     struct cc_stats stats;
     void (*killed)(void *opaque, const struct cc_block *b);
     void *killed_opaque;
@@ -45,6 +48,7 @@ struct cc {
 void *cc_arena_alloc(struct cc_chunk **list, size_t bytes);
 void cc_arena_free(struct cc_chunk **list);
 void cc_use(struct cc *cc, u32 bytes); /* advances the bump pointer */
+void cc_count_used(struct cc *cc);     /* stats.used_bytes */
 
 /* link.c */
 void cc_patch(struct cc *cc, const struct cc_exit *x, u32 target_off);

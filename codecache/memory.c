@@ -133,6 +133,7 @@ void cc_free(struct cc *cc)
     free(cc->exits);
     free(cc->hash);
     free(cc->pages);
+    free(cc->guarded);
     free(cc);
 }
 
@@ -151,7 +152,12 @@ void cc_use(struct cc *cc, u32 bytes)
     cc->used += (u32)align_up(bytes, CC_ALIGN);
     if (cc->used > cc->cold_start)
         cc->used = cc->cold_start;
-    cc->stats.used_bytes = cc->used;
+    cc_count_used(cc);
+}
+
+void cc_count_used(struct cc *cc)
+{
+    cc->stats.used_bytes = cc->used + (cc->cold_used - cc->cold_start);
 }
 
 int cc_fixed(struct cc *cc, u32 bytes, u32 *off)
@@ -171,6 +177,7 @@ int cc_reserve(struct cc *cc, u32 max_bytes, u32 *off)
     if (max_bytes > cc->cold_start - cc->used)
         return -ENOSPC;
     cc->reserved = max_bytes;
+    cc->cold_reserved = cc->cold_pending = 0;
     *off = cc->used;
     return 0;
 }
@@ -179,7 +186,6 @@ void cc_abort(struct cc *cc)
 {
     ASSERT(cc->reserved);
     cc->reserved = 0;
-    cc->cold_pending = 0;
 }
 
 int cc_reserve_cold(struct cc *cc, u32 max_bytes, u32 *off)
@@ -187,12 +193,13 @@ int cc_reserve_cold(struct cc *cc, u32 max_bytes, u32 *off)
     ASSERT(cc->reserved);
     if (max_bytes > cc->size - cc->cold_used)
         return -ENOSPC;
+    cc->cold_reserved = max_bytes;
     *off = cc->cold_used;
     return 0;
 }
 
 void cc_cold_done(struct cc *cc, u32 bytes)
 {
-    ASSERT(cc->reserved && bytes <= cc->size - cc->cold_used);
+    ASSERT(cc->reserved && bytes <= cc->cold_reserved);
     cc->cold_pending = bytes;
 }

@@ -132,6 +132,21 @@ static void list_code(FILE *file, csh dis, const u8 *bytes, size_t len, u64 addr
         cs_free(insn, 1);
 }
 
+/* One part of a block's host code. */
+static void list_part(struct novt_vm *vm, u32 off, u32 len)
+{
+    const u8 *at = cc_rx(vm->cc) + off;
+
+    list_code(vm->trace->out->file, vm->trace->out->dis64, at, len, (u64)(uintptr_t)at, UINT64_MAX);
+}
+
+static void map_part(struct novt_vm *vm, u32 off, u32 len, u32 lin, const char *suffix)
+{
+    if (len)
+        fprintf(vm->trace->out->perf, "%llx %x guest_%08x%s\n",
+                (unsigned long long)(uintptr_t)(cc_rx(vm->cc) + off), len, lin, suffix);
+}
+
 void mon_trace_block(struct novt_vm *vm, const struct cc_block *b, const u8 *guest)
 {
     struct trace_out *t = vm->trace->out;
@@ -144,11 +159,13 @@ void mon_trace_block(struct novt_vm *vm, const struct cc_block *b, const u8 *gue
         list_code(t->file, code32 ? t->dis32 : t->dis16, guest, b->guest_len, b->key.eip, UINT32_MAX);
     }
     if (mon_tracing(vm, TRACE_OUT_ASM, lin) && t->file) {
-        fprintf(t->file, "out %08x: %u bytes\n", lin, b->code_len);
-        list_code(t->file, t->dis64, cc_rx(vm->cc) + b->code_off, b->code_len,
-                  (u64)(uintptr_t)cc_rx(vm->cc) + b->code_off, UINT64_MAX);
+        fprintf(t->file, "out %08x: %u bytes, then %u of stubs\n", lin, b->code_len, b->cold_len);
+        list_part(vm, b->code_off, b->code_len);
+        fprintf(t->file, "stubs %08x\n", lin);
+        list_part(vm, b->cold_off, b->cold_len);
     }
-    if (t->perf)
-        fprintf(t->perf, "%llx %x guest_%08x\n",
-                (unsigned long long)((u64)(uintptr_t)cc_rx(vm->cc) + b->code_off), b->code_len, lin);
+    if (t->perf) {
+        map_part(vm, b->code_off, b->code_len, lin, "");
+        map_part(vm, b->cold_off, b->cold_len, lin, "_stubs");
+    }
 }

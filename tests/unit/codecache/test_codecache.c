@@ -331,6 +331,120 @@ Test(codecache, guarded_and_inline_exits)
     cc_free(f.cc);
 }
 
+/* add eax, tag; nop5 (inline exit 1); jmp <exit 0>, which has a guard: add eax, -value; jmp target. */
+static struct cc_block *make_guarded(struct fixture *f, struct cc_key key, u32 guest_len, u32 tag)
+{
+    struct cc_exit x[2] = {{.hard_off = f->hard, .soft_off = f->soft},
+                           {.soft_off = f->soft, .state = CC_INLINE}};
+    static const u8 code[] = {0x05, 0, 0, 0, 0, 0x0f, 0x1f, 0x44, 0, 0, 0xe9};
+    u32 off, cold;
+
+    if (cc_reserve(f->cc, 64, &off) < 0)
+        return NULL;
+    if (cc_reserve_cold(f->cc, 16, &cold) < 0) {
+        cc_abort(f->cc);
+        return NULL;
+    }
+    memcpy(cc_rw(f->cc) + off, code, sizeof(code));
+    memcpy(cc_rw(f->cc) + off + 1, &tag, 4);
+    x[0].patch_off = off + 11;
+    x[1].patch_off = off + 6;
+    x[0].guard_off = cold;
+    x[0].guard_imm = cold + 1;
+    x[0].guard_rel = cold + 6;
+    cc_rw(f->cc)[cold] = 0x05;
+    cc_rw(f->cc)[cold + 5] = 0xe9;
+    cc_cold_done(f->cc, 10);
+    return cc_commit(f->cc, &key, 15, guest_len, 1, x, 2, NULL, 0);
+}
+
+Test(codecache, guarded_links_are_patched_anew)
+{
+    struct fixture f = setup(1 << 20);
+    struct cc_block *b = make_guarded(&f, key_at(0x1000, CC_NO_PAGE), 8, 1), *t[2];
+    struct cc_block *plain = make(&f, key_at(0x1100, CC_NO_PAGE), 8, 2, 1);
+
+    t[0] = make(&f, key_at(0x2000, CC_NO_PAGE), 8, 4, 1);
+    t[1] = make(&f, key_at(0x3000, CC_NO_PAGE), 8, 8, 1);
+    for (u32 i = 0; i < 4; i++) { /* from target to target, each with its value */
+        cc_link_guarded(f.cc, &b->exits[0], t[i % 2], 0x100 << i);
+        ASSERT_RUN(&f, b, WENT_HARD, 1 + (4u << i % 2) - (0x100u << i));
+        cr_assert_eq(t[i % 2]->in, &b->exits[0]);
+        cr_assert_null(t[1 - i % 2]->in);
+    }
+    cc_link(f.cc, &b->exits[0], t[0], CC_NEAR); /* past the guard */
+    ASSERT_RUN(&f, b, WENT_HARD, 5);
+    cc_link_guarded(f.cc, &b->exits[0], t[1], 0x10);
+    cc_soften(f.cc, &b->exits[0]);
+    ASSERT_RUN(&f, b, WENT_SOFT, 1);
+    cr_assert_null(t[1]->in);
+    cc_link_guarded(f.cc, &plain->exits[0], t[0], 1); /* has no guard: stays unlinked */
+    cr_assert_eq(plain->exits[0].state, CC_HARD);
+    cr_assert_null(t[0]->in);
+    ASSERT_RUN(&f, plain, WENT_HARD, 2);
+    cc_link_guarded(f.cc, &b->exits[0], b, 0x1000); /* onto itself: dead, it comes out soft behind the call */
+    cc_invalidate(f.cc, 0x1000, 1);
+    ASSERT_RUN(&f, b, WENT_SOFT, 1);
+    cr_assert_eq(b->exits[0].state, CC_SOFT);
+    cc_link_guarded(f.cc, &b->exits[0], t[0], 1);
+    cr_assert_eq(b->exits[0].state, CC_SOFT);
+    cr_assert_null(t[0]->in);
+    cc_link_guarded(f.cc, &plain->exits[0], b, 1);
+    cr_assert_null(b->in);
+    cc_free(f.cc);
+}
+
+Test(codecache, either_part_may_run_out)
+{
+    struct fixture f = setup(1 << 20);
+    u32 off, cold, first_cold = 0, n = 0;
+
+    for (;; n++) { /* stubs of 4 KiB: the cold half is full first */
+        struct cc_key key = key_at(0x1000 + 16 * n, CC_NO_PAGE);
+        struct cc_exit x = {.hard_off = f.hard, .soft_off = f.soft};
+
+        cr_assert_eq(cc_reserve(f.cc, 64, &off), 0);
+        if (cc_reserve_cold(f.cc, 4096, &cold) == -ENOSPC)
+            break;
+        if (!n)
+            first_cold = cold;
+        cr_assert_eq(cold, first_cold + 4096 * n);
+        cr_assert_eq(cold % 16, 0);
+        memset(cc_rw(f.cc) + cold, 0xcc, 4096);
+        cc_rw(f.cc)[off] = 0xe9;
+        x.patch_off = off + 1;
+        cc_cold_done(f.cc, 4096);
+        struct cc_block *b = cc_commit(f.cc, &key, 5, 16, 1, &x, 1, NULL, 0);
+        cr_assert(b && b->cold_off == cold && b->cold_len == 4096);
+        cr_assert_null(cc_find(f.cc, (u64)cc_rx(f.cc) + cold)); /* stubs are nobody's */
+        cr_assert_null(cc_find(f.cc, (u64)cc_rx(f.cc) + cold + 4095));
+        cr_assert_eq(cc_find(f.cc, (u64)cc_rx(f.cc) + b->code_off), b);
+    }
+    cc_abort(f.cc);
+    cr_assert_eq(n, (1u << 19) / 4096);
+    cr_assert_geq(first_cold, 1u << 19);
+    cr_assert_gt(cc_stats(f.cc)->used_bytes, 4096 * n);
+    cr_assert_leq(cc_stats(f.cc)->used_bytes, cc_stats(f.cc)->size_bytes);
+    struct cc_block *b = make(&f, key_at(0x100000, CC_NO_PAGE), 8, 1, 1); /* without stubs there is room */
+    cr_assert_eq(b->cold_len, 0);
+    cc_flush(f.cc);
+    for (n = 0; make_guarded(&f, key_at(0x1000 + 16 * n, CC_NO_PAGE), 16, 1); n++)
+        ; /* both parts of 16 bytes, but the hot half has the gates: it is full first */
+    cr_assert_gt(n, (1u << 19) / 20);
+    cr_assert_eq(cc_reserve(f.cc, 64, &off), -ENOSPC);
+    cc_flush(f.cc);
+    cr_assert_eq(cc_reserve(f.cc, 64, &off), 0);
+    cr_assert_eq(cc_reserve_cold(f.cc, 4096, &cold), 0);
+    cr_assert_eq(cold, first_cold);
+    cc_cold_done(f.cc, 4096);
+    cc_abort(f.cc);
+    b = make(&f, key_at(0x1000, CC_NO_PAGE), 8, 1,
+             1); /* what an aborted translation emitted is not the next one's */
+    cr_assert_eq(b->cold_len, 0);
+    ASSERT_RUN(&f, b, WENT_HARD, 1);
+    cc_free(f.cc);
+}
+
 static void note_kill(void *opaque, const struct cc_block *b)
 {
     u32 *gpa = opaque;
@@ -448,13 +562,15 @@ Test(codecache, metadata_is_aligned_and_may_be_large)
     cc_free(f.cc);
 }
 
-/* Random makes, links, softens, invalidations and flushes against a model of where each block's jump goes. */
+/* Random makes, links, softens, invalidations and flushes against a model of where each block's jump goes. Blocks of odd
+ * number have a guard and an inline exit. Dead blocks come out softly at their first exit. */
 Test(codecache, random_against_model)
 {
     enum { N = 64, STEPS = 50000 };
     struct fixture f = setup(1 << 20);
-    struct cc_block *blocks[N] = {0};
-    int to[N]; /* -1 hard, -2 soft, else index */
+    struct cc_block *blocks[N] = {0}, *dead = NULL;
+    u32 value[N] = {0}, dead_tag = 0; /* what guards take away */
+    int to[N];                        /* -1 hard, -2 soft, else index */
 
     srand(7);
     for (int step = 0; step < STEPS; step++) {
@@ -466,14 +582,19 @@ Test(codecache, random_against_model)
         case 2:
             if (blocks[i])
                 break;
-            blocks[i] = make(&f, key_at(0x1000 + 64 * (u32)i, CC_NO_PAGE), 64, 1u << (i % 16), 1);
+            blocks[i] = i % 2 ? make_guarded(&f, key_at(0x1000 + 64 * (u32)i, CC_NO_PAGE), 64, 1u << (i % 16))
+                              : make(&f, key_at(0x1000 + 64 * (u32)i, CC_NO_PAGE), 64, 1u << (i % 16), 1);
             to[i] = -1;
             cr_assert(blocks[i] != NULL);
             break;
         case 3:
         case 4:
             if (blocks[i] && blocks[j]) {
-                cc_link(f.cc, &blocks[i]->exits[0], blocks[j], CC_NEAR);
+                value[i] = i % 2 && rand() % 2 ? 0x10000u << (rand() % 16) : 0;
+                if (value[i])
+                    cc_link_guarded(f.cc, &blocks[i]->exits[0], blocks[j], value[i]);
+                else
+                    cc_link(f.cc, &blocks[i]->exits[0], blocks[j], CC_NEAR);
                 to[i] = j;
             }
             break;
@@ -484,9 +605,13 @@ Test(codecache, random_against_model)
             }
             break;
         default: {
-            u32 dead = cc_invalidate(f.cc, 0x1000 + 64 * (u32)i + 63, 1);
+            u32 killed = cc_invalidate(f.cc, 0x1000 + 64 * (u32)i + 63, 1);
 
-            cr_assert_eq(dead, blocks[i] != NULL);
+            cr_assert_eq(killed, blocks[i] != NULL);
+            if (killed) {
+                dead = blocks[i];
+                dead_tag = 1u << (i % 16);
+            }
             blocks[i] = NULL;
             for (int k = 0; k < N; k++)
                 if (blocks[k] && to[k] == i)
@@ -496,7 +621,10 @@ Test(codecache, random_against_model)
         if (step % 4096 == 4095) {
             cc_flush(f.cc);
             memset(blocks, 0, sizeof(blocks));
+            dead = NULL;
         }
+        if (dead)
+            ASSERT_RUN(&f, dead, WENT_SOFT, dead_tag);
         if (!blocks[j])
             continue;
         /* Follow the model from j; loops are left alone. */
@@ -504,7 +632,7 @@ Test(codecache, random_against_model)
         int at = j, hops = 0;
 
         for (; at >= 0 && hops < N; hops++) {
-            sum += 1u << (at % 16);
+            sum += (1u << (at % 16)) - (to[at] >= 0 ? value[at] : 0);
             at = to[at];
         }
         if (at < 0)
