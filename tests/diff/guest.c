@@ -241,6 +241,8 @@ static void load_cpu(const struct diff_case *c)
     mon_state_changed(cpu);
     bt_fpu_save(cpu);
     memcpy(cpu->fpu, c->fpu, sizeof(cpu->fpu));
+    cpu->fpu_ip = cpu->fpu_dp = 0;
+    cpu->fpu_opcode = 0;
 }
 
 static u32 kernel32(u32 gva)
