@@ -323,15 +323,17 @@ static bool check_stubs(struct scan *s, const struct cc_exit *x)
     return true;
 }
 
-/* The jump of an exit leads where its state says. */
+/* The jump of an exit leads where its state says. A guarded link may have been promoted: then it is direct. */
 static bool check_exit(struct scan *s, const struct cc_exit *x, u64 to)
 {
-    u64 want = x->state == CC_HARD                                  ? x->hard_off
-               : x->state == CC_SOFT                                ? x->soft_off
-               : x->state != CC_LINKED || !x->to || x->from != s->b ? 0
-               : x->cross == CC_GUARDED                             ? x->guard_off
-                                                                    : x->to->code_off;
-    return (want && to == want) || refuse(s, "exit to nowhere");
+    bool ok = false;
+    if (x->state == CC_HARD)
+        ok = x->hard_off && to == x->hard_off;
+    else if (x->state == CC_SOFT)
+        ok = to == x->soft_off;
+    else if (x->state == CC_LINKED && x->to && x->from == s->b)
+        ok = to == x->to->code_off || (x->cross == CC_GUARDED && to == x->guard_off);
+    return ok || refuse(s, "exit to nowhere");
 }
 
 /* An exit behind a call, while its block lives: the NOP that can become a jump. */
