@@ -114,6 +114,48 @@ static void landing(struct tr *t)
     tr_exit_inline(t, ret);
 }
 
+/* Position-independent code gets its own address by calling "mov reg, [esp]; ret". That is done here without the call, if at run time
+ * the target is still mapped for fetching and still holds those four bytes; else the fallback makes the call:
+ *   mov r13, rcx ; mov r10, [code_map] ; mov ecx, [r10 + page * 4] ; jrcxz slow ; mov ecx, gs:[target]
+ *   lea ecx, [rcx - bytes] ; jrcxz ok ; slow: mov rcx, r13 ; step ; ok: mov rcx, r13 ; store return address ; mov reg, it */
+static bool call_of_thunk(struct tr *t, u32 to)
+{
+    struct emit *e = &t->e;
+    const struct bt_hooks *h = &t->bt->hooks;
+    u8 code[4];
+    u32 bytes;
+    bool flat = tr_segc(t, SEG_CS) == SEGC_FLAT && tr_segc(t, SEG_SS) == SEGC_FLAT && (t->mode & MODE_SS32) && t->in->stksz == 4;
+    if (!flat || t->code->selfcheck || t->code->one || t->bt->opt.slow_mem || !h->peek_code || !h->peek_code(h->opaque, to, code, 4))
+        return false;
+    u8 reg = code[1] >> 3 & 7;
+    if (code[0] != 0x8b || (code[1] & 0xc7) != 0x04 || code[2] != 0x24 || code[3] != 0xc3 || reg == R_ESP)
+        return false;
+    __builtin_memcpy(&bytes, code, 4);
+    struct hop map = hop_base(H_CPU, CPU_DISP(code_map)), entry = hop_base(H_R10, (i32)(to >> PAGE_SHIFT) * 4);
+    struct hop target = {.base = H_NONE, .index = H_NONE, .scale = 1, .gs = true, .disp = (i32)to};
+    em_mov(e, H_R13, H_RCX);
+    tr_rec(t, PEND_BORROW + H_RCX, SIDE_MID);
+    em_load(e, 8, H_R10, &map);
+    em_load(e, 4, H_RCX, &entry);
+    u8 *slow = em_jrcxz(e);
+    em_load(e, 4, H_RCX, &target);
+    em_lea32(e, H_RCX, H_RCX, (i32)-bytes);
+    u8 *ok = em_jrcxz(e);
+    em_here(e, slow);
+    em_mov(e, H_RCX, H_R13);
+    if (t->adj)
+        em_lea32(e, G_ESP, G_ESP, t->adj);
+    em_mov_imm(e, H_R9, t->eip);
+    em_jmp_to(e, tr_gate(t, GATE_STEP));
+    em_here(e, ok);
+    em_mov(e, H_RCX, H_R13);
+    tr_rec(t, PEND_NONE, SIDE_MID);
+    struct hop m = op_stack(t, -4, 4);
+    em_store_imm(e, 4, &m, t->next);
+    em_mov_imm(e, reg, t->next);
+    return true;
+}
+
 static void branch_call(struct tr *t)
 {
     u32 to;
@@ -121,6 +163,8 @@ static void branch_call(struct tr *t)
         tr_step_exit(t);
         return;
     }
+    if (call_of_thunk(t, to))
+        return;
     push_return(t);
     push_record(t);
     tr_exit_call(t, to);

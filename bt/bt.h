@@ -46,6 +46,9 @@ struct bt_hooks {
     int (*mem_write)(void *opaque, unsigned seg, u32 off, const void *buf, unsigned size);
     /* Check that a later write of size bytes would succeed (for read-modify-write). */
     int (*mem_probe_write)(void *opaque, unsigned seg, u32 off, unsigned size);
+    /* Bytes of code at linear address lin, for a look ahead at a call's target; notes the page in the current window's code map.
+     * false: not to be had without a fault, or n crosses the page. May be NULL. */
+    bool (*peek_code)(void *opaque, u32 lin, void *buf, unsigned n);
     /* A host fault that is neither the window's nor the guest's: a bug. Never returns to translated code. */
     void (*bug)(void *opaque, const char *what, u64 host_pc, u64 addr);
 };

@@ -8,6 +8,7 @@
  */
 #include "codecache/internal.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 void cc_patch(struct cc *cc, const struct cc_exit *x, u32 target_off)
@@ -79,6 +80,24 @@ void cc_link(struct cc *cc, struct cc_exit *x, struct cc_block *to, u8 cross)
         cc_patch(cc, x, to->code_off);
 }
 
+/* Promotion: the list holds every exit that was linked guarded since the last flush; entries whose link has gone are skipped. */
+static void list_guarded(struct cc *cc, struct cc_exit *x)
+{
+    if (x->listed)
+        return;
+    if (cc->n_guarded == cc->cap_guarded) {
+        u32 cap = cc->cap_guarded ? cc->cap_guarded * 2 : 1024;
+        struct cc_exit **p = realloc(cc->guarded, cap * sizeof(struct cc_exit *));
+
+        if (!p)
+            return; /* this one keeps its guard */
+        cc->guarded = p;
+        cc->cap_guarded = cap;
+    }
+    cc->guarded[cc->n_guarded++] = x;
+    x->listed = 1;
+}
+
 void cc_link_guarded(struct cc *cc, struct cc_exit *x, struct cc_block *to, u32 value)
 {
     u32 rel = to->code_off - (x->guard_rel + 4), minus = 0 - value;
@@ -88,6 +107,31 @@ void cc_link_guarded(struct cc *cc, struct cc_exit *x, struct cc_block *to, u32 
     memcpy(cc->rw + x->guard_imm, &minus, sizeof(minus));
     memcpy(cc->rw + x->guard_rel, &rel, sizeof(rel));
     cc_patch(cc, x, x->guard_off);
+    list_guarded(cc, x);
+}
+
+u32 cc_promote(struct cc *cc, bool (*holds)(void *opaque, const struct cc_exit *x), void *opaque)
+{
+    for (; cc->n_asked < cc->n_guarded; cc->n_asked++) {
+        struct cc_exit *x = cc->guarded[cc->n_asked];
+
+        if (x->state != CC_LINKED || x->cross != CC_GUARDED || !holds(opaque, x))
+            continue;
+        cc_patch(cc, x, x->to->code_off);
+        cc->n_direct++;
+    }
+    return cc->n_direct;
+}
+
+void cc_demote(struct cc *cc)
+{
+    for (u32 i = 0; cc->n_direct && i < cc->n_asked; i++) {
+        struct cc_exit *x = cc->guarded[i];
+
+        if (x->state == CC_LINKED && x->cross == CC_GUARDED)
+            cc_patch(cc, x, x->guard_off);
+    }
+    cc->n_asked = cc->n_direct = 0;
 }
 
 void cc_soften(struct cc *cc, struct cc_exit *x)

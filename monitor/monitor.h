@@ -70,6 +70,9 @@ struct novt_vm {
     u8 slow_hits[MON_SLOW_EIPS];
     u32 n_slow;
     u8 step_reason;           /* enum mon_step_reason of the next STEP exit */
+    u32 user_window;          /* id of the last user window that was current, since user_since (TSC) */
+    u64 user_since;
+    bool promoted;            /* guarded links are direct, for user_window */
     struct mon_ctx *ctxs;     /* all windows' contexts */
     struct mon_run_state *run; /* run.c's */
     struct mon_tags tags;     /* state.c */
@@ -189,6 +192,7 @@ void mon_cache_init(struct novt_vm *vm);  /* hooks of the code cache; after cc_n
 
 /* What vm.c gives the leaves as hooks; opaque is the struct novt_vm. All in run.c. */
 enum bt_fill mon_fill(void *opaque, u32 gva, bool write);                             /* bt_hooks.fill */
+bool mon_peek_code(void *opaque, u32 lin, void *buf, unsigned n);                       /* bt_hooks.peek_code */
 void mon_bug(void *opaque, const char *what, u64 host_pc, u64 addr);                  /* bt_hooks.bug */
 void mon_window_changed(void *opaque, struct mmu_window *w, u32 gva, u32 npages);     /* mmu_config.changed */
 void mon_window_freed(void *opaque, struct mmu_window *w);                            /* mmu_config.free_user */

@@ -10,6 +10,7 @@
  */
 #include <string.h>
 #include <sys/mman.h>
+#include <x86intrin.h>
 
 #include "monitor/monitor.h"
 
@@ -65,6 +66,39 @@ void mon_window_freed(void *opaque, struct mmu_window *w)
     munmap(c->ret_lo - PAGE_BYTES, CTX_BYTES);
 }
 
+#define PROMOTE_AFTER (10u << 20) /* TSC cycles (about 4 ms) that one program runs before its links become direct */
+
+static bool link_holds(void *opaque, const struct cc_exit *x)
+{
+    const struct mon_ctx *c = opaque;
+    const struct cc_key *to = &x->to->key;
+    return c->code_map[(to->eip + to->cs_base) >> PAGE_SHIFT] == ((to->gpa & ~PAGE_MASK) | 1);
+}
+
+static void demote(struct novt_vm *vm)
+{
+    if (vm->promoted)
+        cc_demote(vm->cc);
+    vm->promoted = false;
+}
+
+/* A user program that has the CPU for a while gets direct links where the guards would say yes; the first window of another
+ * program takes them back. Other privileges run other blocks: they do not matter here. */
+static void consider_promotion(struct novt_vm *vm, struct mmu_window *w)
+{
+    u64 now = __rdtsc();
+    if (w->priv != MMU_USER)
+        return;
+    if (w->id != vm->user_window) {
+        demote(vm);
+        vm->user_window = w->id;
+        vm->user_since = now;
+    } else if (now - vm->user_since > PROMOTE_AFTER) {
+        vm->promoted |= cc_promote(vm->cc, link_holds, ctx_of(w)) != 0;
+        vm->user_since = now;
+    }
+}
+
 int mon_window_switched(struct novt_vm *vm, struct mmu_window *old, struct mmu_window *new)
 {
     struct mon_ctx *from = old ? ctx_of(old) : NULL, *to = ctx_of(new);
@@ -74,6 +108,7 @@ int mon_window_switched(struct novt_vm *vm, struct mmu_window *old, struct mmu_w
         to = ctx_new(vm, new);
     if (!to)
         return -ENOMEM;
+    consider_promotion(vm, new);
     bt_set_window(vm->bt, new->base, to->jcache, to->code_map, to->ret_lo, to->ret_top, to->ret_sp);
     return 0;
 }
@@ -119,6 +154,8 @@ void mon_window_changed(void *opaque, struct mmu_window *w, u32 gva, u32 npages)
     }
     if (!hit)
         return;
+    if (w->id == vm->user_window)
+        demote(vm);
     memset(c->jcache, 0, BT_JCACHE_BYTES);
     ret_stack_drop(vm, c);
 }
@@ -223,6 +260,21 @@ static void note_code(struct novt_vm *vm, u32 lin, u64 gpa)
     struct mon_ctx *c = ctx_of(vm->win);
     c->code_map[lin >> PAGE_SHIFT] = ((u32)gpa & ~PAGE_MASK) | 1;
     c->code_in_4m[lin >> 22] = 1;
+}
+
+bool mon_peek_code(void *opaque, u32 lin, void *buf, unsigned n)
+{
+    struct novt_vm *vm = opaque;
+    struct mmu_info info;
+    if ((lin & PAGE_MASK) + n > PAGE_BYTES ||
+        mmu_walk(vm->mmu, vm->win, &vm->regime, vm->win->priv, lin, MMU_FETCH, &info) != MMU_OK || info.gpa >> 32)
+        return false;
+    const u8 *p = mmu_ptr(vm->mmu, info.gpa, NULL);
+    if (!p)
+        return false;
+    memcpy(buf, p, n);
+    note_code(vm, lin, info.gpa);
+    return true;
 }
 
 /* Watch the page, unless its blocks check themselves. */

@@ -293,6 +293,7 @@ static int make_engine(struct machine *m, struct novt_error *err)
         .mem_read = hook_mem_read,
         .mem_write = hook_mem_write,
         .mem_probe_write = hook_mem_probe_write,
+        .peek_code = mon_peek_code,
         .bug = mon_bug,
     };
     struct bt_options opt = {
