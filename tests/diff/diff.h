@@ -152,6 +152,7 @@ void native_run(const struct diff_case *c, const struct diff_memory *start, stru
 /* ---- guest.c ---- */
 struct diff_guest_options {
     u32 stress; /* NOVT_STRESS_* */
+    bool step;  /* every instruction through the fallback, by a breakpoint that is never met */
 };
 int guest_init(const struct diff_guest_options *opt) MUST_CHECK;
 void guest_fini(void);

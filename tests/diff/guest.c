@@ -41,6 +41,7 @@
 
 static struct novt_vm *vm;
 static struct novt_regs template;
+static bool stepping;
 
 static u64 descriptor(u32 base, u32 limit, u16 attr)
 {
@@ -176,6 +177,7 @@ int guest_init(const struct diff_guest_options *opt)
         fprintf(stderr, "diff: %s; %s\n", err.cause, err.remedy);
         return rc;
     }
+    stepping = opt->step;
     make_paging();
     make_tables();
     make_template();
@@ -238,6 +240,10 @@ static void load_cpu(const struct diff_case *c)
     cpu->halted = 0;
     cpu->inhibit = 0;
     cpu->cr2 = 0;
+    if (stepping) { /* DR0 at an address of its own, execute */
+        cpu->dr[0] = KERNEL_GVA;
+        cpu->dr[7] = 0x402;
+    }
     mon_state_changed(cpu);
     bt_fpu_save(cpu);
     memcpy(cpu->fpu, c->fpu, sizeof(cpu->fpu));

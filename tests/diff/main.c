@@ -4,7 +4,7 @@
  *   --seed N      first program's seed (default 1)        --count N   programs (default 20000)
  *   --time S      stop after S seconds                    --one N     only the program of seed N, verbose
  *   --self        native against native: the fuzzer's own check, no translator
- *   --stress LIST tiny-cache,one-insn,no-chain,slow-mem,fail-alloc,verify
+ *   --stress LIST tiny-cache,one-insn,no-chain,slow-mem,fail-alloc,verify,step (all by the fallback)
  *   --keep-going  count differences instead of stopping at the first; --coverage lists forms never run
  *
  * Exit code: 0 no difference, 1 a difference (printed, shrunk), 2 usage or host trouble.
@@ -24,6 +24,7 @@ struct options {
     unsigned seconds;
     bool self, one, keep_going, coverage, list;
     u32 stress;
+    bool step;
 };
 
 static struct options opt = {.seed = 1, .count = 20000};
@@ -178,8 +179,9 @@ static int round_of_programs(void)
 static bool parse_stress(char *list)
 {
     for (char *save, *p = strtok_r(list, ",", &save); p; p = strtok_r(NULL, ",", &save)) {
-        bool known = false;
+        bool known = strcmp(p, "step") == 0;
 
+        opt.step |= known;
         for (unsigned i = 0; i < ARRAY_SIZE(stress_names); i++) {
             if (strcmp(p, stress_names[i].name) != 0)
                 continue;
@@ -241,6 +243,7 @@ int main(int argc, char **argv)
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
     go.stress = opt.stress;
+    go.step = opt.step;
     rc = opt.self ? 0 : guest_init(&go);
     if (!rc)
         rc = cand_init(opt.self ? ~0u : guest_features());
