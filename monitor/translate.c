@@ -68,11 +68,12 @@ void mon_window_freed(void *opaque, struct mmu_window *w)
 
 #define PROMOTE_AFTER (10u << 20) /* TSC cycles (about 4 ms) that one program runs before its links become direct */
 
+/* Only for user code's links: others run in windows whose changes do not demote. */
 static bool link_holds(void *opaque, const struct cc_exit *x)
 {
     const struct mon_ctx *c = opaque;
     const struct cc_key *to = &x->to->key;
-    return c->code_map[(to->eip + to->cs_base) >> PAGE_SHIFT] == ((to->gpa & ~PAGE_MASK) | 1);
+    return (x->from->key.mode & MODE_CPL3) && c->code_map[(to->eip + to->cs_base) >> PAGE_SHIFT] == ((to->gpa & ~PAGE_MASK) | 1);
 }
 
 static void demote(struct novt_vm *vm)

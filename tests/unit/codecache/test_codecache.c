@@ -394,6 +394,63 @@ Test(codecache, guarded_links_are_patched_anew)
     cc_free(f.cc);
 }
 
+struct asked {
+    u32 n, say_no_to; /* gpa */
+};
+
+static bool holds(void *opaque, const struct cc_exit *x)
+{
+    struct asked *a = opaque;
+
+    cr_assert_eq(x->state, CC_LINKED);
+    cr_assert_eq(x->cross, CC_GUARDED);
+    a->n++;
+    return x->to->key.gpa != a->say_no_to;
+}
+
+Test(codecache, promoted_links_are_direct_until_demoted)
+{
+    struct fixture f = setup(1 << 20);
+    struct cc_block *b[2], *t[2];
+    struct asked a = {.say_no_to = 0x3000};
+
+    for (u32 i = 0; i < 2; i++) {
+        b[i] = make_guarded(&f, key_at(0x1000 + 16 * i, CC_NO_PAGE), 8, 1);
+        t[i] = make(&f, key_at(0x2000 + 0x1000 * i, CC_NO_PAGE), 8, 4, 1);
+        cc_link_guarded(f.cc, &b[i]->exits[0], t[i], 0x100);
+        ASSERT_RUN(&f, b[i], WENT_HARD, 5 - 0x100);
+    }
+    cr_assert_eq(cc_promote(f.cc, holds, &a), 1);
+    cr_assert_eq(a.n, 2);
+    ASSERT_RUN(&f, b[0], WENT_HARD, 5);
+    ASSERT_RUN(&f, b[1], WENT_HARD, 5 - 0x100);
+    cr_assert_eq(cc_promote(f.cc, holds, &a), 1); /* nobody is asked twice */
+    cr_assert_eq(a.n, 2);
+    cc_demote(f.cc);
+    ASSERT_RUN(&f, b[0], WENT_HARD, 5 - 0x100);
+    a.say_no_to = 0;
+    cr_assert_eq(cc_promote(f.cc, holds, &a), 2);
+    cr_assert_eq(a.n, 4);
+    ASSERT_RUN(&f, b[1], WENT_HARD, 5);
+    cc_invalidate(f.cc, 0x3000, 1); /* the target dies */
+    ASSERT_RUN(&f, b[1], WENT_HARD, 1);
+    cr_assert_eq(b[1]->exits[0].state, CC_HARD);
+    cc_soften(f.cc, &b[0]->exits[0]);
+    ASSERT_RUN(&f, b[0], WENT_SOFT, 1);
+    cc_demote(f.cc); /* neither comes back to life */
+    ASSERT_RUN(&f, b[0], WENT_SOFT, 1);
+    ASSERT_RUN(&f, b[1], WENT_HARD, 1);
+    cc_link_guarded(f.cc, &b[1]->exits[0], t[0], 0x200);
+    cr_assert_eq(cc_promote(f.cc, holds, &a), 1);
+    ASSERT_RUN(&f, b[1], WENT_HARD, 5);
+    cc_link_guarded(f.cc, &b[1]->exits[0], t[0], 0x400); /* linked anew: guarded again */
+    ASSERT_RUN(&f, b[1], WENT_HARD, 5 - 0x400);
+    cc_flush(f.cc);
+    cc_demote(f.cc);
+    cr_assert_eq(cc_promote(f.cc, holds, &a), 0);
+    cc_free(f.cc);
+}
+
 Test(codecache, either_part_may_run_out)
 {
     struct fixture f = setup(1 << 20);
@@ -569,14 +626,15 @@ Test(codecache, random_against_model)
     enum { N = 64, STEPS = 50000 };
     struct fixture f = setup(1 << 20);
     struct cc_block *blocks[N] = {0}, *dead = NULL;
-    u32 value[N] = {0}, dead_tag = 0; /* what guards take away */
+    u32 value[N] = {0}, dead_tag = 0; /* what guards take away; nothing when direct */
     int to[N];                        /* -1 hard, -2 soft, else index */
+    bool direct[N] = {0};             /* for guarded links */
 
     srand(7);
     for (int step = 0; step < STEPS; step++) {
         int i = rand() % N, j = rand() % N;
 
-        switch (rand() % 8) {
+        switch (rand() % 9) {
         case 0:
         case 1:
         case 2:
@@ -596,8 +654,19 @@ Test(codecache, random_against_model)
                 else
                     cc_link(f.cc, &blocks[i]->exits[0], blocks[j], CC_NEAR);
                 to[i] = j;
+                direct[i] = false;
             }
             break;
+        case 8: {
+            struct asked a = {.say_no_to = 0x1000 + 64 * (u32)i};
+
+            cc_demote(f.cc);
+            if (rand() % 2)
+                cc_promote(f.cc, holds, &a);
+            for (int k = 0; k < N; k++)
+                direct[k] = a.n && to[k] != i; /* "a.n": somebody was asked, so everybody */
+            break;
+        }
         case 5:
             if (blocks[i]) {
                 cc_soften(f.cc, &blocks[i]->exits[0]);
@@ -632,7 +701,7 @@ Test(codecache, random_against_model)
         int at = j, hops = 0;
 
         for (; at >= 0 && hops < N; hops++) {
-            sum += (1u << (at % 16)) - (to[at] >= 0 ? value[at] : 0);
+            sum += (1u << (at % 16)) - (to[at] >= 0 && !direct[at] ? value[at] : 0);
             at = to[at];
         }
         if (at < 0)
