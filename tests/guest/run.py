@@ -50,7 +50,7 @@ def source_line(listing, address):
             m = re.match(r"\s*\d+ ([0-9A-F]{8}) [0-9A-F<(\[]", line)
             if m and int(m[1], 16) + BASE >= address:
                 return best
-            m = re.match(r"\s*(\d+) .{32,40}?\s{2,}(\S.*)", line)
+            m = re.match(r"\s*(\d+) .{26,40}?\s{2,}(\S.*)", line)
             if m and not re.search(r"<\d+>", line):
                 best = f"line {m[1]}: {m[2].strip()}"
     return best
