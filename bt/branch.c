@@ -117,7 +117,7 @@ static void landing(struct tr *t)
 /* Position-independent code gets its own address by calling "mov reg, [esp]; ret". That is done here without the call, if at run time
  * the target is still mapped for fetching and still holds those four bytes; else the fallback makes the call:
  *   mov r13, rcx ; mov r10, [code_map] ; mov ecx, [r10 + page * 4] ; jrcxz slow ; mov ecx, gs:[target]
- *   lea ecx, [rcx - bytes] ; jrcxz ok ; slow: mov rcx, r13 ; step ; ok: mov rcx, r13 ; store return address ; mov reg, it */
+ *   lea ecx, [rcx - bytes] ; jrcxz ok ; slow: jmp to the stub ; ok: mov rcx, r13 ; store return address ; mov reg, it */
 static bool call_of_thunk(struct tr *t, u32 to)
 {
     struct emit *e = &t->e;
@@ -142,11 +142,7 @@ static bool call_of_thunk(struct tr *t, u32 to)
     em_lea32(e, H_RCX, H_RCX, (i32)-bytes);
     u8 *ok = em_jrcxz(e);
     em_here(e, slow);
-    em_mov(e, H_RCX, H_R13);
-    if (t->adj)
-        em_lea32(e, G_ESP, G_ESP, t->adj);
-    em_mov_imm(e, H_R9, t->eip);
-    em_jmp_to(e, tr_gate(t, GATE_STEP));
+    tr_jmp_step(t, true);
     em_here(e, ok);
     em_mov(e, H_RCX, H_R13);
     tr_rec(t, PEND_NONE, SIDE_MID);
@@ -231,9 +227,7 @@ static void branch_call_rm(struct tr *t)
     landing(t);
 }
 
-/* r9d = return EIP, ESP moved:
- *   mov r10, rcx ; mov ecx, [rsp+8] ; lea ecx, [rcx+r9] ; jrcxz hit ; mov rcx, r10 ; jmp miss
- *   hit: mov rcx, r10 ; ret */
+/* Load the return EIP, move ESP, leave the rest to the gate that all blocks share. */
 static void branch_ret(struct tr *t)
 {
     struct emit *e = &t->e;
@@ -254,17 +248,8 @@ static void branch_ret(struct tr *t)
         em_rr(e, EM_66, 0x89, H_R9, G_ESP);
     }
     tr_rec(t, PEND_NONE, SIDE_MID);
-    struct hop record = hop_base(H_RSP, 8);
     em_mov32(e, H_R9, H_R14);
-    em_mov(e, H_R10, H_RCX);
-    em_load(e, 4, H_RCX, &record);
-    em_lea_sum(e, 4, H_RCX, H_RCX, H_R9, 1);
-    u8 *hit = em_jrcxz(e);
-    em_mov(e, H_RCX, H_R10);
-    em_jmp_to(e, tr_gate(t, GATE_RET_MISS));
-    em_here(e, hit);
-    em_mov(e, H_RCX, H_R10);
-    em8(e, 0xc3);
+    em_jmp_to(e, tr_gate(t, GATE_RET));
     t->ended = true;
 }
 

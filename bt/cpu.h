@@ -198,6 +198,7 @@ struct cpu {
     u64 mtrr[32];
     u64 fpu_ip, fpu_dp; /* x87 last instruction and data pointer: selector << 32 | offset */
     u16 fpu_opcode;
+    u8 fpu_fresh;    /* fpu_ip is news: fpu_dp is a linear address and fpu_opcode the host's (monitor/fpuenv.c refines them) */
     void *bt;        /* struct bt of this CPU */
     void *vm;        /* the monitor's VM */
 };

@@ -213,7 +213,19 @@ static void emit_gate_lookup(struct bt *bt, struct emit *e)
     emit_store_imm(e, 4, CPU_DISP(exit_from), 0);
     emit_leave(e, BT_EXIT_LOOKUP, true);
 
-    bt->gate[GATE_RET_MISS] = here(e);
+    /* RET: r9d = return EIP, guest ESP moved. Does the record on the return stack say the same? One copy for all blocks: the
+     * host predicts its RET by the calls, not by where the RET is. Miss falls through.
+     *   mov r10, rcx ; mov ecx, [rsp+8] ; lea ecx, [rcx+r9] ; jrcxz hit ... hit: mov rcx, r10 ; ret */
+    const u8 *hit_at = e->p;
+    em_mov(e, H_RCX, H_R10);
+    em8(e, 0xc3);
+    bt->gate[GATE_RET] = here(e);
+    em_mov(e, H_R10, H_RCX);
+    em_load(e, 4, H_RCX, &(struct hop){.base = H_RSP, .index = H_NONE, .scale = 1, .disp = 8});
+    em_lea_sum(e, 4, H_RCX, H_RCX, H_R9, 1);
+    em8(e, 0xe3);
+    em8(e, (u8)(hit_at - (e->p + 1)));
+    em_mov(e, H_RCX, H_R10);
     /* Drop the record, 16 bytes; a sentinel (bits 33:32 = 01, which no sign-extended push makes) stays. */
     em_load(e, 8, H_R10, &(struct hop){.base = H_RSP, .index = H_NONE, .scale = 1, .disp = 8});
     em_mov_imm(e, H_R11, 30);
@@ -299,7 +311,9 @@ void bt_fpu_save(struct cpu *cpu)
     if (cpu->fpu_saved)
         return;
     cpu->fpu_saved = 1;
-    __asm__ volatile("fxsave64 %0\n\tfninit\n\tldmxcsr %1" : "=m"(image) : "m"(default_mxcsr));
+    __asm__ volatile("fxsave64 %0" : "=m"(image));
+    x87_note_pointers(cpu);
+    __asm__ volatile("fninit\n\tldmxcsr %0" : : "m"(default_mxcsr));
     memcpy(cpu->fpu, image, 160); /* the XMM part is there already, stored by the gate */
 }
 

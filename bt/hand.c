@@ -67,10 +67,16 @@ static void hand_lea(struct tr *t)
     }
     if (esp_base)
         m.disp = (i32)((u32)m.disp + (u32)t->adj);
+    u8 host = dst == R_ESP ? G_ESP : dst;
+    if (in->adsz == 4 && in->opsz == 4) {
+        em_lea(e, 4, host, &m);
+        if (dst == R_ESP)
+            t->adj = 0;
+        return;
+    }
     em_lea(e, 4, H_R9, &m);
     if (in->adsz == 2)
         em_movzx16(e, H_R9, H_R9);
-    u8 host = dst == R_ESP ? G_ESP : dst;
     em_rr(e, in->opsz == 2 ? EM_66 : 0, 0x89, H_R9, host);
     if (dst == R_ESP && in->opsz == 4)
         t->adj = 0;

@@ -19,7 +19,7 @@ enum bt_gate {
     GATE_ENTER,     /* from bt_enter(): load the guest's state, jump to cpu->enter_pc */
     GATE_LINK,      /* hard stub: r9d = target, r10d = exit id -> BT_EXIT_LOOKUP */
     GATE_LOOKUP,    /* r9d = target: jump cache, then BT_EXIT_LOOKUP without id */
-    GATE_RET_MISS,  /* RET whose record did not match: drop the record, then as GATE_LOOKUP */
+    GATE_RET,       /* r9d = target: the record's host address if the record matches, else drop it and as GATE_LOOKUP */
     GATE_STEP,      /* r9d = eip: BT_EXIT_STEP */
     GATE_CALLOUT,   /* called: r10 = instruction record; cpu->emulate(cpu, record) */
     GATE_SIGNAL,    /* the signal handler has stored the guest's registers: switch stacks and return */
@@ -61,6 +61,7 @@ struct bt {
     u64 gate[GATE_COUNT]; /* execution addresses */
     u32 gates_off, gates_bytes;
     u32 step_off;         /* the fallback's code area, BT_STEP_BYTES */
+    u32 step_eip, step_dp; /* guest EIP and linear operand address of what ran there last */
     u8 *ret_lo, *ret_top; /* current return stack: [ret_lo - page, ret_lo) is its guard */
     int tid;              /* of the CPU thread, 0: none */
     u64 rx_lo, rx_hi;     /* the whole cache as the CPU executes it */
@@ -83,7 +84,7 @@ struct tr {
     u32 n_recs, n_exits, n_insns;
     u32 first_exit_id;
     u32 n_steps;                                   /* jumps to GATE_STEP stubs */
-    struct { u8 *rel; u32 eip; i32 adj; bool rel32; } steps[BT_MAX_EXITS];
+    struct { u8 *rel; u32 eip; i32 adj; bool rcx_in_r13; } steps[BT_MAX_EXITS];
     bool ended;          /* the block has ended: no fall-through */
     bool mid_next;       /* the next instruction is not an asynchronous boundary (behind STI) */
     bool fail;           /* out of records or exits: end the block before this instruction */
@@ -97,6 +98,7 @@ void tr_exit_jmp(struct tr *t, u32 target);            /* jmp rel32, linkable */
 void tr_exit_jcc(struct tr *t, u8 cond, u32 target);   /* jcc rel32, linkable */
 void tr_exit_call(struct tr *t, u32 target);           /* call rel32, linkable */
 void tr_exit_inline(struct tr *t, u32 target);         /* where a callee returns to: falls through while the block lives */
+void tr_jmp_step(struct tr *t, bool rcx_in_r13);       /* jmp to a stub that leaves for the fallback at this instruction */
 void tr_step_exit(struct tr *t);                       /* leave: BT_EXIT_STEP at this instruction; ends the block */
 void tr_callout(struct tr *t);                         /* cpu->emulate() for this instruction, then inline */
 void tr_refuse(struct tr *t, enum bt_refusal why);     /* count the reason and emit a callout */
@@ -138,5 +140,11 @@ bool plain_needs_legacy(const struct dec_insn *in); /* uses AH, CH, DH or BH: no
 /* gate.c */
 int gate_emit(struct bt *bt) MUST_CHECK;
 int gate_enter(struct bt *bt, u64 pc); /* call GATE_ENTER; returns exit_kind */
+
+/* signal.c: the side record that covers host pc in block b; NULL when pc is before the first. */
+const struct side_rec *side_find(const struct bt *bt, const struct cc_block *b, u64 pc);
+
+/* x87.c: cpu->fpu_ip, fpu_dp and fpu_opcode from the host's x87 unit. Masks x87 exceptions. */
+void x87_note_pointers(struct cpu *cpu);
 
 #endif

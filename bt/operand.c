@@ -39,17 +39,7 @@ void op_limit_check(struct tr *t, unsigned seg, u32 size)
     em_shift(e, 8, 'r', H_RCX, H_R11, H_RCX);
     u8 *ok = em_jrcxz(e);
     em_mov(e, H_RCX, H_R12);
-    if (t->n_steps < ARRAY_SIZE(t->steps)) {
-        em8(e, 0xe9);
-        t->steps[t->n_steps].rel = e->p;
-        t->steps[t->n_steps].rel32 = true;
-        t->steps[t->n_steps].eip = t->eip;
-        t->steps[t->n_steps].adj = t->adj;
-        t->n_steps++;
-        em32(e, 0);
-    } else {
-        t->fail = true;
-    }
+    tr_jmp_step(t, false);
     em_here(e, ok);
     em_mov(e, H_RCX, H_R12);
 }

@@ -29,7 +29,7 @@ static __thread struct bt *current;
 static const int guest_signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGURG};
 
 /* The side record that covers pc; NULL when pc is before the first. */
-static const struct side_rec *side_find(const struct bt *bt, const struct cc_block *b, u64 pc)
+const struct side_rec *side_find(const struct bt *bt, const struct cc_block *b, u64 pc)
 {
     const struct side_rec *recs = b->side;
     u32 off = (u32)(pc - bt->rx_lo) - b->code_off, lo = 0, hi = b->side_bytes / (u32)sizeof(*recs);

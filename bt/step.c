@@ -134,6 +134,9 @@ enum bt_result bt_step(struct bt *bt, const struct dec_insn *in)
         goto exception;
     }
     u32 eip = cpu->eip;
+    bt->step_eip = eip;
+    if (in->mem)
+        bt->step_dp = cpu->seg_base[in->seg] + ea;
     int kind;
     do { /* a kick makes the gate return before the instruction: it stays set for the run loop */
         u32 kick = __atomic_exchange_n(&cpu->kick, 0, __ATOMIC_SEQ_CST);

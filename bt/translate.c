@@ -82,6 +82,22 @@ void tr_exit_call(struct tr *t, u32 target)
     add_exit(t, target);
 }
 
+void tr_jmp_step(struct tr *t, bool rcx_in_r13)
+{
+    struct emit *e = &t->e;
+    if (t->n_steps == ARRAY_SIZE(t->steps)) {
+        t->fail = true;
+        return;
+    }
+    em8(e, 0xe9);
+    t->steps[t->n_steps].rel = e->p;
+    t->steps[t->n_steps].rcx_in_r13 = rcx_in_r13;
+    t->steps[t->n_steps].eip = t->eip;
+    t->steps[t->n_steps].adj = t->adj;
+    t->n_steps++;
+    em32(e, 0);
+}
+
 void tr_step_exit(struct tr *t)
 {
     tr_flush_esp(t);
@@ -229,6 +245,8 @@ static void emit_stubs(struct tr *t)
         u64 next = t->e.exec + (u64)(t->steps[i].rel + 4 - t->e.base);
         u32 rel = (u32)(e->exec + em_off(e) - next);
         memcpy(t->steps[i].rel, &rel, 4);
+        if (t->steps[i].rcx_in_r13)
+            em_mov(e, H_RCX, H_R13);
         if (t->steps[i].adj)
             em_lea32(e, G_ESP, G_ESP, t->steps[i].adj);
         em_mov_imm(e, H_R9, t->steps[i].eip);

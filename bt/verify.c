@@ -365,7 +365,7 @@ static bool check_guard_jump(struct scan *s, const struct cc_exit *x, const stru
 
 static bool check_jump(struct scan *s, const struct dec_host_insn *h)
 {
-    static const enum bt_gate jump_gates[] = {GATE_LINK, GATE_LOOKUP, GATE_RET_MISS, GATE_STEP};
+    static const enum bt_gate jump_gates[] = {GATE_LINK, GATE_LOOKUP, GATE_RET, GATE_STEP};
     u64 to = leads_to(s, h), pc = s->bt->rx_lo + to;
     const struct cc_exit *x = exit_here(s, h), *guard = exit_at(s, h, offsetof(struct cc_exit, guard_rel));
     u32 off;

@@ -30,7 +30,7 @@ static const struct {
 
 static const char *const gate_names[GATE_COUNT] = {
     [GATE_ENTER] = "enter",       [GATE_LINK] = "link",          [GATE_LOOKUP] = "lookup",
-    [GATE_RET_MISS] = "ret_miss", [GATE_STEP] = "step",          [GATE_CALLOUT] = "callout",
+    [GATE_RET] = "ret", [GATE_STEP] = "step",          [GATE_CALLOUT] = "callout",
     [GATE_SIGNAL] = "signal",     [GATE_STEP_DONE] = "step_done"};
 
 struct listing {

@@ -51,7 +51,7 @@ static bool gate_word(const char *w, enum bt_gate *g)
     static const struct {
         const char *name;
         enum bt_gate gate;
-    } words[] = {{"@link", GATE_LINK}, {"@lookup", GATE_LOOKUP},   {"@miss", GATE_RET_MISS},
+    } words[] = {{"@link", GATE_LINK}, {"@lookup", GATE_LOOKUP},   {"@miss", GATE_RET},
                  {"@step", GATE_STEP}, {"@callout", GATE_CALLOUT}, {"@enter", GATE_ENTER}};
     for (unsigned i = 0; i < ARRAY_SIZE(words); i++)
         if (!strcmp(w, words[i].name)) {
