@@ -30,6 +30,7 @@ log: {image}.log
 panic: action=fatal
 error: action=report
 info: action=ignore
+sound: driver=dummy
 """
 
 
