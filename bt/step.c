@@ -96,6 +96,17 @@ static bool x87_pending(const struct cpu *cpu, const struct dec_insn *in)
     return fsw & 0x80;
 }
 
+/* Does the x87 unit remember this one as its last? Not the control instructions (SDM vol. 1, 8.1.8). */
+static bool moves_x87_pointers(const struct dec_insn *in)
+{
+    u8 ext = in->modrm >> 3 & 7;
+    if (in->fpu != DEC_FPU_X87)
+        return false;
+    if (in->mem)
+        return !((in->opcode == 0xd9 && ext >= 4) || (in->opcode == 0xdd && ext >= 4));
+    return !((in->opcode == 0xdb && ext == 4) || (in->opcode == 0xdf && in->modrm == 0xe0));
+}
+
 /* Make sure that the operand can be accessed and read it to the buffer. Ten bytes are two accesses. */
 static int load_operand(struct bt *bt, const struct dec_insn *in, u32 ea, unsigned size, u8 *buf)
 {
@@ -134,9 +145,10 @@ enum bt_result bt_step(struct bt *bt, const struct dec_insn *in)
         goto exception;
     }
     u32 eip = cpu->eip;
-    bt->step_eip = eip;
-    if (in->mem)
-        bt->step_dp = cpu->seg_base[in->seg] + ea;
+    if (moves_x87_pointers(in)) {
+        bt->step_eip = eip;
+        bt->step_dp = in->mem ? cpu->seg_base[in->seg] + ea : 0;
+    }
     int kind;
     do { /* a kick makes the gate return before the instruction: it stays set for the run loop */
         u32 kick = __atomic_exchange_n(&cpu->kick, 0, __ATOMIC_SEQ_CST);

@@ -180,11 +180,7 @@ static void load_pointers(struct cpu *cpu, u64 ip, u64 dp, u16 op)
     cpu->fpu_ip = ip;
     cpu->fpu_dp = dp;
     cpu->fpu_opcode = op & 0x7ff;
-    put16(cpu->fpu + FX_FOP, cpu->fpu_opcode);
-    put32(cpu->fpu + FX_FIP, (u32)ip);
-    put32(cpu->fpu + FX_FIP + 4, 0);
-    put32(cpu->fpu + FX_FDP, (u32)dp);
-    put32(cpu->fpu + FX_FDP + 4, 0);
+    memset(cpu->fpu + FX_FOP, 0, FX_MXCSR - FX_FOP); /* the host's unit must not mistake them for its own */
 }
 
 static void load_env(struct cpu *cpu, unsigned size, const u8 *env)
@@ -264,6 +260,26 @@ static int get_operand(struct cpu *cpu, const struct dec_insn *insn, u8 *image, 
         if (mem_read(cpu, insn->seg, insn->adsz == 2 ? (u16)(ea + i) : ea + i, image + i, 2))
             return -1;
     return 0;
+}
+
+/* What translated code cannot know of its last x87 instruction: the operand's segment and the guest's opcode. */
+static void refine_pointers(struct cpu *cpu)
+{
+    u32 eip = (u32)cpu->fpu_ip, dp = (u32)cpu->fpu_dp;
+    u8 bytes[DEC_MAX_LEN];
+    struct dec_insn d;
+    unsigned got, seg;
+    u64 gpa;
+
+    if (!cpu->fpu_fresh)
+        return;
+    cpu->fpu_fresh = 0;
+    if (mem_fetch(cpu, eip, bytes, &got, &gpa) ||
+        dec_decode(&d, bytes, got, cpu->seg[SEG_CS].attr & SEG_ATTR_D, cpu->features) || d.fpu != DEC_FPU_X87)
+        return; /* no longer there */
+    seg = d.seg % SEG_COUNT;
+    cpu->fpu_opcode = (u16)((d.opcode & 7) << 8 | d.modrm);
+    cpu->fpu_dp = d.mem ? (u64)cpu->seg[seg].sel << 32 | (dp - cpu->seg_base[seg]) : 0;
 }
 
 static int fnstenv(struct cpu *cpu, const struct dec_insn *insn)
@@ -427,6 +443,7 @@ int mon_sys_fpuenv(struct cpu *cpu, const struct dec_insn *insn)
     if (check_enabled(cpu, insn))
         return -1;
     bt_fpu_save(cpu);
+    refine_pointers(cpu);
     switch (insn->op) {
     case OP_FNSTENV: rc = fnstenv(cpu, insn); break;
     case OP_FLDENV: rc = fldenv(cpu, insn); break;

@@ -164,19 +164,17 @@ static bool writes_pointers(u8 op)
     return op == OP_FNSTENV || op == OP_FNSAVE || op == OP_FXSAVE;
 }
 
-/* The pointers to the last x87 instruction depend on what ran before the program: wipe them. */
+/* Some CPUs store pointers to the last x87 instruction in FXSAVE only while an exception is pending: wipe them. */
 static bool wipe_pointers(struct gen *g, const struct dec_insn *d, u32 off)
 {
-    static const u8 env16[] = {6, 8, 10, 12}, env32[] = {12, 16, 20, 24}, fx[] = {8, 12, 16, 20};
-    const u8 *at = d->op == OP_FXSAVE ? fx : d->opsz == 2 ? env16 : env32;
-    unsigned size = d->op != OP_FXSAVE && d->opsz == 2 ? 2 : 4;
-
     unsigned first = g->c->n;
 
-    for (unsigned i = 0; i < 4; i++)
-        if (!gen_store_imm(g, d->seg, off + at[i], 0, size))
+    if (d->op != OP_FXSAVE)
+        return true;
+    for (unsigned at = 8; at < 24; at += 4)
+        if (!gen_store_imm(g, d->seg, off + at, 0, 4))
             return false;
-    if (d->op == OP_FXSAVE && !gen_store_imm(g, d->seg, off + 6, 0, 2))
+    if (!gen_store_imm(g, d->seg, off + 6, 0, 2))
         return false;
     for (unsigned i = first; i < g->c->n; i++)
         g->c->item[i].tied = true;
