@@ -300,7 +300,11 @@ static int make_engine(struct machine *m, struct novt_error *err)
         .max_insns = stress & NOVT_STRESS_ONE_INSN ? 1 : 0,
         .no_chain = stress & NOVT_STRESS_NO_CHAIN,
         .slow_mem = stress & NOVT_STRESS_SLOW_MEM,
+#ifdef NOVT_VERIFY_ALWAYS
+        .verify = true,
+#else
         .verify = stress & NOVT_STRESS_VERIFY,
+#endif
     };
     int rc = cc_new(&m->vm.cc, stress & NOVT_STRESS_TINY_CACHE ? CODE_CACHE_TINY_BYTES : bytes);
 
