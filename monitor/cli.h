@@ -100,10 +100,10 @@ struct cli_io {
     struct novt_vm *vm;
     struct cli_term *term;
     struct cli_term own_term;
-    int wake_fd, signal_fd;
+    int wake_fd, signal_pipe[2];
     sigset_t signals;
     u64 deadline_ns; /* CLOCK_MONOTONIC, 0: none */
-    pthread_t thread;
+    pthread_t thread, signal_thread;
     volatile bool running;
     volatile int done;
 };

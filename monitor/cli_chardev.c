@@ -11,11 +11,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -218,20 +218,32 @@ static void accept_client(struct chardev *d)
 
 /* ---- the thread ---- */
 
+/* Not a signalfd: whoever polls one is woken by every signal of the process, and the VM's thread gets one for each hidden
+ * fault. A thread of its own waits for the few signals that are meant for us and passes their numbers on. */
+static void *signal_thread(void *opaque)
+{
+    struct cli_io *io = opaque;
+    int signo;
+
+    for (;;)
+        if (!sigwait(&io->signals, &signo) && write(io->signal_pipe[1], &signo, sizeof(signo)) < 0)
+            return NULL;
+}
+
 static void take_signal(struct cli_io *io)
 {
-    struct signalfd_siginfo info;
+    int signo;
 
-    if (read(io->signal_fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+    if (read(io->signal_pipe[0], &signo, sizeof(signo)) != (ssize_t)sizeof(signo))
         return;
-    if (info.ssi_signo == SIGTSTP) {
+    if (signo == SIGTSTP) {
         term_restore(io->term);
         raise(SIGSTOP);
         term_raw(io->term);
         return;
     }
     io->done = 1;
-    novt_vm_stop(io->vm, STOP_BY_SIGNAL + (int)info.ssi_signo);
+    novt_vm_stop(io->vm, STOP_BY_SIGNAL + signo);
 }
 
 static int next_timeout_ms(const struct cli_io *io, bool unflushed)
@@ -261,7 +273,7 @@ static void *io_thread(void *opaque)
         int ready;
 
         p[0] = (struct pollfd){.fd = io->wake_fd, .events = POLLIN};
-        p[1] = (struct pollfd){.fd = io->signal_fd, .events = POLLIN};
+        p[1] = (struct pollfd){.fd = io->signal_pipe[0], .events = POLLIN};
         for (unsigned i = 0; i < io->devs; i++) {
             const struct chardev *d = &io->dev[i];
             int fd = d->in_fd >= 0 || d->kind != CHARDEV_UNIX ? d->in_fd : d->listen_fd;
@@ -314,9 +326,14 @@ int io_start(struct cli_io *io, struct novt_vm *vm, double timeout_s, struct nov
                 fputs("novt: Ctrl-A X quits\n", stderr);
             break;
         }
-    rc = pthread_create(&io->thread, NULL, io_thread, io);
-    if (!rc)
-        return 0;
+    rc = pthread_create(&io->signal_thread, NULL, signal_thread, io);
+    if (!rc) {
+        rc = pthread_create(&io->thread, NULL, io_thread, io);
+        if (!rc)
+            return 0;
+        pthread_cancel(io->signal_thread);
+        pthread_join(io->signal_thread, NULL);
+    }
     io->running = false;
     term_restore(io->term);
     return io_fail(err, NOVT_ERR_HOST, "raise \"ulimit -u\"", "no thread for", "input", rc);
@@ -329,6 +346,8 @@ void io_stop(struct cli_io *io)
         io->done = 1;
         wake(io);
         pthread_join(io->thread, NULL);
+        pthread_cancel(io->signal_thread);
+        pthread_join(io->signal_thread, NULL);
     }
     for (unsigned i = 0; i < io->devs; i++)
         flush_device(&io->dev[i], LAST_WORDS_MS);
@@ -446,15 +465,14 @@ int io_open(struct cli_io *io, struct cli_options *opt, struct novt_error *err)
     memset(io, 0, sizeof(*io));
     io->term = &io->own_term;
     term_init(io->term);
-    io->signal_fd = -1;
+    io->signal_pipe[0] = io->signal_pipe[1] = -1;
     io->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     sigemptyset(&io->signals);
     for (size_t i = 0; i < 5; i++)
         sigaddset(&io->signals, (const int[]){SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP}[i]);
     /* Before any thread exists, so that none takes them. */
     pthread_sigmask(SIG_BLOCK, &io->signals, NULL);
-    io->signal_fd = signalfd(-1, &io->signals, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (io->wake_fd < 0 || io->signal_fd < 0)
+    if (io->wake_fd < 0 || pipe2(io->signal_pipe, O_CLOEXEC | O_NONBLOCK))
         return io_fail(err, NOVT_ERR_HOST, "raise \"ulimit -n\"", "no descriptors for", "input", errno);
     for (unsigned i = 0; i < opt->serials; i++) {
         const char *spec = resolve(opt, opt->serial[i]);
@@ -495,6 +513,7 @@ void io_close(struct cli_io *io)
     }
     if (io->wake_fd >= 0)
         close(io->wake_fd);
-    if (io->signal_fd >= 0)
-        close(io->signal_fd);
+    for (unsigned i = 0; i < 2; i++)
+        if (io->signal_pipe[i] >= 0)
+            close(io->signal_pipe[i]);
 }
