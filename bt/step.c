@@ -147,7 +147,8 @@ enum bt_result bt_step(struct bt *bt, const struct dec_insn *in)
     u32 eip = cpu->eip;
     if (moves_x87_pointers(in)) {
         bt->step_eip = eip;
-        bt->step_dp = in->mem ? cpu->seg_base[in->seg] + ea : 0;
+        if (in->mem)
+            bt->step_dp = cpu->seg_base[in->seg] + ea;
     }
     int kind;
     do { /* a kick makes the gate return before the instruction: it stays set for the run loop */

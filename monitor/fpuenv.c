@@ -277,9 +277,10 @@ static void refine_pointers(struct cpu *cpu)
     if (mem_fetch(cpu, eip, bytes, &got, &gpa) ||
         dec_decode(&d, bytes, got, cpu->seg[SEG_CS].attr & SEG_ATTR_D, cpu->features) || d.fpu != DEC_FPU_X87)
         return; /* no longer there */
-    seg = d.seg % SEG_COUNT;
+    /* Without a memory operand the pointer is an earlier instruction's: most likely in DS. */
+    seg = d.mem ? d.seg % SEG_COUNT : SEG_DS;
     cpu->fpu_opcode = (u16)((d.opcode & 7) << 8 | d.modrm);
-    cpu->fpu_dp = d.mem ? (u64)cpu->seg[seg].sel << 32 | (dp - cpu->seg_base[seg]) : 0;
+    cpu->fpu_dp = dp ? (u64)cpu->seg[seg].sel << 32 | (dp - cpu->seg_base[seg]) : 0;
 }
 
 static int fnstenv(struct cpu *cpu, const struct dec_insn *insn)
