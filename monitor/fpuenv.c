@@ -388,6 +388,7 @@ static int fxrstor(struct cpu *cpu, const struct dec_insn *insn)
         return mon_exc_err(cpu, EXC_GP, 0);
     put16(fx + FX_FCW, (get16(image + FX_FCW) & 0x1f3f) | 0x40);
     memcpy(fx + FX_FSW, image + FX_FSW, 3);
+    update_summary(fx);
     memcpy(fx + FX_MXCSR, image + FX_MXCSR, 4);
     memcpy(fx + FX_ST, image + FX_ST, FX_END32 - FX_ST);
     load_pointers(cpu, get32(image + FX_FIP) | (u64)get16(image + FX_FIP + 4) << 32,
