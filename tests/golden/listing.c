@@ -29,9 +29,9 @@ static const struct {
 };
 
 static const char *const gate_names[GATE_COUNT] = {
-    [GATE_ENTER] = "enter",       [GATE_LINK] = "link",          [GATE_LOOKUP] = "lookup",
-    [GATE_RET] = "ret", [GATE_STEP] = "step",          [GATE_CALLOUT] = "callout",
-    [GATE_SIGNAL] = "signal",     [GATE_STEP_DONE] = "step_done"};
+    [GATE_ENTER] = "enter",   [GATE_LINK] = "link",          [GATE_LOOKUP] = "lookup",
+    [GATE_RET] = "ret",       [GATE_STEP] = "step",          [GATE_CALLOUT] = "callout",
+    [GATE_SIGNAL] = "signal", [GATE_STEP_DONE] = "step_done"};
 
 struct listing {
     FILE *out;
@@ -43,9 +43,24 @@ struct listing {
     csh host, guest;
 };
 
+/* The case's bytes are all the memory there is. */
+static bool peek_code(void *opaque, u32 lin, void *buf, unsigned n)
+{
+    const struct golden_case *c = opaque;
+    u32 at = lin - GOLDEN_EIP;
+    if (at >= c->n_bytes || n > c->n_bytes - at)
+        return false;
+    memcpy(buf, c->bytes + at, n);
+    return true;
+}
+
 static bool start(struct listing *l)
 {
-    struct bt_hooks hooks = {0};
+    union {
+        const struct golden_case *c;
+        void *opaque;
+    } arg = {.c = l->c};
+    struct bt_hooks hooks = {.opaque = arg.opaque, .peek_code = peek_code};
     struct bt_options opt = {.verify = true, .max_insns = l->c->max_insns, .slow_mem = l->c->slow_mem};
     l->cpu = aligned_alloc(64, (sizeof(*l->cpu) + 63) & ~63ul);
     if (!l->cpu)

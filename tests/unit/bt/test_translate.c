@@ -72,6 +72,16 @@ static int probe(void *opaque, unsigned seg, u32 off, unsigned size)
     return 0;
 }
 
+static bool peek_code(void *opaque, u32 lin, void *buf, unsigned n)
+{
+    u32 entry = code_map[lin >> PAGE_SHIFT];
+    (void)opaque;
+    if (!entry)
+        entry = code_map[lin >> PAGE_SHIFT] = (lin & ~PAGE_MASK) | 1;
+    memcpy(buf, window + ((entry & ~PAGE_MASK) | (lin & PAGE_MASK)), n);
+    return true;
+}
+
 static void bug(void *opaque, const char *what, u64 pc, u64 addr)
 {
     (void)opaque;
@@ -97,8 +107,12 @@ static int emulate(struct cpu *c, const struct dec_insn *insn)
 
 static void setup(void)
 {
-    struct bt_hooks hooks = {
-        .fill = fill, .mem_read = mem_read, .mem_write = mem_write, .mem_probe_write = probe, .bug = bug};
+    struct bt_hooks hooks = {.fill = fill,
+                             .mem_read = mem_read,
+                             .mem_write = mem_write,
+                             .peek_code = peek_code,
+                             .mem_probe_write = probe,
+                             .bug = bug};
     u8 *m = mmap(NULL, 3ull << 32, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     window = (u8 *)(((u64)m + (1ull << 32)) & ~0xffffffffull);
     cpu = aligned_alloc(64, (sizeof(*cpu) + 63) & ~63ul);
@@ -482,6 +496,33 @@ Test(translate, landings_of_killed_blocks_keep_the_records)
     cr_assert_eq(cpu->gpr[R_EBX], 5);
     cr_assert_eq(cpu->ret_sp, records);
     cr_assert_eq(cpu->gpr[R_ESP], STACK + 0x800);
+}
+
+/* Calls of "mov ebx, [esp]; ret" are done in place as long as that is what is there. */
+Test(translate, thunks_are_called_in_place)
+{
+    PUT(FAR, 0x8b, 0x1c, 0x24, 0xc3);
+    /* push 7; call FAR; pop eax; hlt */
+    cr_assert_eq(RUN(0x6a, 7, 0xe8, 0x39, 0x10, 0, 0, 0x58, 0xf4), BT_EXIT_HLT);
+    cr_assert_eq(lookups, 0);
+    cr_assert_eq(cpu->gpr[R_EBX], CODE + 7);
+    cr_assert_eq(cpu->gpr[R_EAX], 7);
+    cr_assert_eq(cpu->gpr[R_ESP], STACK + 0x800);
+    u32 pushed;
+    memcpy(&pushed, window + STACK + 0x7f8, 4);
+    cr_assert_eq(pushed, CODE + 7);
+    window[FAR + 1] = 0x0c; /* mov ecx, [esp]: the fallback makes the call */
+    cpu->eip = CODE;
+    cr_assert_eq(go_on(), BT_EXIT_STEP);
+    cr_assert_eq(cpu->eip, CODE + 2);
+    cr_assert_eq(cpu->gpr[R_ESP], STACK + 0x7fc);
+    window[FAR + 1] = 0x1c;
+    code_map[FAR >> PAGE_SHIFT] =
+        0; /* nor may code be taken from a page that is not known to be executable */
+    cpu->gpr[R_ESP] = STACK + 0x800;
+    cpu->eip = CODE;
+    cr_assert_eq(go_on(), BT_EXIT_STEP);
+    cr_assert_eq(cpu->eip, CODE + 2);
 }
 
 Test(translate, indirect_jump_in_a_limited_segment)
