@@ -63,7 +63,7 @@ static unsigned top_of(const u8 *fx)
 /* Error summary and busy follow from the exceptions that the control word lets through. */
 static void update_summary(u8 *fx)
 {
-    u16 fsw = get16(fx + FX_FSW) & (u16)~(FSW_ES | FSW_B);
+    u16 fsw = get16(fx + FX_FSW) & (u16) ~(FSW_ES | FSW_B);
 
     if (fsw & ~get16(fx + FX_FCW) & FPU_EXC)
         fsw |= FSW_ES | FSW_B;
@@ -234,7 +234,8 @@ static int check_ends(struct cpu *cpu, const struct dec_insn *insn, unsigned byt
     if (insn->adsz == 2)
         last = (u16)last;
     if (write)
-        return mem_probe_write(cpu, insn->seg, ea, first) || mem_probe_write(cpu, insn->seg, last, 1) ? -1 : 0;
+        return mem_probe_write(cpu, insn->seg, ea, first) || mem_probe_write(cpu, insn->seg, last, 1) ? -1
+                                                                                                      : 0;
     return mem_probe_read(cpu, insn->seg, ea, first) || mem_probe_read(cpu, insn->seg, last, 1) ? -1 : 0;
 }
 
@@ -382,7 +383,8 @@ static int fxrstor(struct cpu *cpu, const struct dec_insn *insn)
 {
     u8 image[512], *fx = cpu->fpu;
 
-    if (check_fx_operand(cpu, insn, false) || mem_read(cpu, insn->seg, dec_ea(cpu, insn), image, sizeof(image)))
+    if (check_fx_operand(cpu, insn, false) ||
+        mem_read(cpu, insn->seg, dec_ea(cpu, insn), image, sizeof(image)))
         return -1;
     if (get32(image + FX_MXCSR) & ~mxcsr_mask(cpu->fpu))
         return mon_exc_err(cpu, EXC_GP, 0);
@@ -397,7 +399,8 @@ static int fxrstor(struct cpu *cpu, const struct dec_insn *insn)
 }
 
 /* The whole operand must be writable, whatever the mask (implementation-dependent; so do current CPUs). */
-static int store_masked(struct cpu *cpu, const struct dec_insn *insn, const u8 *src, const u8 *mask, unsigned n)
+static int store_masked(struct cpu *cpu, const struct dec_insn *insn, const u8 *src, const u8 *mask,
+                        unsigned n)
 {
     u32 at = step_get(cpu, R_EDI, insn->adsz);
 

@@ -107,7 +107,8 @@ static void add_forms(u8 mandatory, u8 map, u8 opcode, u32 features)
             continue;
         if (!d.has_modrm && form)
             break;
-        cand[cand_count++] = (struct diff_candidate){mandatory, map, opcode, d.has_modrm, ext, is_mem, d.cls, d.op};
+        cand[cand_count++] =
+            (struct diff_candidate){mandatory, map, opcode, d.has_modrm, ext, is_mem, d.cls, d.op};
         g.n++;
     }
     if (!g.n || group_count == MAX_GROUPS)

@@ -20,7 +20,7 @@
 #define CODE_GVA 0x10000000u
 #define CODE_PAGES 2u
 #define DATA_GVA 0x20000000u
-#define DATA_PAGES 3u    /* two writable, the third read-only, then nothing */
+#define DATA_PAGES 3u /* two writable, the third read-only, then nothing */
 #define DATA_RW_PAGES 2u
 #define STACK_GVA 0x30000000u
 #define STACK_PAGES 2u
@@ -44,13 +44,13 @@ struct diff_memory {
 #define SEL_CS_FLAT 0x23
 #define SEL_DS_FLAT 0x2b
 enum diff_ldt {
-    LDT_DATA,   /* writable, base DATA_GVA - 1000h, limit 3fffh */
-    LDT_CODE16, /* base CODE_GVA, limit ffffh */
+    LDT_DATA,    /* writable, base DATA_GVA - 1000h, limit 3fffh */
+    LDT_CODE16,  /* base CODE_GVA, limit ffffh */
     LDT_STACK16, /* B = 0, base STACK_GVA, limit ffffh */
-    LDT_RODATA, /* read-only, base DATA_GVA, limit 2fffh */
-    LDT_DOWN,   /* expand-down, 32-bit, base DATA_GVA - 10000h, limit ffffh: offsets from 10000h */
-    LDT_CODE32, /* base CODE_GVA - 2000h, limit 3fffh */
-    LDT_BASED,  /* flat limit, base 1000h */
+    LDT_RODATA,  /* read-only, base DATA_GVA, limit 2fffh */
+    LDT_DOWN,    /* expand-down, 32-bit, base DATA_GVA - 10000h, limit ffffh: offsets from 10000h */
+    LDT_CODE32,  /* base CODE_GVA - 2000h, limit 3fffh */
+    LDT_BASED,   /* flat limit, base 1000h */
     LDT_COUNT
 };
 #define SEL_LDT(n) ((u16)((n) << 3 | 7))
@@ -89,10 +89,10 @@ struct diff_item {
     u8 fix_off, fix_size; /* field to fill with the target's address */
     u8 fix_abs;           /* its offset in CS, plus fix_add; else relative to the end of this item */
     i8 fix_add;
-    i16 target;           /* item whose address it is; -1: none; the item count: the end */
-    i32 cand;             /* index of the candidate, -1: glue */
-    bool off;             /* taken away by the shrinker */
-    bool tied;            /* stays as long as the item before it does */
+    i16 target; /* item whose address it is; -1: none; the item count: the end */
+    i32 cand;   /* index of the candidate, -1: glue */
+    bool off;   /* taken away by the shrinker */
+    bool tied;  /* stays as long as the item before it does */
 };
 
 struct diff_case {

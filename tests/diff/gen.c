@@ -103,7 +103,9 @@ static unsigned put_prefixes(struct gen *g, u8 *b, const struct diff_candidate *
         *seg = rng_chance(&g->rng, 1) ? SEG_FS : choice[rng_below(&g->rng, sizeof(choice))];
         b[n++] = seg_prefix[*seg];
     }
-    if (rng_chance(&g->rng, k->map == 0 ? 25 : k->mandatory ? 0 : 15) &&
+    if (rng_chance(&g->rng, k->map == 0    ? 25
+                            : k->mandatory ? 0
+                                           : 15) &&
         !(k->cls == DEC_BRANCH && rng_chance(&g->rng, 85)))
         b[n++] = 0x66;
     if (rng_chance(&g->rng, k->is_mem || k->cls == DEC_STRING || k->cls == DEC_BRANCH ? 8 : 1))
@@ -225,7 +227,8 @@ static bool prepare(struct gen *g, const struct dec_insn *d)
     case OP_BTC:
         if (ext == d->base || ext == d->index || ext == R_ESP)
             return true;
-        return gen_mov_imm(g, ext, rng_chance(&g->rng, 80) ? rng_below(&g->rng, 600) - 300 : rng_interesting(&g->rng));
+        return gen_mov_imm(
+            g, ext, rng_chance(&g->rng, 80) ? rng_below(&g->rng, 600) - 300 : rng_interesting(&g->rng));
     case OP_POPF: {
         u32 fl = random_flags(g);
 
@@ -291,8 +294,7 @@ static bool branch(struct gen *g, u8 *b, struct dec_insn *d, u32 off, i32 cand)
     if (d->op == OP_JMP_RM || d->op == OP_CALL_RM)
         return indirect(g, b, d, off, cand);
     if (d->op == OP_RET) {
-        if (rng_chance(&g->rng, 90) &&
-            !push_imm(g, 0, d->stksz, (int)(g->c->n + 2 + rng_below(&g->rng, 3))))
+        if (rng_chance(&g->rng, 90) && !push_imm(g, 0, d->stksz, (int)(g->c->n + 2 + rng_below(&g->rng, 3))))
             return false;
         return gen_item(g, b, d->len, cand) != NULL;
     }
@@ -325,8 +327,8 @@ static bool unit(struct gen *g, i32 cand)
     put_immediate(g, b, &d);
     if (d.mem && (rng_chance(&g->rng, 97) || absolute) && !gen_fix_operand(g, b, &d, absolute, &off))
         goto full;
-    if (d.mem && d.op == OP_FXRSTOR && rng_chance(&g->rng, 60) && d.base != DEC_NO_REG && d.index == DEC_NO_REG &&
-        !gen_mov_imm(g, d.base, DATA_GVA + 0x400 - g->seg[d.seg].base - (u32)d.disp))
+    if (d.mem && d.op == OP_FXRSTOR && rng_chance(&g->rng, 60) && d.base != DEC_NO_REG &&
+        d.index == DEC_NO_REG && !gen_mov_imm(g, d.base, DATA_GVA + 0x400 - g->seg[d.seg].base - (u32)d.disp))
         goto full;
     if (dec_decode(&d, b, DEC_MAX_LEN, g->cs32, g->features) || !prepare(g, &d))
         goto full;
@@ -335,7 +337,8 @@ static bool unit(struct gen *g, i32 cand)
             goto full;
         return true;
     }
-    if ((d.gpr_written & BIT(R_ESP)) && (d.cls != DEC_STACK || d.op == OP_POP_R || d.op == OP_LEAVE || d.op == OP_ENTER))
+    if ((d.gpr_written & BIT(R_ESP)) &&
+        (d.cls != DEC_STACK || d.op == OP_POP_R || d.op == OP_LEAVE || d.op == OP_ENTER))
         g->esp_dirty = true;
     if (!gen_item(g, b, d.len, cand) || (writes_pointers(d.op) && !wipe_pointers(g, &d, off)))
         goto full;
@@ -431,7 +434,7 @@ static void random_fpu(struct gen *g, u8 *fx)
     if (rng_chance(&g->rng, 30))
         fcw = (u16)(0x7f | rng_below(&g->rng, 16) << 8);
     if (rng_chance(&g->rng, 5))
-        fcw &= (u16)~(1u << rng_below(&g->rng, 6));
+        fcw &= (u16) ~(1u << rng_below(&g->rng, 6));
     if (rng_chance(&g->rng, 30))
         mxcsr |= rng_below(&g->rng, 8) << 13;
     if (rng_chance(&g->rng, 5))
@@ -458,8 +461,9 @@ static void random_fpu(struct gen *g, u8 *fx)
         memcpy(fx + 40 + 16 * i, &e, 2);
     }
     for (unsigned i = 160; i < 288; i += 4) {
-        u32 v = rng_chance(&g->rng, 50) ? rng_interesting(&g->rng)
-                                        : (rng_below(&g->rng, 512) + 0x3f000) << 12 | rng_below(&g->rng, 4096);
+        u32 v = rng_chance(&g->rng, 50)
+                    ? rng_interesting(&g->rng)
+                    : (rng_below(&g->rng, 512) + 0x3f000) << 12 | rng_below(&g->rng, 4096);
 
         memcpy(fx + i, &v, 4);
     }

@@ -15,8 +15,8 @@
 
 /* Below 20000h the machine's own, seen at KERNEL_GVA; the program's pages from USER_GPA on. */
 #define PDPT_GPA 0x1000u
-#define PD_GPA 0x2000u  /* four */
-#define PT_GPA 0x6000u  /* one a region, and the kernel's */
+#define PD_GPA 0x2000u /* four */
+#define PT_GPA 0x6000u /* one a region, and the kernel's */
 #define GDT_GPA 0x10000u
 #define IDT_GPA 0x11000u
 #define TSS_GPA 0x12000u
@@ -119,7 +119,8 @@ static void make_tables(void)
     put64(GDT_GPA + SEL_TSS, descriptor(KERNEL_GVA + TSS_GPA, 0x67, 0x8b));
     put64(GDT_GPA + SEL_LDT_SYS, descriptor(KERNEL_GVA + LDT_GPA, LDT_COUNT * 8 - 1, 0x82));
     for (unsigned i = 0; i < LDT_COUNT; i++)
-        put64(LDT_GPA + 8 * i, descriptor(diff_ldt_table[i].base, diff_ldt_table[i].limit, attributes(&diff_ldt_table[i])));
+        put64(LDT_GPA + 8 * i,
+              descriptor(diff_ldt_table[i].base, diff_ldt_table[i].limit, attributes(&diff_ldt_table[i])));
     put(TSS_GPA + 4, &esp0, 4);
     put(TSS_GPA + 8, &ss0, 4);
     put(TSS_GPA + 0x64, &no_io_map, 4);
@@ -139,7 +140,8 @@ static struct novt_segment segment(u16 sel)
 
     if (!diff_descriptor(sel, &d))
         return (struct novt_segment){sel, 0, 0, 0};
-    return (struct novt_segment){sel, (u16)(attributes(&d) | (d.limit > 0xfffff ? SEG_ATTR_G : 0)), d.base, d.limit};
+    return (struct novt_segment){sel, (u16)(attributes(&d) | (d.limit > 0xfffff ? SEG_ATTR_G : 0)), d.base,
+                                 d.limit};
 }
 
 static void make_template(void)
@@ -281,7 +283,8 @@ void guest_run(const struct diff_case *c, const struct diff_memory *start, struc
     memcpy(out->gpr, cpu->gpr, sizeof(out->gpr));
     if (end.why == NOVT_DEAD && stub < 4096 && stub % 16 == 0) {
         out->vector = stub / 16;
-        has_error = out->vector == EXC_DF || (out->vector >= EXC_TS && out->vector <= EXC_PF) || out->vector == EXC_AC;
+        has_error = out->vector == EXC_DF || (out->vector >= EXC_TS && out->vector <= EXC_PF) ||
+                    out->vector == EXC_AC;
         esp = cpu->gpr[R_ESP];
         out->error = has_error ? kernel32(esp) : 0;
         esp += has_error ? 4 : 0;

@@ -9,7 +9,8 @@
 const struct diff_region diff_regions[] = {
     {CODE_GVA, CODE_PAGES, true, true, 0},
     {DATA_GVA, DATA_RW_PAGES, true, false, CODE_PAGES},
-    {DATA_GVA + DATA_RW_PAGES * PAGE_BYTES, DATA_PAGES - DATA_RW_PAGES, false, false, CODE_PAGES + DATA_RW_PAGES},
+    {DATA_GVA + DATA_RW_PAGES * PAGE_BYTES, DATA_PAGES - DATA_RW_PAGES, false, false,
+     CODE_PAGES + DATA_RW_PAGES},
     {STACK_GVA, STACK_PAGES, true, false, CODE_PAGES + DATA_PAGES},
     {HIGH_GVA, HIGH_PAGES, true, false, CODE_PAGES + DATA_PAGES + STACK_PAGES},
 };
@@ -78,8 +79,9 @@ bool rng_chance(struct diff_rng *r, unsigned percent)
 
 u32 rng_interesting(struct diff_rng *r)
 {
-    static const u32 edges[] = {0, 1, 2, 0x7f, 0x80, 0xff, 0x100, 0x7fff, 0x8000, 0xffff, 0x10000, 0x7fffffff,
-                                0x80000000, 0xfffffffe, 0xffffffff, 31, 32, 33, 0x99, 0x9a, 0x0f0f0f0f};
+    static const u32 edges[] = {0,          1,      2,      0x7f,    0x80,       0xff,       0x100,
+                                0x7fff,     0x8000, 0xffff, 0x10000, 0x7fffffff, 0x80000000, 0xfffffffe,
+                                0xffffffff, 31,     32,     33,      0x99,       0x9a,       0x0f0f0f0f};
     u32 v = edges[rng_below(r, ARRAY_SIZE(edges))];
 
     switch (rng_below(r, 4)) {
@@ -93,9 +95,18 @@ u32 rng_interesting(struct diff_rng *r)
 /* One value that SIMD and x87 instructions find interesting, as 8 bytes. */
 static u64 random_operand(struct diff_rng *r)
 {
-    static const u64 doubles[] = {0, 0x3ff0000000000000, 0xbff0000000000000, 0x7ff0000000000000, 0xfff0000000000000,
-                                  0x7ff8000000000000, 0x7ff0000000000001, 1, 0x000fffffffffffff, 0x4008000000000000};
-    static const u32 floats[] = {0, 0x3f800000, 0xbf800000, 0x7f800000, 0x7fc00000, 0x7f800001, 1, 0x80000000, 0x40490fdb};
+    static const u64 doubles[] = {0,
+                                  0x3ff0000000000000,
+                                  0xbff0000000000000,
+                                  0x7ff0000000000000,
+                                  0xfff0000000000000,
+                                  0x7ff8000000000000,
+                                  0x7ff0000000000001,
+                                  1,
+                                  0x000fffffffffffff,
+                                  0x4008000000000000};
+    static const u32 floats[] = {0,          0x3f800000, 0xbf800000, 0x7f800000, 0x7fc00000,
+                                 0x7f800001, 1,          0x80000000, 0x40490fdb};
 
     switch (rng_below(r, 5)) {
     case 0: return doubles[rng_below(r, ARRAY_SIZE(doubles))];
@@ -132,7 +143,8 @@ void diff_fill_memory(u64 seed, struct diff_memory *mem)
     }
 }
 
-static bool place(const struct diff_case *c, u32 cs_base, struct diff_memory *mem, const u32 *addr, unsigned i)
+static bool place(const struct diff_case *c, u32 cs_base, struct diff_memory *mem, const u32 *addr,
+                  unsigned i)
 {
     const struct diff_item *it = &c->item[i];
     u8 bytes[16];

@@ -37,8 +37,9 @@ static const struct {
     const char *name;
     u32 bit;
 } stress_names[] = {
-    {"tiny-cache", NOVT_STRESS_TINY_CACHE}, {"one-insn", NOVT_STRESS_ONE_INSN},     {"no-chain", NOVT_STRESS_NO_CHAIN},
-    {"slow-mem", NOVT_STRESS_SLOW_MEM},     {"fail-alloc", NOVT_STRESS_FAIL_ALLOC}, {"verify", NOVT_STRESS_VERIFY},
+    {"tiny-cache", NOVT_STRESS_TINY_CACHE}, {"one-insn", NOVT_STRESS_ONE_INSN},
+    {"no-chain", NOVT_STRESS_NO_CHAIN},     {"slow-mem", NOVT_STRESS_SLOW_MEM},
+    {"fail-alloc", NOVT_STRESS_FAIL_ALLOC}, {"verify", NOVT_STRESS_VERIFY},
 };
 
 static void on_tick(int sig)
@@ -172,9 +173,9 @@ static int round_of_programs(void)
         }
         done++;
     }
-    printf("programs %llu, instructions about %llu, skipped %llu, differences %llu, %llu s\n", (unsigned long long)done,
-           (unsigned long long)insns, (unsigned long long)skipped, (unsigned long long)bad,
-           (unsigned long long)(time(NULL) - began));
+    printf("programs %llu, instructions about %llu, skipped %llu, differences %llu, %llu s\n",
+           (unsigned long long)done, (unsigned long long)insns, (unsigned long long)skipped,
+           (unsigned long long)bad, (unsigned long long)(time(NULL) - began));
     cand_report(opt.coverage);
     return bad ? 1 : 0;
 }
@@ -240,8 +241,9 @@ int main(int argc, char **argv)
     int rc;
 
     if (!parse(argc, argv)) {
-        fprintf(stderr, "usage: novt-fuzz [--seed N] [--count N] [--time S] [--one N] [--self] [--stress LIST]\n"
-                        "                 [--keep-going] [--list] [--coverage]\n");
+        fprintf(stderr,
+                "usage: novt-fuzz [--seed N] [--count N] [--time S] [--one N] [--self] [--stress LIST]\n"
+                "                 [--keep-going] [--list] [--coverage]\n");
         return 2;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);

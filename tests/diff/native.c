@@ -138,7 +138,8 @@ static void protect(bool on)
         const struct diff_region *r = &diff_regions[i];
 
         if (!r->write)
-            mprotect((void *)(uintptr_t)r->gva, r->pages * PAGE_BYTES, on ? PROT_READ : PROT_READ | PROT_WRITE);
+            mprotect((void *)(uintptr_t)r->gva, r->pages * PAGE_BYTES,
+                     on ? PROT_READ : PROT_READ | PROT_WRITE);
     }
 }
 

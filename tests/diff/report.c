@@ -39,7 +39,8 @@ static int compare_bytes(const char *what, const u8 *a, const u8 *b, unsigned n,
 /* Not FOP, FIP, FDP (they may lie before the program) nor MXCSR_MASK. */
 static int compare_fpu(const u8 *a, const u8 *b, bool verbose)
 {
-    int r = compare_bytes("fcw/fsw/ftw", a, b, 5, 0, verbose) | compare_bytes("mxcsr", a + 24, b + 24, 4, 0, verbose);
+    int r = compare_bytes("fcw/fsw/ftw", a, b, 5, 0, verbose) |
+            compare_bytes("mxcsr", a + 24, b + 24, 4, 0, verbose);
     char name[16];
 
     for (unsigned i = 0; i < 8; i++) {
@@ -66,8 +67,8 @@ int report_compare(const struct diff_state *native, const struct diff_state *gue
     for (unsigned i = 0; i < diff_region_count; i++) {
         const struct diff_region *d = &diff_regions[i];
 
-        r |= compare_bytes("memory", native->mem.page[d->at], guest->mem.page[d->at], d->pages * PAGE_BYTES, d->gva,
-                           verbose);
+        r |= compare_bytes("memory", native->mem.page[d->at], guest->mem.page[d->at], d->pages * PAGE_BYTES,
+                           d->gva, verbose);
     }
     return r;
 }
@@ -97,12 +98,12 @@ void report_case(const struct diff_case *c)
     if (!diff_assemble(c, &mem, addr) ||
         cs_open(CS_ARCH_X86, cs.big ? CS_MODE_32 : CS_MODE_16, &handle) != CS_ERR_OK)
         return;
-    printf("segments %s: cs %x ss %x ds %x es %x gs %x, cs base %08x\n", c->segs->name, c->segs->cs, c->segs->ss,
-           c->segs->ds, c->segs->es, c->segs->gs, cs.base);
+    printf("segments %s: cs %x ss %x ds %x es %x gs %x, cs base %08x\n", c->segs->name, c->segs->cs,
+           c->segs->ss, c->segs->ds, c->segs->es, c->segs->gs, cs.base);
     for (unsigned i = 0; i < 8; i++)
         printf("%s=%08x ", gpr_names[i], c->gpr[i]);
-    printf("\neflags=%08x fcw=%02x%02x fsw=%02x%02x ftw=%02x mxcsr=%02x%02x\n", c->eflags, c->fpu[1], c->fpu[0],
-           c->fpu[3], c->fpu[2], c->fpu[4], c->fpu[25], c->fpu[24]);
+    printf("\neflags=%08x fcw=%02x%02x fsw=%02x%02x ftw=%02x mxcsr=%02x%02x\n", c->eflags, c->fpu[1],
+           c->fpu[0], c->fpu[3], c->fpu[2], c->fpu[4], c->fpu[25], c->fpu[24]);
     for (unsigned i = 0; i < c->n; i++)
         if (!c->item[i].off)
             print_item(handle, &mem, addr[i], &c->item[i]);

@@ -121,9 +121,7 @@ Test(step_flags, popf_changes_what_cpl_and_iopl_allow, .fini = done)
         u8 cpl;
         u32 iopl, expect;
     } rows[] = {
-        {0, 0, EFL_IF | EFL_IOPL},
-        {1, 0, 0},
-        {3, 0, 0},
+        {0, 0, EFL_IF | EFL_IOPL}, {1, 0, 0}, {3, 0, 0},
         {3, 3, EFL_IF | EFL_IOPL}, /* IOPL stays 3 because it may not change */
         {1, 1, EFL_IF | 1u << 12},
     };
@@ -135,7 +133,8 @@ Test(step_flags, popf_changes_what_cpl_and_iopl_allow, .fini = done)
         cr_expect_eq(STEP("\x9d"), 0);
         cr_expect_eq(cpu_eflags(cpu) & (EFL_IF | EFL_IOPL), rows[i].expect, "row %u: %x", i, cpu_eflags(cpu));
         cr_expect_eq(cpu_eflags(cpu) & (EFL_VM | EFL_RF | EFL_VIF | EFL_VIP), 0u);
-        cr_expect_eq(cpu_eflags(cpu) & (EFL_AC | EFL_ID | EFL_NT | FL_ARITH), EFL_AC | EFL_ID | EFL_NT | FL_ARITH);
+        cr_expect_eq(cpu_eflags(cpu) & (EFL_AC | EFL_ID | EFL_NT | FL_ARITH),
+                     EFL_AC | EFL_ID | EFL_NT | FL_ARITH);
         cr_expect_eq(cpu->gpr[R_ESP], 0x9004u);
         if (i + 1 < ARRAY_SIZE(rows))
             done();
@@ -371,9 +370,9 @@ static void x87_state(void)
     cpu->fpu[32 + 7] = 0x80; /* ST0 valid: 1.0-like */
     cpu->fpu[32 + 8] = 0xff;
     cpu->fpu[32 + 9] = 0x3f;
-    memset(cpu->fpu + 48, 0, 10);        /* ST1 zero */
+    memset(cpu->fpu + 48, 0, 10); /* ST1 zero */
     cpu->fpu[64 + 8] = 0xff;
-    cpu->fpu[64 + 9] = 0x7f;             /* ST2 special */
+    cpu->fpu[64 + 9] = 0x7f; /* ST2 special */
     cpu->fpu_ip = 0x001b12345678;
     cpu->fpu_dp = 0x0023abcdef01;
     cpu->fpu_opcode = 0x5a5;
@@ -511,10 +510,10 @@ Test(step_bcd, vectors, .fini = done)
         const char *code;
         u16 len, ax, flags, ax_out, flags_out;
     } rows[] = {
-        {"\x37", 1, 0x00fa, 0x000, 0x0200, 0x015}, {"\x37", 1, 0x7f79, 0x010, 0x800f, 0x891},
-        {"\x3f", 1, 0x8000, 0x010, 0x7e0a, 0x815}, {"\x3f", 1, 0x0005, 0x010, 0xfe0f, 0x095},
-        {"\x27", 1, 0x0079, 0x001, 0x00d9, 0x881}, {"\x27", 1, 0x00ff, 0x000, 0x0065, 0x015},
-        {"\x2f", 1, 0x0005, 0x010, 0x00ff, 0x095}, {"\x2f", 1, 0x0080, 0x001, 0x0020, 0x801},
+        {"\x37", 1, 0x00fa, 0x000, 0x0200, 0x015},     {"\x37", 1, 0x7f79, 0x010, 0x800f, 0x891},
+        {"\x3f", 1, 0x8000, 0x010, 0x7e0a, 0x815},     {"\x3f", 1, 0x0005, 0x010, 0xfe0f, 0x095},
+        {"\x27", 1, 0x0079, 0x001, 0x00d9, 0x881},     {"\x27", 1, 0x00ff, 0x000, 0x0065, 0x015},
+        {"\x2f", 1, 0x0005, 0x010, 0x00ff, 0x095},     {"\x2f", 1, 0x0080, 0x001, 0x0020, 0x801},
         {"\xd4\x0a", 2, 0x01ff, 0x811, 0x1905, 0x004}, {"\xd5\x0a", 2, 0x01ff, 0x000, 0x0009, 0x015},
         {"\xd5\x07", 2, 0x7f79, 0x000, 0x00f2, 0x890},
     };
