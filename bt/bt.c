@@ -38,12 +38,17 @@ void bt_free(struct bt *bt)
     free(bt);
 }
 
-enum bt_exit_kind bt_enter(struct bt *bt, struct cc_block *b)
+enum bt_exit_kind bt_enter_at(struct bt *bt, u64 host_pc)
 {
     bt->ret_dropped = false;
-    enum bt_exit_kind kind = (enum bt_exit_kind)gate_enter(bt, bt->rx_lo + b->code_off);
+    enum bt_exit_kind kind = (enum bt_exit_kind)gate_enter(bt, host_pc);
     bt->stats.exits[kind < BT_EXIT_COUNT ? kind : 0]++;
     return kind;
+}
+
+enum bt_exit_kind bt_enter(struct bt *bt, struct cc_block *b)
+{
+    return bt_enter_at(bt, bt->rx_lo + b->code_off);
 }
 
 void bt_set_window(struct bt *bt, u8 *base, u8 *jcache, u32 *code_map, u8 *ret_lo, u8 *ret_top, u64 ret_sp)
@@ -65,6 +70,12 @@ void bt_jcache_put(struct bt *bt, u8 *jcache, u64 ctx_tag, u32 eip, const struct
     u64 *entry = (u64 *)(void *)(jcache + (eip & (BT_JCACHE_ENTRIES - 1)) * 16u);
     entry[0] = -(ctx_tag | eip);
     entry[1] = bt->rx_lo + b->code_off;
+}
+
+u64 bt_jcache_get(const u8 *jcache, u64 ctx_tag, u32 eip)
+{
+    const u64 *entry = (const u64 *)(const void *)(jcache + (eip & (BT_JCACHE_ENTRIES - 1)) * 16u);
+    return entry[0] == -(ctx_tag | eip) ? entry[1] : 0;
 }
 
 void bt_jcache_drop_block(const struct bt *bt, u8 *jcache, const struct cc_block *b)

@@ -103,6 +103,8 @@ int bt_translate(struct bt *bt, const struct bt_code *code, struct cc_block **ou
  * Call on the thread that called bt_thread_init(). */
 enum bt_exit_kind bt_enter(struct bt *bt, struct cc_block *b);
 
+enum bt_exit_kind bt_enter_at(struct bt *bt, u64 host_pc);
+
 /* Fallback for DEC_PLAIN and simple DEC_HAND instructions: exactly one instruction at cpu->eip, memory operand read to
  * cpu->buf, run natively, written back; eip advanced. BT_CONT, or BT_LEAVE with an exception in cpu->exc_*. */
 enum bt_result bt_step(struct bt *bt, const struct dec_insn *insn);
@@ -124,6 +126,8 @@ void bt_fpu_save(struct cpu *cpu);
 #define BT_JCACHE_BYTES (BT_JCACHE_ENTRIES * 16u)
 #define BT_RETSTACK_BYTES 16384u /* below it a PROT_NONE page */
 void bt_jcache_put(struct bt *bt, u8 *jcache, u64 ctx_tag, u32 eip, const struct cc_block *b);
+/* Host address of the block at eip, or 0. For bt_enter_at(): the entry is as good as a block found by its whole key. */
+u64 bt_jcache_get(const u8 *jcache, u64 ctx_tag, u32 eip);
 void bt_jcache_drop_block(const struct bt *bt, u8 *jcache, const struct cc_block *b);
 /* Make a window current: GS base, jump cache, code map (2^20 entries, see struct cpu), return stack [ret_lo, ret_top) with PROT_NONE below and above. ret_sp: where
  * it stood when it was left, or bt_retstack_reset(). base must be aligned to 4 GiB. The caller saves cpu->ret_sp of the

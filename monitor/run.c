@@ -63,12 +63,10 @@ void mon_timer_update(struct novt_vm *vm)
     if (deadline == r->armed_ns)
         return;
     r->armed_ns = deadline;
-    struct itimerspec its = {0};
-    if (deadline != CLK_NEVER) {
-        u64 now = clk_now(clk), ns = deadline > now ? deadline - now : 1;
-        its.it_value.tv_sec = (time_t)(ns / CLK_SECOND_NS);
-        its.it_value.tv_nsec = (long)(ns % CLK_SECOND_NS);
-    }
+    if (deadline == CLK_NEVER) /* one that still fires finds nothing due */
+        return;
+    u64 now = clk_now(clk), ns = deadline > now ? deadline - now : 1;
+    struct itimerspec its = {.it_value = {.tv_sec = (time_t)(ns / CLK_SECOND_NS), .tv_nsec = (long)(ns % CLK_SECOND_NS)}};
     timer_settime(r->timer, 0, &its, NULL);
 }
 
@@ -251,6 +249,13 @@ static void check_ret_stack(struct novt_vm *vm)
 static enum bt_exit_kind run_translated(struct novt_vm *vm, u32 exit_from)
 {
     struct cpu *cpu = &vm->cpu;
+    if (!exit_from && !vm->trace) { /* nothing to link: the jump cache knows most targets of interrupts and system calls */
+        u64 pc = bt_jcache_get(cpu->jcache, cpu->ctx_tag, cpu->eip);
+        if (pc) {
+            check_ret_stack(vm);
+            return bt_enter_at(vm->bt, pc);
+        }
+    }
     struct cc_block *b = mon_block(vm, exit_from);
     if (!b)
         return cpu->exit_kind;
