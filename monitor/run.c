@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -39,6 +40,7 @@ static int timer_start(struct novt_vm *vm)
     struct sigevent ev = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGURG};
     ev.sigev_notify_thread_id = (int)syscall(SYS_gettid);
     r->armed_ns = CLK_NEVER;
+    prctl(PR_SET_TIMERSLACK, 1ul); /* HLT sleeps to the deadline, not 50 us beyond */
     if (timer_create(CLOCK_MONOTONIC, &ev, &r->timer))
         return -errno;
     r->have_timer = true;
@@ -68,6 +70,16 @@ void mon_timer_update(struct novt_vm *vm)
     u64 now = clk_now(clk), ns = deadline > now ? deadline - now : 1;
     struct itimerspec its = {.it_value = {.tv_sec = (time_t)(ns / CLK_SECOND_NS), .tv_nsec = (long)(ns % CLK_SECOND_NS)}};
     timer_settime(r->timer, 0, &its, NULL);
+}
+
+static void timer_disarm(struct novt_vm *vm)
+{
+    struct mon_run_state *r = vm->run;
+    struct itimerspec off = {0};
+    if (!r->have_timer || r->armed_ns == CLK_NEVER)
+        return;
+    r->armed_ns = CLK_NEVER;
+    timer_settime(r->timer, 0, &off, NULL);
 }
 
 /* ---- asynchronous events ---- */
@@ -128,6 +140,7 @@ static void halt(struct novt_vm *vm)
             look_around(vm);
             continue;
         }
+        timer_disarm(vm); /* the sleep itself ends at the deadline: a signal would cost more */
         u64 ns = deadline == CLK_NEVER ? 3600 * CLK_SECOND_NS : deadline - now;
         struct timespec ts = {.tv_sec = (time_t)(ns / CLK_SECOND_NS), .tv_nsec = (long)(ns % CLK_SECOND_NS)};
         sigset_t wait = old;
