@@ -83,6 +83,7 @@ struct chardev {
     int in_fd, out_fd; /* -1: none */
     int listen_fd;
     char path[108]; /* unix: to unlink */
+    bool spoke;     /* the guest wrote something; the VM's thread */
     bool escapes;   /* Ctrl-A commands */
     bool after_escape;
     int serial; /* input goes to this UART, -1: none */

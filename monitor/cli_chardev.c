@@ -93,6 +93,7 @@ static void device_write(void *opaque, const u8 *buf, size_t len)
 {
     struct chardev *d = opaque;
 
+    d->spoke = true;
     if (d->kind == CHARDEV_NULL || d->out_fd < 0)
         return;
     pthread_mutex_lock(&d->lock);
@@ -115,12 +116,17 @@ static void device_write(void *opaque, const u8 *buf, size_t len)
     pthread_mutex_unlock(&d->lock);
 }
 
-static void flush_device(struct chardev *d, int wait_ms)
+/* Is something left to write? Then the caller must come again: device_write() wakes nobody while the buffer is not empty. */
+static bool flush_device(struct chardev *d, int wait_ms)
 {
+    bool left;
+
     if (pthread_mutex_trylock(&d->lock))
-        return; /* the VM's thread is writing */
+        return true; /* the VM's thread is writing */
     write_out(d, wait_ms);
+    left = d->out_n != 0;
     pthread_mutex_unlock(&d->lock);
+    return left;
 }
 
 /* ---- input ---- */
@@ -284,9 +290,9 @@ static void *io_thread(void *opaque)
         if (!io->running)
             return NULL;
         if (ready == 0 || unflushed) {
-            for (unsigned i = 0; i < io->devs; i++)
-                flush_device(&io->dev[i], 0);
             unflushed = false;
+            for (unsigned i = 0; i < io->devs; i++)
+                unflushed |= flush_device(&io->dev[i], 0);
         }
         if (io->deadline_ns && !io->done && now_ns() >= io->deadline_ns) {
             io->done = 1;
@@ -295,7 +301,7 @@ static void *io_thread(void *opaque)
         if (ready <= 0)
             continue;
         if (p[0].revents) {
-            unflushed = read(io->wake_fd, &count, sizeof(count)) > 0;
+            unflushed |= read(io->wake_fd, &count, sizeof(count)) > 0;
             for (unsigned i = 0; i < io->devs; i++)
                 push_pending(&io->dev[i]);
         }

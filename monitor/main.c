@@ -61,6 +61,26 @@ static void print_stats(const struct novt_vm *vm, enum cli_stats form)
     free(buf);
 }
 
+/* A kernel that refuses this CPU says so on the screen and nowhere else: if the serial line stayed silent, show that. */
+static void print_screen(const struct cli_options *opt, const struct cli_io *io, struct novt_vm *vm)
+{
+    char buf[16384], *end;
+
+    for (unsigned i = 0; i < io->devs; i++)
+        if (io->dev[i].serial == 0 && io->dev[i].spoke)
+            return;
+    if (!opt->config.kernel || opt->display_none)
+        return;
+    novt_vm_screen(vm, buf, sizeof(buf));
+    for (char *line = buf; (end = strchr(line, '\n')); line = end + 1) {
+        *end = 0;
+        for (char *c = line; *c; c++)
+            *c = *c < ' ' || *c > '~' ? '?' : *c;
+        if (*line)
+            base_warn("screen: %s", line);
+    }
+}
+
 static int exit_code(const struct novt_vm *vm, const struct novt_outcome *out)
 {
     switch (out->why) {
@@ -119,6 +139,7 @@ static int run(struct cli_options *opt)
         goto out;
     }
     io_stop(&io);
+    print_screen(opt, &io, vm);
     code = exit_code(vm, &out);
     print_stats(vm, opt->stats);
 out:

@@ -5,7 +5,7 @@
 
 Cases: shell (date, arithmetic, a pipe, a checksum of 64 MB, power-off with exit code 0), reboot (comes up a second time),
 noreboot (-no-reboot ends the program), idle (host CPU time at the prompt), memory (host memory beyond the guest's own),
-notty (no input at all). NOVT names another program, NOVT_GUESTS the guests. Last line: N passed, N failed.
+notty (no input at all), oldcpu (CPU models that the kernel refuses: its words reach the user). NOVT names another program, NOVT_GUESTS the guests. Last line: N passed, N failed.
 """
 import argparse
 import hashlib
@@ -156,8 +156,17 @@ def case_notty(args):
     return "ran"
 
 
+def case_oldcpu(args):
+    for model, words in (("486", "requires an i"), ("pentium", "cmov" if args.kernel == "686" else "requires an i686 CPU")):
+        cmd = command(args, extra=("-no-reboot", "-cpu", model, "--timeout", "4"))
+        out = subprocess.run(cmd, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=BOOT_S)
+        expect(out.returncode == 124, f"{model}: exit code {out.returncode}; {out.stderr[-500:]}")
+        expect(words in out.stderr, f"{model}: not a word of it: {out.stderr[-500:]}")
+    return "refuses"
+
+
 CASES = {"shell": case_shell, "reboot": case_reboot, "noreboot": case_noreboot, "idle": case_idle,
-         "memory": case_memory, "notty": case_notty}
+         "memory": case_memory, "notty": case_notty, "oldcpu": case_oldcpu}
 
 
 def main():
