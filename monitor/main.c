@@ -160,6 +160,7 @@ int main(int argc, char **argv)
 
     open_standard_fds();
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* ulimit -f: guest RAM is a file too; EFBIG instead */
     code = cli_parse(&opt, argc, argv, &err);
     if (code)
         return cli_report(&err);
