@@ -210,7 +210,7 @@ def test_bursts_come_out():
     p = subprocess.Popen([NOVT, "-bios", bios("burst", burst), "-vga", "none", "-serial", "stdio", "--timeout", "60"],
                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     try:
-        for n in range(2500):
+        for n in range(4000):
             got = b""
             while not got.endswith(b"\n"):
                 check(select.select([p.stdout], [], [], 10)[0], f"burst {n} stopped after {len(got)} characters")
