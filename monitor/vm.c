@@ -21,7 +21,8 @@
 #define SEABIOS_DEBUG_PORT 0x402
 #define COM1_PORT 0x3f8
 
-static const char remedy_memory[] = "free memory on the host, lift \"ulimit -v\" and \"-f\"; novt doctor says more";
+static const char remedy_memory[] =
+    "free memory on the host, lift \"ulimit -v\" and \"-f\"; novt doctor says more";
 
 /* ---- what the PC asks of memory ---- */
 
