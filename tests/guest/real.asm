@@ -594,7 +594,10 @@ real_main:
     sti
     hlt
     cli
-    RCHECK16 [OFF(ticks16)], 1
+    cmp word [OFF(ticks16)], 1          ; more than one when the host was busy in between
+    setae al
+    movzx ax, al
+    RCHECK16 ax, 1
     mov cx, 0
     xor dx, dx
     sti
