@@ -124,14 +124,17 @@ static bool call_of_thunk(struct tr *t, u32 to)
     const struct bt_hooks *h = &t->bt->hooks;
     u8 code[4];
     u32 bytes;
-    bool flat = tr_segc(t, SEG_CS) == SEGC_FLAT && tr_segc(t, SEG_SS) == SEGC_FLAT && (t->mode & MODE_SS32) && t->in->stksz == 4;
-    if (!flat || t->code->selfcheck || t->code->one || t->bt->opt.slow_mem || !h->peek_code || !h->peek_code(h->opaque, to, code, 4))
+    bool flat = tr_segc(t, SEG_CS) == SEGC_FLAT && tr_segc(t, SEG_SS) == SEGC_FLAT && (t->mode & MODE_SS32) &&
+                t->in->stksz == 4;
+    if (!flat || t->code->selfcheck || t->code->one || t->bt->opt.slow_mem || !h->peek_code ||
+        !h->peek_code(h->opaque, to, code, 4))
         return false;
     u8 reg = code[1] >> 3 & 7;
     if (code[0] != 0x8b || (code[1] & 0xc7) != 0x04 || code[2] != 0x24 || code[3] != 0xc3 || reg == R_ESP)
         return false;
     __builtin_memcpy(&bytes, code, 4);
-    struct hop map = hop_base(H_CPU, CPU_DISP(code_map)), entry = hop_base(H_R10, (i32)(to >> PAGE_SHIFT) * 4);
+    struct hop map = hop_base(H_CPU, CPU_DISP(code_map)),
+               entry = hop_base(H_R10, (i32)(to >> PAGE_SHIFT) * 4);
     struct hop target = {.base = H_NONE, .index = H_NONE, .scale = 1, .gs = true, .disp = (i32)to};
     em_mov(e, H_R13, H_RCX);
     tr_rec(t, PEND_BORROW + H_RCX, SIDE_MID);
@@ -257,9 +260,7 @@ void tr_branch(struct tr *t)
 {
     u32 to;
     switch (t->in->op) {
-    case OP_JCC:
-        branch_jcc(t);
-        break;
+    case OP_JCC: branch_jcc(t); break;
     case OP_JMP:
         if (!direct_target(t, &to)) {
             tr_step_exit(t);
@@ -269,19 +270,10 @@ void tr_branch(struct tr *t)
         tr_exit_jmp(t, to);
         t->ended = true;
         break;
-    case OP_CALL:
-        branch_call(t);
-        break;
-    case OP_JMP_RM:
-        branch_jmp_rm(t);
-        break;
-    case OP_CALL_RM:
-        branch_call_rm(t);
-        break;
-    case OP_RET:
-        branch_ret(t);
-        break;
-    default:
-        branch_loop(t);
+    case OP_CALL: branch_call(t); break;
+    case OP_JMP_RM: branch_jmp_rm(t); break;
+    case OP_CALL_RM: branch_call_rm(t); break;
+    case OP_RET: branch_ret(t); break;
+    default: branch_loop(t);
     }
 }

@@ -9,7 +9,8 @@
 
 #include "bt/internal.h"
 
-int bt_new(struct bt **out, struct cpu *cpu, struct cc *cc, const struct bt_hooks *hooks, const struct bt_options *opt)
+int bt_new(struct bt **out, struct cpu *cpu, struct cc *cc, const struct bt_hooks *hooks,
+           const struct bt_options *opt)
 {
     struct bt *bt = calloc(1, sizeof(*bt));
     if (!bt)

@@ -74,14 +74,15 @@ struct bt_stats {
 
 /* Stress switches (tests): rare paths forced. */
 struct bt_options {
-    u32 max_insns;   /* a block's instructions at most; 0: default */
-    bool no_chain;   /* never link exits */
-    bool slow_mem;   /* every memory access through the fallback */
-    bool verify;     /* check every emitted block with the verifier */
+    u32 max_insns; /* a block's instructions at most; 0: default */
+    bool no_chain; /* never link exits */
+    bool slow_mem; /* every memory access through the fallback */
+    bool verify;   /* check every emitted block with the verifier */
 };
 
 /* Emits the gates into cc. cpu outlives bt. 0, -ENOMEM, -ENOSPC. */
-int bt_new(struct bt **out, struct cpu *cpu, struct cc *cc, const struct bt_hooks *hooks, const struct bt_options *opt) MUST_CHECK;
+int bt_new(struct bt **out, struct cpu *cpu, struct cc *cc, const struct bt_hooks *hooks,
+           const struct bt_options *opt) MUST_CHECK;
 void bt_free(struct bt *bt);
 
 /* Translate the block that starts at code->eip. */
@@ -90,10 +91,11 @@ struct bt_code {
     u32 avail;       /* how many may be used: to the end of the page, or 15 more when page 2 is given */
     u32 page_left;   /* bytes to the end of the first page; instructions starting behind it are not taken */
     struct cc_key key;
-    bool one;        /* exactly one instruction */
+    bool one;             /* exactly one instruction */
     const u32 *slow_eips; /* instructions known to touch MMIO: by callout, not by window (n_slow of them) */
     u32 n_slow;
-    bool selfcheck;  /* the block compares its bytes with memory first (pages that are written while they hold code) */
+    bool
+        selfcheck; /* the block compares its bytes with memory first (pages that are written while they hold code) */
 };
 /* 0 with *out committed; -ENOSPC: cache full, flush and retry; -ENODATA: the first instruction needs bytes beyond avail
  * (give the second page); -ENOMEM. Every other byte string gives a block (one that raises #UD or #GP if need be). */

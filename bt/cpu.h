@@ -87,8 +87,8 @@ struct cpu_seg {
 };
 #define SEG_ATTR_TYPE 0x000f
 #define SEG_ATTR_ACCESSED 0x0001
-#define SEG_ATTR_RW 0x0002   /* data: writable; code: readable */
-#define SEG_ATTR_DC 0x0004   /* data: expand-down; code: conforming */
+#define SEG_ATTR_RW 0x0002 /* data: writable; code: readable */
+#define SEG_ATTR_DC 0x0004 /* data: expand-down; code: conforming */
 #define SEG_ATTR_CODE 0x0008
 #define SEG_ATTR_S 0x0010
 #define SEG_ATTR_DPL 0x0060
@@ -113,18 +113,18 @@ struct cpu_sysseg { /* LDTR, TR */
 #define MODE_PE BIT(2)
 #define MODE_VM BIT(3)
 #define MODE_CPL3 BIT(4)
-#define MODE_CPL_SHIFT 5   /* two bits: CPL */
+#define MODE_CPL_SHIFT 5    /* two bits: CPL */
 #define MODE_IOPL_OK BIT(7) /* CPL <= IOPL (and not v86 with IOPL < 3): CLI, STI legal */
-#define MODE_NM BIT(8)     /* CR0.EM | CR0.TS: x87 instructions give #NM */
-#define MODE_EM BIT(9)     /* CR0.EM: MMX, SSE give #UD */
+#define MODE_NM BIT(8)      /* CR0.EM | CR0.TS: x87 instructions give #NM */
+#define MODE_EM BIT(9)      /* CR0.EM: MMX, SSE give #UD */
 #define MODE_TS BIT(10)
 #define MODE_MP BIT(11)
-#define MODE_SSE BIT(12) /* CR4.OSFXSR: SSE legal */
-#define MODE_TF BIT(13)  /* single step: one instruction a block, #DB after it */
-#define MODE_TSD BIT(14) /* RDTSC not allowed here */
-#define MODE_AC BIT(15)  /* CR0.AM & EFLAGS.AC & CPL 3 */
-#define MODE_SEG_SHIFT 16 /* bits 16..27 */
-#define MODE_DB BIT(28)   /* debug registers enabled: one-instruction blocks with checks */
+#define MODE_SSE BIT(12)     /* CR4.OSFXSR: SSE legal */
+#define MODE_TF BIT(13)      /* single step: one instruction a block, #DB after it */
+#define MODE_TSD BIT(14)     /* RDTSC not allowed here */
+#define MODE_AC BIT(15)      /* CR0.AM & EFLAGS.AC & CPL 3 */
+#define MODE_SEG_SHIFT 16    /* bits 16..27 */
+#define MODE_DB BIT(28)      /* debug registers enabled: one-instruction blocks with checks */
 #define MODE_SLOWMEM BIT(29) /* stress: every memory access by callout */
 
 enum cpu_segclass {
@@ -153,36 +153,37 @@ struct cpu {
     /* --- hot: reached with 8-bit displacements --- */
     u32 gpr[8];
     u32 eip;
-    u32 flags;       /* arithmetic flags only, valid when not in translated code */
-    i32 df;          /* +1 or -1 (EFLAGS.DF = 1) */
-    u32 sysflags;    /* EFLAGS without the arithmetic ones, IF, DF and bit 1 */
-    u8 iflag;        /* EFLAGS.IF, 0 or 1 */
-    u8 irq_pending;  /* an interrupt waits (PIC output or NMI), 0 or 1; written by the CPU thread only */
-    u8 inhibit;      /* 1: interrupts held off for one instruction (STI, MOV SS, POP SS) */
-    u8 exit_kind;    /* enum bt_exit_kind */
-    u32 exit_from;   /* id of the block exit that left, 0: none */
+    u32 flags;      /* arithmetic flags only, valid when not in translated code */
+    i32 df;         /* +1 or -1 (EFLAGS.DF = 1) */
+    u32 sysflags;   /* EFLAGS without the arithmetic ones, IF, DF and bit 1 */
+    u8 iflag;       /* EFLAGS.IF, 0 or 1 */
+    u8 irq_pending; /* an interrupt waits (PIC output or NMI), 0 or 1; written by the CPU thread only */
+    u8 inhibit;     /* 1: interrupts held off for one instruction (STI, MOV SS, POP SS) */
+    u8 exit_kind;   /* enum bt_exit_kind */
+    u32 exit_from;  /* id of the block exit that left, 0: none */
     u32 seg_base[SEG_COUNT];
     u32 seg_limit[SEG_COUNT]; /* copy of seg[].limit for emitted checks */
-    u64 ctx_tag;     /* jump-cache tag of the current (mode, cs_base, cs_limit), in bits 63..32 */
-    u8 *jcache;      /* jump cache of the current window */
-    u32 *code_map;   /* of the current window: linear page -> guest-physical page of code, for guarded links */
-    u64 ret_sp;      /* return stack pointer of the current window */
-    u64 c_sp;        /* host stack pointer of the run loop while translated code runs */
-    u8 *window;      /* current window's base (= host GS base in translated code) */
-    u64 tsc_offset;  /* guest TSC = host TSC + offset (when not scaled) */
+    u64 ctx_tag;              /* jump-cache tag of the current (mode, cs_base, cs_limit), in bits 63..32 */
+    u8 *jcache;               /* jump cache of the current window */
+    u32 *code_map;  /* of the current window: linear page -> guest-physical page of code, for guarded links */
+    u64 ret_sp;     /* return stack pointer of the current window */
+    u64 c_sp;       /* host stack pointer of the run loop while translated code runs */
+    u8 *window;     /* current window's base (= host GS base in translated code) */
+    u64 tsc_offset; /* guest TSC = host TSC + offset (when not scaled) */
     u64 callout_ret; /* where a callout goes on, while it is in C */
     u64 enter_pc;    /* entry of the block that bt_enter() enters */
     u8 ret_pop[8];   /* bytes a mismatching RET drops, by bits 33:32 of the record (gate.c) */
     /* --- warm --- */
-    u32 mode;        /* MODE_* */
+    u32 mode; /* MODE_* */
     u32 exit_arg;
     u8 exc_vector, exc_has_error, exc_soft, fpu_saved;
     u32 exc_error;
     u32 cr2;
     volatile u32 kick; /* set by bt_kick() and by signal handlers: leave translated code soon */
     int (*emulate)(struct cpu *cpu, const struct dec_insn *insn); /* callout for DEC_SYS, see bt.h */
-    u8 buf[512] __attribute__((aligned(64)));  /* memory operand of the one-instruction fallback */
-    u8 fpu[512] __attribute__((aligned(64)));  /* FXSAVE image (64-bit form); see bt_fpu_save() for what is valid */
+    u8 buf[512] __attribute__((aligned(64))); /* memory operand of the one-instruction fallback */
+    u8 fpu[512]
+        __attribute__((aligned(64))); /* FXSAVE image (64-bit form); see bt_fpu_save() for what is valid */
     /* --- cold: the architected rest --- */
     struct cpu_seg seg[SEG_COUNT];
     struct cpu_table gdtr, idtr;
@@ -190,17 +191,17 @@ struct cpu {
     u32 cr0, cr3, cr4;
     u32 dr[8];
     u8 cpl;
-    u8 halted;       /* in HLT */
+    u8 halted; /* in HLT */
     u8 nmi_blocked;
-    u32 features;    /* 1u << enum dec_feature */
+    u32 features; /* 1u << enum dec_feature */
     u32 sysenter_cs, sysenter_esp, sysenter_eip;
     u64 efer, apic_base, pat, misc_enable;
     u64 mtrr[32];
     u64 fpu_ip, fpu_dp; /* x87 last instruction and data pointer: selector << 32 | offset */
     u16 fpu_opcode;
-    u8 fpu_fresh;    /* fpu_ip is news: fpu_dp is a linear address and fpu_opcode the host's (monitor/fpuenv.c refines them) */
-    void *bt;        /* struct bt of this CPU */
-    void *vm;        /* the monitor's VM */
+    u8 fpu_fresh; /* fpu_ip is news: fpu_dp is a linear address and fpu_opcode the host's (monitor/fpuenv.c refines them) */
+    void *bt; /* struct bt of this CPU */
+    void *vm; /* the monitor's VM */
 };
 
 /* EFLAGS as a whole, valid when not in translated code. */

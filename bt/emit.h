@@ -17,8 +17,22 @@ struct emit {
 };
 
 enum host_reg {
-    H_RAX, H_RCX, H_RDX, H_RBX, H_RSP, H_RBP, H_RSI, H_RDI,
-    H_R8, H_R9, H_R10, H_R11, H_R12, H_R13, H_R14, H_R15,
+    H_RAX,
+    H_RCX,
+    H_RDX,
+    H_RBX,
+    H_RSP,
+    H_RBP,
+    H_RSI,
+    H_RDI,
+    H_R8,
+    H_R9,
+    H_R10,
+    H_R11,
+    H_R12,
+    H_R13,
+    H_R14,
+    H_R15,
     H_NONE = 0xff
 };
 
@@ -34,8 +48,8 @@ struct hop {
 #define EM_F2 BIT(1)
 #define EM_F3 BIT(2)
 #define EM_LOCK BIT(3)
-#define EM_W BIT(4)   /* REX.W */
-#define EM_REX BIT(5) /* force a REX prefix */
+#define EM_W BIT(4)               /* REX.W */
+#define EM_REX BIT(5)             /* force a REX prefix */
 #define EM_MAP(m) ((u32)(m) << 8) /* 0: one byte, 1: 0F, 2: 0F 38, 3: 0F 3A */
 
 static inline u32 em_off(const struct emit *e)
@@ -53,20 +67,22 @@ void em_rm(struct emit *e, u32 mods, u8 opcode, u8 reg, const struct hop *m);
 void em_rr(struct emit *e, u32 mods, u8 opcode, u8 reg, u8 rm);
 
 /* Common forms; sizes in bytes (1, 2, 4, 8). None touches the flags. */
-void em_load(struct emit *e, unsigned size, u8 reg, const struct hop *m);   /* mov reg, [m]; 1 and 2 zero-extend */
-void em_store(struct emit *e, unsigned size, const struct hop *m, u8 reg);  /* mov [m], reg */
+void em_load(struct emit *e, unsigned size, u8 reg,
+             const struct hop *m); /* mov reg, [m]; 1 and 2 zero-extend */
+void em_store(struct emit *e, unsigned size, const struct hop *m, u8 reg); /* mov [m], reg */
 void em_store_imm(struct emit *e, unsigned size, const struct hop *m, u32 imm);
-void em_mov(struct emit *e, u8 dst, u8 src);                                /* 64-bit register move */
+void em_mov(struct emit *e, u8 dst, u8 src); /* 64-bit register move */
 void em_mov32(struct emit *e, u8 dst, u8 src);
-void em_mov_imm(struct emit *e, u8 reg, u64 imm);                           /* shortest form */
-void em_lea(struct emit *e, unsigned size, u8 reg, const struct hop *m);    /* size 2, 4, 8; gs ignored */
+void em_mov_imm(struct emit *e, u8 reg, u64 imm);                        /* shortest form */
+void em_lea(struct emit *e, unsigned size, u8 reg, const struct hop *m); /* size 2, 4, 8; gs ignored */
 void em_lea32(struct emit *e, u8 reg, u8 base, i32 disp);
 void em_lea_sum(struct emit *e, unsigned size, u8 reg, u8 base, u8 index, u8 scale);
 void em_movzx16(struct emit *e, u8 dst, u8 src);
 void em_movzx8(struct emit *e, u8 dst, u8 src); /* src: low byte register */
 void em_movsx16(struct emit *e, u8 dst, u8 src);
 void em_not(struct emit *e, unsigned size, u8 reg);
-void em_shift(struct emit *e, unsigned size, char kind, u8 dst, u8 src, u8 count); /* 'l' SHLX, 'r' SHRX, 'a' SARX */
+void em_shift(struct emit *e, unsigned size, char kind, u8 dst, u8 src,
+              u8 count); /* 'l' SHLX, 'r' SHRX, 'a' SARX */
 void em_rorx(struct emit *e, unsigned size, u8 dst, u8 src, u8 count);
 void em_pext(struct emit *e, u8 dst, u8 src, u8 mask);
 void em_pdep(struct emit *e, u8 dst, u8 src, u8 mask);

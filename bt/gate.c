@@ -84,7 +84,8 @@ static void emit_xmm(struct emit *e, u8 opcode)
 /* Tail of every exit: all guest registers are stored, rsp is the return stack. Returns exit_kind to C. */
 static void emit_leave_tail(struct emit *e)
 {
-    struct hop ret_sp = cpu_at(CPU_DISP(ret_sp)), c_sp = cpu_at(CPU_DISP(c_sp)), kind = cpu_at(CPU_DISP(exit_kind));
+    struct hop ret_sp = cpu_at(CPU_DISP(ret_sp)), c_sp = cpu_at(CPU_DISP(c_sp)),
+               kind = cpu_at(CPU_DISP(exit_kind));
     emit_xmm(e, 0x11);
     em_store(e, 8, &ret_sp, H_RSP);
     em_load(e, 8, H_RSP, &c_sp);
@@ -156,7 +157,8 @@ static u64 emit_return_async(struct emit *e)
 static void emit_gate_enter(struct bt *bt, struct emit *e)
 {
     static const u8 pushes[] = {0x53, 0x55, 0x41, 0x54, 0x41, 0x55, 0x41, 0x56, 0x41, 0x57};
-    struct hop c_sp = cpu_at(CPU_DISP(c_sp)), ret_sp = cpu_at(CPU_DISP(ret_sp)), pc = cpu_at(CPU_DISP(enter_pc));
+    struct hop c_sp = cpu_at(CPU_DISP(c_sp)), ret_sp = cpu_at(CPU_DISP(ret_sp)),
+               pc = cpu_at(CPU_DISP(enter_pc));
     u64 async = emit_return_async(e);
     bt->gate[GATE_ENTER] = here(e);
     em_bytes(e, pushes, sizeof(pushes)); /* push rbx rbp r12 r13 r14 r15 */
@@ -174,8 +176,10 @@ static void emit_gate_enter(struct bt *bt, struct emit *e)
 /* Called from a block: return address on the return stack, r10 = instruction record, cpu->eip set. */
 static void emit_gate_callout(struct bt *bt, struct emit *e)
 {
-    struct hop ret = cpu_at(CPU_DISP(callout_ret)), ret_sp = cpu_at(CPU_DISP(ret_sp)), c_sp = cpu_at(CPU_DISP(c_sp));
-    struct hop fn = cpu_at(CPU_DISP(emulate)), cpu = hop_base(H_CPU, -CPU_BIAS), kind = cpu_at(CPU_DISP(exit_kind));
+    struct hop ret = cpu_at(CPU_DISP(callout_ret)), ret_sp = cpu_at(CPU_DISP(ret_sp)),
+               c_sp = cpu_at(CPU_DISP(c_sp));
+    struct hop fn = cpu_at(CPU_DISP(emulate)), cpu = hop_base(H_CPU, -CPU_BIAS),
+               kind = cpu_at(CPU_DISP(exit_kind));
 
     u64 leave = here(e); /* C said BT_LEAVE */
     em_load(e, 1, H_RAX, &kind);
@@ -251,7 +255,8 @@ static void emit_gate_lookup(struct bt *bt, struct emit *e)
     em_jmp_to(e, miss);
     em_here(e, hit);
     em_mov(e, H_RCX, H_R11);
-    em_rm(e, 0, 0xff, 4, &(struct hop){.base = H_R12, .index = H_NONE, .scale = 1, .disp = 8}); /* jmp [r12 + 8] */
+    em_rm(e, 0, 0xff, 4,
+          &(struct hop){.base = H_R12, .index = H_NONE, .scale = 1, .disp = 8}); /* jmp [r12 + 8] */
 }
 
 static void emit_gate_sentinel(struct bt *bt, struct emit *e)
@@ -297,7 +302,7 @@ int gate_emit(struct bt *bt)
 
 int gate_enter(struct bt *bt, u64 pc)
 {
-    int (*enter)(u8 *biased);
+    int (*enter)(u8 * biased);
     u64 at = bt->gate[GATE_ENTER];
     bt->cpu->enter_pc = pc;
     memcpy(&enter, &at, sizeof(enter));

@@ -57,10 +57,12 @@ static void hand_lea(struct tr *t)
             tr_flush_esp(t);
         return;
     }
-    if (dst == R_ESP && !esp_base && in->opsz == 2)
-        tr_flush_esp(t);
-    struct hop m = {.base = in->base == DEC_NO_REG ? H_NONE : esp_base ? G_ESP : in->base,
-                    .index = in->index == DEC_NO_REG ? H_NONE : in->index, .scale = in->scale ? in->scale : 1, .disp = in->disp};
+    struct hop m = {.base = in->base == DEC_NO_REG ? H_NONE
+                            : esp_base             ? G_ESP
+                                                   : in->base,
+                    .index = in->index == DEC_NO_REG ? H_NONE : in->index,
+                    .scale = in->scale ? in->scale : 1,
+                    .disp = in->disp};
     if (dst == R_ESP && in->opsz == 2) {
         tr_flush_esp(t);
         tr_rec(t, PEND_NONE, SIDE_MID);
@@ -100,15 +102,21 @@ static void hand_mov_r_seg(struct tr *t)
     struct emit *e = &t->e;
     const struct dec_insn *in = t->in;
     struct hop sel = hop_base(H_CPU, (i32)(offsetof(struct cpu, seg) + in->reg2 * sizeof(struct cpu_seg) +
-                                           offsetof(struct cpu_seg, sel)) - CPU_BIAS);
+                                           offsetof(struct cpu_seg, sel)) -
+                                         CPU_BIAS);
     if (in->mem) {
         if (!op_seg_ok(t, in->seg)) {
             tr_refuse(t, BT_REFUSE_SEGCHECK);
             return;
         }
         em_load(e, 2, H_R13, &sel);
-        struct gaddr a = {.base = in->base, .index = in->index, .scale = in->scale, .seg = in->seg, .adsz = in->adsz,
-                          .disp = in->disp, .size = 2};
+        struct gaddr a = {.base = in->base,
+                          .index = in->index,
+                          .scale = in->scale,
+                          .seg = in->seg,
+                          .adsz = in->adsz,
+                          .disp = in->disp,
+                          .size = 2};
         struct hop m = op_mem(t, &a);
         em_store(e, 2, &m, H_R13);
         return;
@@ -142,8 +150,12 @@ static void hand_bit_string(struct tr *t)
         em_movsx16(e, H_R13, H_R13);
     em_mov_imm(e, H_R12, word ? 4 : 5);
     em_shift(e, 4, 'a', H_R14, H_R13, H_R12);
-    struct hop ea = {.base = in->base == DEC_NO_REG ? H_NONE : in->base == R_ESP ? G_ESP : in->base,
-                     .index = in->index == DEC_NO_REG ? H_NONE : in->index, .scale = in->scale ? in->scale : 1, .disp = in->disp};
+    struct hop ea = {.base = in->base == DEC_NO_REG ? H_NONE
+                             : in->base == R_ESP    ? G_ESP
+                                                    : in->base,
+                     .index = in->index == DEC_NO_REG ? H_NONE : in->index,
+                     .scale = in->scale ? in->scale : 1,
+                     .disp = in->disp};
     if (in->base == R_ESP)
         ea.disp = (i32)((u32)ea.disp + (u32)t->adj);
     em_lea(e, 4, H_R9, &ea);
@@ -179,11 +191,8 @@ void tr_hand(struct tr *t)
     struct hop iflag = hop_base(H_CPU, CPU_DISP(iflag));
     switch (t->in->op) {
     case OP_NOP:
-    case OP_FENCE:
-        break;
-    case OP_LEA:
-        hand_lea(t);
-        break;
+    case OP_FENCE: break;
+    case OP_LEA: hand_lea(t); break;
     case OP_CLI:
         if (t->mode & MODE_IOPL_OK)
             em_store_imm(&t->e, 1, &iflag, 0);
@@ -196,46 +205,29 @@ void tr_hand(struct tr *t)
         else
             tr_callout(t);
         break;
-    case OP_CLD:
-        store_df(t, 1);
-        break;
-    case OP_STD:
-        store_df(t, 0xffffffffu);
-        break;
-    case OP_XLAT:
-        hand_xlat(t);
-        break;
-    case OP_MOV_R_SEG:
-        hand_mov_r_seg(t);
-        break;
+    case OP_CLD: store_df(t, 1); break;
+    case OP_STD: store_df(t, 0xffffffffu); break;
+    case OP_XLAT: hand_xlat(t); break;
+    case OP_MOV_R_SEG: hand_mov_r_seg(t); break;
     case OP_BT:
     case OP_BTS:
     case OP_BTR:
-    case OP_BTC:
-        hand_bit_string(t);
-        break;
+    case OP_BTC: hand_bit_string(t); break;
     case OP_RDTSC:
         if (t->mode & MODE_TSD)
             tr_callout(t);
         else
             hand_rdtsc(t);
         break;
-    case OP_SALC:
-        hand_salc(t);
-        break;
-    case OP_LAHF:
-        em8(&t->e, 0x9f);
-        break;
-    case OP_SAHF:
-        em8(&t->e, 0x9e);
-        break;
+    case OP_SALC: hand_salc(t); break;
+    case OP_LAHF: em8(&t->e, 0x9f); break;
+    case OP_SAHF: em8(&t->e, 0x9e); break;
     case OP_FWAIT:
         if ((t->mode & (MODE_TS | MODE_MP)) == (MODE_TS | MODE_MP))
             tr_callout(t);
         else
             em8(&t->e, 0x9b);
         break;
-    default:
-        tr_callout(t);
+    default: tr_callout(t);
     }
 }

@@ -16,10 +16,10 @@
 #define H_CPU H_R15
 
 enum bt_gate {
-    GATE_ENTER,     /* from bt_enter(): load the guest's state, jump to cpu->enter_pc */
-    GATE_LINK,      /* hard stub: r9d = target, r10d = exit id -> BT_EXIT_LOOKUP */
-    GATE_LOOKUP,    /* r9d = target: jump cache, then BT_EXIT_LOOKUP without id */
-    GATE_RET,       /* r9d = target: the record's host address if the record matches, else drop it and as GATE_LOOKUP */
+    GATE_ENTER,  /* from bt_enter(): load the guest's state, jump to cpu->enter_pc */
+    GATE_LINK,   /* hard stub: r9d = target, r10d = exit id -> BT_EXIT_LOOKUP */
+    GATE_LOOKUP, /* r9d = target: jump cache, then BT_EXIT_LOOKUP without id */
+    GATE_RET, /* r9d = target: the record's host address if the record matches, else drop it and as GATE_LOOKUP */
     GATE_STEP,      /* r9d = eip: BT_EXIT_STEP */
     GATE_CALLOUT,   /* called: r10 = instruction record; cpu->emulate(cpu, record) */
     GATE_SIGNAL,    /* the signal handler has stored the guest's registers: switch stacks and return */
@@ -60,12 +60,12 @@ struct bt {
     struct bt_stats stats;
     u64 gate[GATE_COUNT]; /* execution addresses */
     u32 gates_off, gates_bytes;
-    u32 step_off;         /* the fallback's code area, BT_STEP_BYTES */
+    u32 step_off;          /* the fallback's code area, BT_STEP_BYTES */
     u32 step_eip, step_dp; /* guest EIP and linear operand address of what ran there last */
-    u8 *ret_lo, *ret_top; /* current return stack: [ret_lo - page, ret_lo) is its guard */
-    int tid;              /* of the CPU thread, 0: none */
-    u64 rx_lo, rx_hi;     /* the whole cache as the CPU executes it */
-    bool ret_dropped;     /* bt_retstack_drop() since the last entry: the fault handler sets rsp */
+    u8 *ret_lo, *ret_top;  /* current return stack: [ret_lo - page, ret_lo) is its guard */
+    int tid;               /* of the CPU thread, 0: none */
+    u64 rx_lo, rx_hi;      /* the whole cache as the CPU executes it */
+    bool ret_dropped;      /* bt_retstack_drop() since the last entry: the fault handler sets rsp */
     void *altstack;
     struct side_rec recs[BT_MAX_RECS];
     struct cc_exit exits[BT_MAX_EXITS];
@@ -75,33 +75,40 @@ struct bt {
 struct tr {
     struct bt *bt;
     struct emit e;
-    struct emit cold;    /* stubs */
-    u32 cold_off;        /* their place in the cache */
+    struct emit cold; /* stubs */
+    u32 cold_off;     /* their place in the cache */
     const struct bt_code *code;
     const struct dec_insn *in;
     u32 mode, eip, next; /* of the current instruction */
     i32 adj;             /* guest ESP = r8 + adj */
     u32 n_recs, n_exits, n_insns;
     u32 first_exit_id;
-    u32 n_steps;                                   /* jumps to GATE_STEP stubs */
-    struct { u8 *rel; u32 eip; i32 adj; bool rcx_in_r13; } steps[BT_MAX_EXITS];
-    bool ended;          /* the block has ended: no fall-through */
-    bool mid_next;       /* the next instruction is not an asynchronous boundary (behind STI) */
-    bool fail;           /* out of records or exits: end the block before this instruction */
+    u32 n_steps; /* jumps to GATE_STEP stubs */
+    struct {
+        u8 *rel;
+        u32 eip;
+        i32 adj;
+        bool rcx_in_r13;
+    } steps[BT_MAX_EXITS];
+    bool ended;    /* the block has ended: no fall-through */
+    bool mid_next; /* the next instruction is not an asynchronous boundary (behind STI) */
+    bool fail;     /* out of records or exits: end the block before this instruction */
     enum bt_refusal refusal;
 };
 
 /* translate.c */
 void tr_rec(struct tr *t, u8 pend, u8 flags);
 void tr_flush_esp(struct tr *t);
-void tr_exit_jmp(struct tr *t, u32 target);            /* jmp rel32, linkable */
-void tr_exit_jcc(struct tr *t, u8 cond, u32 target);   /* jcc rel32, linkable */
-void tr_exit_call(struct tr *t, u32 target);           /* call rel32, linkable */
-void tr_exit_inline(struct tr *t, u32 target);         /* where a callee returns to: falls through while the block lives */
-void tr_jmp_step(struct tr *t, bool rcx_in_r13);       /* jmp to a stub that leaves for the fallback at this instruction */
-void tr_step_exit(struct tr *t);                       /* leave: BT_EXIT_STEP at this instruction; ends the block */
-void tr_callout(struct tr *t);                         /* cpu->emulate() for this instruction, then inline */
-void tr_refuse(struct tr *t, enum bt_refusal why);     /* count the reason and emit a callout */
+void tr_exit_jmp(struct tr *t, u32 target);          /* jmp rel32, linkable */
+void tr_exit_jcc(struct tr *t, u8 cond, u32 target); /* jcc rel32, linkable */
+void tr_exit_call(struct tr *t, u32 target);         /* call rel32, linkable */
+void tr_exit_inline(struct tr *t,
+                    u32 target); /* where a callee returns to: falls through while the block lives */
+void tr_jmp_step(struct tr *t,
+                 bool rcx_in_r13); /* jmp to a stub that leaves for the fallback at this instruction */
+void tr_step_exit(struct tr *t);   /* leave: BT_EXIT_STEP at this instruction; ends the block */
+void tr_callout(struct tr *t);     /* cpu->emulate() for this instruction, then inline */
+void tr_refuse(struct tr *t, enum bt_refusal why); /* count the reason and emit a callout */
 static inline u64 tr_gate(const struct tr *t, enum bt_gate g)
 {
     return t->bt->gate[g];
@@ -117,12 +124,13 @@ struct gaddr { /* guest effective address */
     i32 disp;
     u32 size;
 };
-bool op_seg_ok(const struct tr *t, unsigned seg);             /* false: SEGC_CHECK, take the callout */
-void op_limit_check(struct tr *t, unsigned seg, u32 size);        /* r9d and size bytes within the limit, else the fallback */
-struct hop op_mem(struct tr *t, const struct gaddr *a);       /* segment must be op_seg_ok */
-struct hop op_insn_mem(struct tr *t);                         /* the current instruction's operand */
+bool op_seg_ok(const struct tr *t, unsigned seg); /* false: SEGC_CHECK, take the callout */
+void op_limit_check(struct tr *t, unsigned seg,
+                    u32 size); /* r9d and size bytes within the limit, else the fallback */
+struct hop op_mem(struct tr *t, const struct gaddr *a);          /* segment must be op_seg_ok */
+struct hop op_insn_mem(struct tr *t);                            /* the current instruction's operand */
 struct hop op_r9(struct tr *t, unsigned seg, u8 adsz, u32 size); /* effective address already in r9d */
-struct hop op_stack(struct tr *t, i32 off, u32 size);         /* SS:[SP + off] */
+struct hop op_stack(struct tr *t, i32 off, u32 size);            /* SS:[SP + off] */
 bool op_ea_is(const struct tr *t, u8 reg);
 
 /* The treatments, one a class: emit the current instruction. */

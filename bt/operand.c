@@ -69,7 +69,10 @@ static u8 host_gpr(u8 gpr)
 struct hop op_mem(struct tr *t, const struct gaddr *a)
 {
     struct emit *e = &t->e;
-    struct hop ea = {.base = host_gpr(a->base), .index = host_gpr(a->index), .scale = a->scale ? a->scale : 1, .disp = a->disp};
+    struct hop ea = {.base = host_gpr(a->base),
+                     .index = host_gpr(a->index),
+                     .scale = a->scale ? a->scale : 1,
+                     .disp = a->disp};
     if (a->base == R_ESP)
         ea.disp = (i32)((u32)ea.disp + (u32)t->adj);
     unsigned cls = tr_segc(t, a->seg);
@@ -96,14 +99,24 @@ struct hop op_mem(struct tr *t, const struct gaddr *a)
 struct hop op_insn_mem(struct tr *t)
 {
     const struct dec_insn *in = t->in;
-    struct gaddr a = {.base = in->moffs ? DEC_NO_REG : in->base, .index = in->moffs ? DEC_NO_REG : in->index,
-                      .scale = in->scale, .seg = in->seg, .adsz = in->adsz, .disp = in->disp, .size = in->mem_size};
+    struct gaddr a = {.base = in->moffs ? DEC_NO_REG : in->base,
+                      .index = in->moffs ? DEC_NO_REG : in->index,
+                      .scale = in->scale,
+                      .seg = in->seg,
+                      .adsz = in->adsz,
+                      .disp = in->disp,
+                      .size = in->mem_size};
     return op_mem(t, &a);
 }
 
 struct hop op_stack(struct tr *t, i32 off, u32 size)
 {
-    struct gaddr a = {.base = R_ESP, .index = DEC_NO_REG, .scale = 1, .seg = SEG_SS,
-                      .adsz = (t->mode & MODE_SS32) ? 4 : 2, .disp = off, .size = size};
+    struct gaddr a = {.base = R_ESP,
+                      .index = DEC_NO_REG,
+                      .scale = 1,
+                      .seg = SEG_SS,
+                      .adsz = (t->mode & MODE_SS32) ? 4 : 2,
+                      .disp = off,
+                      .size = size};
     return op_mem(t, &a);
 }

@@ -137,7 +137,8 @@ void tr_plain(struct tr *t)
         esp_regs = 1;
     if (in->has_modrm && !in->mem && !(in->byte_regs & 2) && (in->reg_is_gpr & 2) && (in->modrm & 7) == R_ESP)
         esp_regs = 1;
-    if (in->opcode_reg && (in->opcode & 7) == R_ESP && !(in->map == 0 && in->opcode >= 0xb0 && in->opcode <= 0xb7))
+    if (in->opcode_reg && (in->opcode & 7) == R_ESP &&
+        !(in->map == 0 && in->opcode >= 0xb0 && in->opcode <= 0xb7))
         esp_regs = 1;
     if (in->map == 0 && (in->opcode == 0x44 || in->opcode == 0x4c))
         esp_regs = 1;

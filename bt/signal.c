@@ -44,7 +44,8 @@ const struct side_rec *side_find(const struct bt *bt, const struct cc_block *b, 
 }
 
 /* Store the guest's state as of pc and send the thread to the signal gate. r: NULL in the fallback's code area. */
-static void leave(struct bt *bt, greg_t *g, const struct cc_block *b, const struct side_rec *r, enum bt_exit_kind kind)
+static void leave(struct bt *bt, greg_t *g, const struct cc_block *b, const struct side_rec *r,
+                  enum bt_exit_kind kind)
 {
     static const u8 from[8] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_R8, REG_RBP, REG_RSI, REG_RDI};
     struct cpu *cpu = bt->cpu;
@@ -150,20 +151,21 @@ static void in_cache_signal(struct bt *bt, int sig, siginfo_t *si, greg_t *g)
         if (bt->cpu->kick)
             stop_or_step(bt, g);
         return;
-    case SIGTRAP:
-        stop_or_step(bt, g);
-        return;
+    case SIGTRAP: stop_or_step(bt, g); return;
     case SIGFPE:
-        guest_exception(bt, g, g[REG_TRAPNO] == 16 ? EXC_MF : g[REG_TRAPNO] == 19 ? EXC_XM : EXC_DE, false, 0);
+        guest_exception(bt, g,
+                        g[REG_TRAPNO] == 16   ? EXC_MF
+                        : g[REG_TRAPNO] == 19 ? EXC_XM
+                                              : EXC_DE,
+                        false, 0);
         return;
-    case SIGILL:
-        guest_exception(bt, g, EXC_UD, false, 0);
-        return;
+    case SIGILL: guest_exception(bt, g, EXC_UD, false, 0); return;
     case SIGBUS:
         if (g[REG_TRAPNO] == 17)
             guest_exception(bt, g, EXC_AC, true, 0);
         else
-            bt->hooks.bug(bt->hooks.opaque, "host bus error (no memory left for guest RAM?)", (u64)g[REG_RIP], (u64)si->si_addr);
+            bt->hooks.bug(bt->hooks.opaque, "host bus error (no memory left for guest RAM?)", (u64)g[REG_RIP],
+                          (u64)si->si_addr);
         return;
     default:
         if (g[REG_TRAPNO] == 14)

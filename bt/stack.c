@@ -69,7 +69,8 @@ static void push_mem(struct tr *t)
 static void push_seg(struct tr *t)
 {
     struct hop sel = hop_base(H_CPU, (i32)(offsetof(struct cpu, seg) + t->in->reg * sizeof(struct cpu_seg) +
-                                           offsetof(struct cpu_seg, sel)) - CPU_BIAS);
+                                           offsetof(struct cpu_seg, sel)) -
+                                         CPU_BIAS);
     em_load(&t->e, 2, H_R13, &sel);
     /* A 32-bit push of a segment register writes its low half only on recent CPUs; we write the zero-extended
      * whole, as the manual allows (SDM vol. 2, PUSH). */
@@ -190,24 +191,12 @@ void tr_stack(struct tr *t)
         return;
     }
     switch (in->op) {
-    case OP_PUSH_R:
-        push_reg(t);
-        break;
-    case OP_PUSH_I:
-        push_imm(t);
-        break;
-    case OP_PUSH_M:
-        push_mem(t);
-        break;
-    case OP_PUSH_SEG:
-        push_seg(t);
-        break;
-    case OP_POP_R:
-        pop_reg(t);
-        break;
-    case OP_POP_M:
-        pop_mem(t);
-        break;
+    case OP_PUSH_R: push_reg(t); break;
+    case OP_PUSH_I: push_imm(t); break;
+    case OP_PUSH_M: push_mem(t); break;
+    case OP_PUSH_SEG: push_seg(t); break;
+    case OP_POP_R: pop_reg(t); break;
+    case OP_POP_M: pop_mem(t); break;
     case OP_PUSHA:
         if (wide)
             pusha(t);
@@ -234,7 +223,6 @@ void tr_stack(struct tr *t)
         else
             tr_callout(t);
         break;
-    default: /* POPF, ENTER */
-        tr_callout(t);
+    default: /* POPF, ENTER */ tr_callout(t);
     }
 }

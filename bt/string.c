@@ -43,7 +43,7 @@ static void emit_single(struct tr *t)
         em_rm(e, mods, n == 1 ? 0x3a : 0x3b, H_RAX, &dst); /* cmp eax, [edi] */
         advance(t, false, true);
         break;
-    default: /* CMPS: [esi] - [edi] */
+    default:                        /* CMPS: [esi] - [edi] */
         em_load(e, n, H_R13, &dst); /* CPUs read ES:EDI first: it decides which fault is seen */
         em_rm(e, mods | (n == 1 ? EM_REX : 0), n == 1 ? 0x38 : 0x39, H_R13, &src);
         advance(t, true, true);
@@ -55,8 +55,11 @@ static void emit_native(struct tr *t, bool si, bool di)
 {
     struct emit *e = &t->e;
     const struct dec_insn *in = t->in;
-    static const u8 opcodes[] = {[OP_MOVS - OP_MOVS] = 0xa5, [OP_STOS - OP_MOVS] = 0xab, [OP_LODS - OP_MOVS] = 0xad,
-                                 [OP_SCAS - OP_MOVS] = 0xaf, [OP_CMPS - OP_MOVS] = 0xa7};
+    static const u8 opcodes[] = {[OP_MOVS - OP_MOVS] = 0xa5,
+                                 [OP_STOS - OP_MOVS] = 0xab,
+                                 [OP_LODS - OP_MOVS] = 0xad,
+                                 [OP_SCAS - OP_MOVS] = 0xaf,
+                                 [OP_CMPS - OP_MOVS] = 0xa7};
     struct hop window = hop_base(H_CPU, CPU_DISP(window));
     em_load(e, 8, H_R9, &window);
     tr_rec(t, PEND_STRING, SIDE_MID);
@@ -105,7 +108,8 @@ void tr_string(struct tr *t)
 {
     const struct dec_insn *in = t->in;
     bool uses_src = in->op == OP_MOVS || in->op == OP_LODS || in->op == OP_CMPS;
-    bool flat = (!uses_src || tr_segc(t, in->seg) == SEGC_FLAT) && (in->op == OP_LODS || tr_segc(t, SEG_ES) == SEGC_FLAT);
+    bool flat = (!uses_src || tr_segc(t, in->seg) == SEGC_FLAT) &&
+                (in->op == OP_LODS || tr_segc(t, SEG_ES) == SEGC_FLAT);
     if (!flat || in->adsz != 4) {
         tr_refuse(t, BT_REFUSE_SEGCHECK);
         return;

@@ -23,11 +23,15 @@ void tr_rec(struct tr *t, u8 pend, u8 flags)
         t->fail = true;
         return;
     }
-    struct side_rec r = {
-        .host = (u16)here(t), .guest = (u16)(t->eip - t->code->key.eip), .esp_adj = (i16)t->adj, .pend = pend, .flags = flags};
+    struct side_rec r = {.host = (u16)here(t),
+                         .guest = (u16)(t->eip - t->code->key.eip),
+                         .esp_adj = (i16)t->adj,
+                         .pend = pend,
+                         .flags = flags};
     const struct side_rec *last = t->n_recs ? &t->bt->recs[t->n_recs - 1] : NULL;
     /* The instruction's first host instruction stays a boundary: LOOP onto itself has no other. */
-    if (last && flags == SIDE_MID && pend == last->pend && r.host == last->host && r.guest == last->guest && r.esp_adj == last->esp_adj)
+    if (last && flags == SIDE_MID && pend == last->pend && r.host == last->host && r.guest == last->guest &&
+        r.esp_adj == last->esp_adj)
         return;
     t->bt->recs[t->n_recs++] = r;
 }
@@ -132,12 +136,21 @@ void tr_refuse(struct tr *t, enum bt_refusal why)
 static bool sys_ends(const struct dec_insn *in)
 {
     switch (in->op) {
-    case OP_HLT: case OP_INT: case OP_INT3: case OP_INT1: case OP_IRET: case OP_SYSENTER: case OP_SYSEXIT:
-    case OP_CALL_FAR_I: case OP_CALL_FAR_M: case OP_JMP_FAR_I: case OP_JMP_FAR_M: case OP_RET_FAR: case OP_UD2:
-    case OP_RSM:
-        return true;
-    default:
-        return in->cls == DEC_UD;
+    case OP_HLT:
+    case OP_INT:
+    case OP_INT3:
+    case OP_INT1:
+    case OP_IRET:
+    case OP_SYSENTER:
+    case OP_SYSEXIT:
+    case OP_CALL_FAR_I:
+    case OP_CALL_FAR_M:
+    case OP_JMP_FAR_I:
+    case OP_JMP_FAR_M:
+    case OP_RET_FAR:
+    case OP_UD2:
+    case OP_RSM: return true;
+    default: return in->cls == DEC_UD;
     }
 }
 
@@ -145,14 +158,10 @@ static bool sys_ends(const struct dec_insn *in)
 static bool fpu_refused(const struct tr *t)
 {
     switch (t->in->fpu) {
-    case DEC_FPU_X87:
-        return t->mode & MODE_NM;
-    case DEC_FPU_MMX:
-        return t->mode & (MODE_EM | MODE_TS);
-    case DEC_FPU_SSE:
-        return (t->mode & (MODE_EM | MODE_TS)) || !(t->mode & MODE_SSE);
-    default:
-        return false;
+    case DEC_FPU_X87: return t->mode & MODE_NM;
+    case DEC_FPU_MMX: return t->mode & (MODE_EM | MODE_TS);
+    case DEC_FPU_SSE: return (t->mode & (MODE_EM | MODE_TS)) || !(t->mode & MODE_SSE);
+    default: return false;
     }
 }
 
@@ -177,32 +186,23 @@ static void treat(struct tr *t)
         tr_callout(t);
         return;
     }
-    if ((t->bt->opt.slow_mem || is_slow(t)) && (in->mem || in->cls == DEC_STACK || in->cls == DEC_STRING) && in->cls != DEC_SYS &&
-        in->cls != DEC_BRANCH && in->op != OP_LEA && in->op != OP_NOP) {
+    if ((t->bt->opt.slow_mem || is_slow(t)) && (in->mem || in->cls == DEC_STACK || in->cls == DEC_STRING) &&
+        in->cls != DEC_SYS && in->cls != DEC_BRANCH && in->op != OP_LEA && in->op != OP_NOP) {
         tr_refuse(t, BT_REFUSE_MMIO);
         return;
     }
     /* A code segment is never writable in protected mode, however flat it is. */
-    if (in->mem && in->mem_write && in->seg == SEG_CS && in->cls != DEC_SYS && (t->mode & (MODE_PE | MODE_VM)) == MODE_PE) {
+    if (in->mem && in->mem_write && in->seg == SEG_CS && in->cls != DEC_SYS &&
+        (t->mode & (MODE_PE | MODE_VM)) == MODE_PE) {
         tr_refuse(t, BT_REFUSE_SEGCHECK);
         return;
     }
     switch (in->cls) {
-    case DEC_PLAIN:
-        tr_plain(t);
-        break;
-    case DEC_STACK:
-        tr_stack(t);
-        break;
-    case DEC_STRING:
-        tr_string(t);
-        break;
-    case DEC_BRANCH:
-        tr_branch(t);
-        break;
-    case DEC_HAND:
-        tr_hand(t);
-        break;
+    case DEC_PLAIN: tr_plain(t); break;
+    case DEC_STACK: tr_stack(t); break;
+    case DEC_STRING: tr_string(t); break;
+    case DEC_BRANCH: tr_branch(t); break;
+    case DEC_HAND: tr_hand(t); break;
     default:
         tr_callout(t);
         if (sys_ends(in)) { /* C may still say "go on" when the target is the next instruction */
@@ -225,7 +225,8 @@ static void emit_guard(struct tr *t, struct cc_exit *x)
     em_mov(e, H_R11, H_RCX);
     struct hop entry = hop_base(H_R10, (i32)(page * 4));
     em_load(e, 4, H_RCX, &entry);
-    em_rm(e, 0, 0x8d, H_RCX, &(struct hop){.base = H_RCX, .index = H_NONE, .scale = 1, .disp = 0x7fffffff}); /* 32-bit disp */
+    em_rm(e, 0, 0x8d, H_RCX,
+          &(struct hop){.base = H_RCX, .index = H_NONE, .scale = 1, .disp = 0x7fffffff}); /* 32-bit disp */
     x->guard_imm = t->cold_off + em_off(e) - 4;
     u8 *ok = em_jrcxz(e);
     em_mov(e, H_RCX, H_R11);
@@ -349,7 +350,8 @@ static int emit_body(struct tr *t)
             break; /* straddles into the next page: a block of its own */
         t->eip = c->key.eip + at;
         t->in = &in;
-        bool too_long = rc == -E2BIG || (c->key.cs_limit != 0xffffffffu && (u64)t->eip + (rc ? 0 : in.len) - 1 > c->key.cs_limit);
+        bool too_long = rc == -E2BIG || (c->key.cs_limit != 0xffffffffu &&
+                                         (u64)t->eip + (rc ? 0 : in.len) - 1 > c->key.cs_limit);
         if (rc && !too_long)
             return rc;
         if (!too_long && at && at + in.len > c->page_left)
@@ -433,6 +435,7 @@ int bt_translate(struct bt *bt, const struct bt_code *code, struct cc_block **ou
 
 const char *bt_refusal_name(unsigned r)
 {
-    static const char *const names[BT_REFUSE_COUNT] = {"none", "undefined-opcode", "segment-check", "encoding", "single-step", "mmio"};
+    static const char *const names[BT_REFUSE_COUNT] = {"none",     "undefined-opcode", "segment-check",
+                                                       "encoding", "single-step",      "mmio"};
     return r < BT_REFUSE_COUNT ? names[r] : "?";
 }

@@ -43,7 +43,7 @@ struct cc_exit {
     struct cc_exit *in_next, **in_pprev; /* list of exits linked to `to` */
     u8 state;                            /* CC_HARD, CC_LINKED, CC_SOFT, CC_INLINE */
     u8 cross;                            /* CC_NEAR, CC_GUARDED, CC_GLOBAL */
-    u8 listed;                            /* in the list of guarded links */
+    u8 listed;                           /* in the list of guarded links */
 };
 enum { CC_HARD, CC_LINKED, CC_SOFT, CC_INLINE };
 /* What a link relies on beyond both blocks being alive: nothing (same page); a check at run time by the guard stub; the target

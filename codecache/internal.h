@@ -20,13 +20,13 @@ struct cc_chunk {
 
 struct cc {
     u8 *rw, *rx;
-    u32 size;                                /* bytes of code memory */
-    u32 fixed_end;                           /* gates and stubs end here */
-    u32 used;                                /* bump pointer */
-    u32 cold_start, cold_used;               /* [cold_start, size) holds stubs */
-    u32 reserved;                            /* size of the open transaction, 0: none */
-    u32 cold_reserved, cold_pending;         /* in it: room for stubs, and what was used of it */
-    struct cc_chunk *chunks, *page_chunks;   /* the latter are not released by cc_flush() */
+    u32 size;                              /* bytes of code memory */
+    u32 fixed_end;                         /* gates and stubs end here */
+    u32 used;                              /* bump pointer */
+    u32 cold_start, cold_used;             /* [cold_start, size) holds stubs */
+    u32 reserved;                          /* size of the open transaction, 0: none */
+    u32 cold_reserved, cold_pending;       /* in it: room for stubs, and what was used of it */
+    struct cc_chunk *chunks, *page_chunks; /* the latter are not released by cc_flush() */
 
     struct cc_block **hash; /* power of two buckets */
     u32 hash_mask;
@@ -37,7 +37,8 @@ struct cc {
 
     struct cc_page **pages;
     u32 page_mask, n_pages;
-    struct cc_exit **guarded; /* guarded links in the order made; the first n_asked were asked by cc_promote() */
+    struct cc_exit *
+        *guarded; /* guarded links in the order made; the first n_asked were asked by cc_promote() */
     u32 n_guarded, cap_guarded, n_asked, n_direct;
     struct cc_stats stats;
     void (*killed)(void *opaque, const struct cc_block *b);

@@ -18,12 +18,12 @@
 struct mon_ctx {
     struct mon_ctx *next, **pprev; /* of vm->ctxs */
     struct mmu_window *win;
-    u8 *jcache;         /* BT_JCACHE_BYTES */
+    u8 *jcache;           /* BT_JCACHE_BYTES */
     u8 *ret_lo, *ret_top; /* return stack, guard pages around it */
-    u64 ret_sp;         /* saved while another window is current */
-    u64 ret_tag;        /* ctx_tag that the records were made under */
-    u32 *code_map;      /* linear page number -> guest-physical page | 1 of code looked up there; 0: none */
-    u8 code_in_4m[1024]; /* does code_map have entries in this 4 MiB? */
+    u64 ret_sp;           /* saved while another window is current */
+    u64 ret_tag;          /* ctx_tag that the records were made under */
+    u32 *code_map;        /* linear page number -> guest-physical page | 1 of code looked up there; 0: none */
+    u8 code_in_4m[1024];  /* does code_map have entries in this 4 MiB? */
 };
 
 /* Jump-cache tags: every (mode, CS base, CS limit) seen has a number of its own; a number is never given twice before
@@ -60,25 +60,25 @@ struct novt_vm {
     volatile int stop;        /* not 0: leave the run loop */
     volatile int stop_code;
     u64 slow_steps;
-    u8 model;                 /* enum novt_cpu_model */
-    u8 a20_off;               /* A20 gate closed: regime.a20_mask */
-    u8 no_chain;              /* stress: exits are never linked */
-    u8 stress_fail_alloc;     /* stress: now and then act as if the code cache were full */
-    struct mon_trace *trace;  /* -d and the perf map; NULL: off (trace.c) */
+    u8 model;                /* enum novt_cpu_model */
+    u8 a20_off;              /* A20 gate closed: regime.a20_mask */
+    u8 no_chain;             /* stress: exits are never linked */
+    u8 stress_fail_alloc;    /* stress: now and then act as if the code cache were full */
+    struct mon_trace *trace; /* -d and the perf map; NULL: off (trace.c) */
     /* Instructions that keep touching MMIO, by EIP: translated as callouts (translate.c). */
     u32 slow_eip[MON_SLOW_EIPS];
     u8 slow_hits[MON_SLOW_EIPS];
     u32 n_slow;
-    u8 step_reason;           /* enum mon_step_reason of the next STEP exit */
-    u32 user_window;          /* id of the last user window that was current, since user_since (TSC) */
+    u8 step_reason;  /* enum mon_step_reason of the next STEP exit */
+    u32 user_window; /* id of the last user window that was current, since user_since (TSC) */
     u64 user_since;
-    bool promoted;            /* guarded links are direct, for user_window */
-    struct mon_ctx *ctxs;     /* all windows' contexts */
+    bool promoted;             /* guarded links are direct, for user_window */
+    struct mon_ctx *ctxs;      /* all windows' contexts */
     struct mon_run_state *run; /* run.c's */
-    struct mon_tags tags;     /* state.c */
+    struct mon_tags tags;      /* state.c */
     struct mon_tlb_entry tlb[MON_TLB_ENTRIES];
-    u32 dbg_hits;             /* DR6 bits of data breakpoints hit by the current instruction (debug.c) */
-    void *owner;              /* vm.c's */
+    u32 dbg_hits; /* DR6 bits of data breakpoints hit by the current instruction (debug.c) */
+    void *owner;  /* vm.c's */
 };
 
 static inline struct novt_vm *mon_vm(struct cpu *cpu)
@@ -89,7 +89,8 @@ static inline struct novt_vm *mon_vm(struct cpu *cpu)
 /* ---- mem.c: guest memory for the monitor's own accesses ----
  * All return 0, or -1 with the exception recorded in cpu->exc_vector/exc_error/exc_has_error and cr2 (mon_exc). They
  * never have a partial effect when they fail. Sizes: any from 1 to 512 bytes; page straddles are handled. */
-int mem_read(struct cpu *cpu, unsigned seg, u32 off, void *buf, unsigned size) MUST_CHECK;  /* with segment checks */
+int mem_read(struct cpu *cpu, unsigned seg, u32 off, void *buf,
+             unsigned size) MUST_CHECK; /* with segment checks */
 int mem_write(struct cpu *cpu, unsigned seg, u32 off, const void *buf, unsigned size) MUST_CHECK;
 int mem_probe_write(struct cpu *cpu, unsigned seg, u32 off, unsigned size) MUST_CHECK;
 int mem_probe_read(struct cpu *cpu, unsigned seg, u32 off, unsigned size) MUST_CHECK;
@@ -105,8 +106,8 @@ void phys_write(struct novt_vm *vm, u64 gpa, const void *buf, unsigned size);
 int mem_fetch(struct cpu *cpu, u32 eip, u8 buf[DEC_MAX_LEN], unsigned *got, u64 *gpa) MUST_CHECK;
 
 /* Record an exception for the run loop to deliver; always returns -1. eip must still be the faulting instruction's. */
-int mon_exc(struct cpu *cpu, u8 vector);                  /* without error code */
-int mon_exc_err(struct cpu *cpu, u8 vector, u32 error);   /* with error code */
+int mon_exc(struct cpu *cpu, u8 vector);                /* without error code */
+int mon_exc_err(struct cpu *cpu, u8 vector, u32 error); /* with error code */
 
 /* ---- state.c ---- */
 /* Recompute cpu->mode, seg_base/seg_limit copies, ctx_tag, vm->regime, and the current window (CPL or paging changed).
@@ -131,17 +132,22 @@ int mon_step_string(struct cpu *cpu, const struct dec_insn *insn);
 int mon_step_branch(struct cpu *cpu, const struct dec_insn *insn);
 int mon_step_hand(struct cpu *cpu, const struct dec_insn *insn);
 /* Families of DEC_SYS; 0 done with eip advanced, -1 exception recorded. */
-int mon_sys_segment(struct cpu *cpu, const struct dec_insn *insn); /* MOV/POP Sreg, LxS, LAR, LSL, VERx, ARPL, LGDT..STR */
-int mon_sys_control(struct cpu *cpu, const struct dec_insn *insn); /* MOV CR/DR, CLTS, LMSW, SMSW, INVLPG, MSR, CPUID, HLT... */
-int mon_sys_transfer(struct cpu *cpu, const struct dec_insn *insn); /* far CALL/JMP/RET, IRET, INT, SYSENTER, SYSEXIT */
-int mon_sys_io(struct cpu *cpu, const struct dec_insn *insn);       /* IN, OUT, INS, OUTS */
-int mon_sys_bcd(struct cpu *cpu, const struct dec_insn *insn);      /* AAA.. DAS, BOUND */
-int mon_sys_fpuenv(struct cpu *cpu, const struct dec_insn *insn);   /* FNSTENV.. FXRSTOR, MASKMOV */
+int mon_sys_segment(struct cpu *cpu,
+                    const struct dec_insn *insn); /* MOV/POP Sreg, LxS, LAR, LSL, VERx, ARPL, LGDT..STR */
+int mon_sys_control(
+    struct cpu *cpu,
+    const struct dec_insn *insn); /* MOV CR/DR, CLTS, LMSW, SMSW, INVLPG, MSR, CPUID, HLT... */
+int mon_sys_transfer(struct cpu *cpu,
+                     const struct dec_insn *insn); /* far CALL/JMP/RET, IRET, INT, SYSENTER, SYSEXIT */
+int mon_sys_io(struct cpu *cpu, const struct dec_insn *insn);     /* IN, OUT, INS, OUTS */
+int mon_sys_bcd(struct cpu *cpu, const struct dec_insn *insn);    /* AAA.. DAS, BOUND */
+int mon_sys_fpuenv(struct cpu *cpu, const struct dec_insn *insn); /* FNSTENV.. FXRSTOR, MASKMOV */
 
 /* ---- segment.c ---- */
-int seg_load(struct cpu *cpu, unsigned seg, u16 sel) MUST_CHECK;    /* MOV/POP/LxS rules for the current mode, not CS */
-void seg_load_real(struct cpu *cpu, unsigned seg, u16 sel);        /* real mode and v86 */
-int desc_read(struct cpu *cpu, u16 sel, u64 *desc) MUST_CHECK;      /* from GDT or LDT; #GP(sel) outside */
+int seg_load(struct cpu *cpu, unsigned seg,
+             u16 sel) MUST_CHECK; /* MOV/POP/LxS rules for the current mode, not CS */
+void seg_load_real(struct cpu *cpu, unsigned seg, u16 sel);    /* real mode and v86 */
+int desc_read(struct cpu *cpu, u16 sel, u64 *desc) MUST_CHECK; /* from GDT or LDT; #GP(sel) outside */
 void desc_to_seg(struct cpu_seg *out, u32 *base, u16 sel, u64 desc);
 
 /* ---- interrupt.c ---- */
@@ -158,25 +164,35 @@ enum task_reason { TASK_CALL, TASK_JMP, TASK_IRET, TASK_GATE };
 /* To the TSS of a checked descriptor (SDM vol. 3, 7.3). return_eip is saved in the old task; an error code is pushed in the new
  * one; ext is the EXT bit of #TS and its like. -1 with eip unchanged: nothing happened; with the new task's eip: it faulted there.
  * The caller calls mon_state_changed() in either case. */
-int task_switch(struct cpu *cpu, u16 tss_sel, u64 tss_desc, enum task_reason why, u32 return_eip, bool has_error,
-                u32 error, u32 ext) MUST_CHECK;
+int task_switch(struct cpu *cpu, u16 tss_sel, u64 tss_desc, enum task_reason why, u32 return_eip,
+                bool has_error, u32 error, u32 ext) MUST_CHECK;
 
 /* ---- cpuid.c ---- */
 enum novt_cpu_model { CPU_486, CPU_PENTIUM, CPU_PENTIUM2, CPU_PENTIUM3, CPU_PENTIUM4, CPU_MAX };
 void cpuid_query(const struct cpu *cpu, u32 leaf, u32 sub, u32 out[4]); /* eax ebx ecx edx */
-u32 cpuid_features(enum novt_cpu_model model); /* 1u << enum dec_feature */
+u32 cpuid_features(enum novt_cpu_model model);                          /* 1u << enum dec_feature */
 int cpu_model_by_name(const char *name, enum novt_cpu_model *out);
 
 /* ---- run.c ---- */
 /* Run until vm->stop. Returns vm->stop (enum mon_stop), detail in stop_code. */
 enum mon_stop {
-    STOP_NONE, STOP_POWEROFF, STOP_RESET, STOP_DEBUG_EXIT, STOP_TRIPLE_FAULT, STOP_DEAD, STOP_TIMEOUT, STOP_QUIT, STOP_ERROR,
+    STOP_NONE,
+    STOP_POWEROFF,
+    STOP_RESET,
+    STOP_DEBUG_EXIT,
+    STOP_TRIPLE_FAULT,
+    STOP_DEAD,
+    STOP_TIMEOUT,
+    STOP_QUIT,
+    STOP_ERROR,
 };
 int mon_run(struct novt_vm *vm);
 void mon_stop(struct novt_vm *vm, enum mon_stop why, int code); /* from any thread, signal-safe */
-void mon_timer_update(struct novt_vm *vm);  /* after device registers were written: the next deadline may have moved */
+void mon_timer_update(
+    struct novt_vm *vm); /* after device registers were written: the next deadline may have moved */
 void mon_irq_changed(struct novt_vm *vm, bool level); /* PIC output; CPU thread */
-void mon_code_written(struct novt_vm *vm, u64 gpa, u32 len); /* RAM that holds translations is about to be written */
+void mon_code_written(struct novt_vm *vm, u64 gpa,
+                      u32 len); /* RAM that holds translations is about to be written */
 
 /* The current window changed from old (may be NULL) to new: called by state.c. Swaps GS base, jump cache, return stack. */
 int mon_window_switched(struct novt_vm *vm, struct mmu_window *old, struct mmu_window *new) MUST_CHECK;
@@ -186,16 +202,16 @@ int mon_window_switched(struct novt_vm *vm, struct mmu_window *old, struct mmu_w
  * (BT_EXIT_EXCEPTION or BT_EXIT_STEP). exit_from: id of the exit that asked, linked if allowed; 0: none. */
 struct cc_block *mon_block(struct novt_vm *vm, u32 exit_from);
 void mon_cache_flush(struct novt_vm *vm); /* forget all translations; not while translated code is active */
-void mon_note_mmio(struct novt_vm *vm);    /* the instruction at eip touched MMIO through the window */
+void mon_note_mmio(struct novt_vm *vm);   /* the instruction at eip touched MMIO through the window */
 void mon_drop_stale(struct novt_vm *vm);  /* the block at eip, if it is one that checks itself */
 void mon_cache_init(struct novt_vm *vm);  /* hooks of the code cache; after cc_new() */
 
 /* What vm.c gives the leaves as hooks; opaque is the struct novt_vm. All in run.c. */
-enum bt_fill mon_fill(void *opaque, u32 gva, bool write);                             /* bt_hooks.fill */
-bool mon_peek_code(void *opaque, u32 lin, void *buf, unsigned n);                       /* bt_hooks.peek_code */
-void mon_bug(void *opaque, const char *what, u64 host_pc, u64 addr);                  /* bt_hooks.bug */
-void mon_window_changed(void *opaque, struct mmu_window *w, u32 gva, u32 npages);     /* mmu_config.changed */
-void mon_window_freed(void *opaque, struct mmu_window *w);                            /* mmu_config.free_user */
+enum bt_fill mon_fill(void *opaque, u32 gva, bool write);                         /* bt_hooks.fill */
+bool mon_peek_code(void *opaque, u32 lin, void *buf, unsigned n);                 /* bt_hooks.peek_code */
+void mon_bug(void *opaque, const char *what, u64 host_pc, u64 addr);              /* bt_hooks.bug */
+void mon_window_changed(void *opaque, struct mmu_window *w, u32 gva, u32 npages); /* mmu_config.changed */
+void mon_window_freed(void *opaque, struct mmu_window *w);                        /* mmu_config.free_user */
 
 /* ---- vm.c ---- */
 /* A write to a page that reads as ROM (MMU_ROM): reaches shadow RAM when the chipset says so, else vanishes. */
@@ -219,13 +235,14 @@ enum mon_trace_item {
     TRACE_PERF_MAP = BIT(8),
 };
 struct mon_trace {
-    u32 items;       /* enum mon_trace_item */
-    u32 lo, hi;      /* -dfilter: linear addresses lo..hi */
+    u32 items;             /* enum mon_trace_item */
+    u32 lo, hi;            /* -dfilter: linear addresses lo..hi */
     struct trace_out *out; /* trace.c's */
 };
 static inline bool mon_tracing(const struct novt_vm *vm, u32 item, u32 addr)
 {
-    return UNLIKELY(vm->trace != NULL) && (vm->trace->items & item) && addr >= vm->trace->lo && addr <= vm->trace->hi;
+    return UNLIKELY(vm->trace != NULL) && (vm->trace->items & item) && addr >= vm->trace->lo &&
+           addr <= vm->trace->hi;
 }
 /* One line, "\n" added. Call only after mon_tracing(). Not in signal handlers, guest's SIMD state saved. */
 void mon_trace(struct novt_vm *vm, const char *fmt, ...) PRINTF_LIKE(2, 3);

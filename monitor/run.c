@@ -24,7 +24,8 @@
 #define sigev_notify_thread_id _sigev_un._tid
 #endif
 
-#define STRING_STEPS 4096 /* iterations of one REP instruction that the fallback makes before it looks around */
+#define STRING_STEPS \
+    4096 /* iterations of one REP instruction that the fallback makes before it looks around */
 
 struct mon_run_state {
     timer_t timer;
@@ -68,7 +69,8 @@ void mon_timer_update(struct novt_vm *vm)
     if (deadline == CLK_NEVER) /* one that still fires finds nothing due */
         return;
     u64 now = clk_now(clk), ns = deadline > now ? deadline - now : 1;
-    struct itimerspec its = {.it_value = {.tv_sec = (time_t)(ns / CLK_SECOND_NS), .tv_nsec = (long)(ns % CLK_SECOND_NS)}};
+    struct itimerspec its = {
+        .it_value = {.tv_sec = (time_t)(ns / CLK_SECOND_NS), .tv_nsec = (long)(ns % CLK_SECOND_NS)}};
     timer_settime(r->timer, 0, &its, NULL);
 }
 
@@ -164,7 +166,8 @@ static void exit_exception(struct novt_vm *vm)
         return;
     }
     if (mon_tracing(vm, TRACE_INT, cpu->eip))
-        mon_trace(vm, "exception %u error %x cr2 %08x at %04x:%08x", vector, cpu->exc_error, cpu->cr2, cpu->seg[SEG_CS].sel, cpu->eip);
+        mon_trace(vm, "exception %u error %x cr2 %08x at %04x:%08x", vector, cpu->exc_error, cpu->cr2,
+                  cpu->seg[SEG_CS].sel, cpu->eip);
     cpu->inhibit = 0;
     mon_deliver(cpu, MON_EXCEPTION, vector, cpu->exc_has_error, cpu->exc_error, cpu->eip);
 }
@@ -200,12 +203,16 @@ static void (*const exit_handlers[BT_EXIT_COUNT])(struct novt_vm *) = {
 };
 
 static const char *const exit_names[BT_EXIT_COUNT] = {
-    [BT_EXIT_LOOKUP] = "lookup", [BT_EXIT_EXCEPTION] = "exception", [BT_EXIT_STEP] = "step",
-    [BT_EXIT_ASYNC] = "async",   [BT_EXIT_HLT] = "hlt",             [BT_EXIT_STOP] = "stop",
+    [BT_EXIT_LOOKUP] = "lookup", [BT_EXIT_EXCEPTION] = "exception",
+    [BT_EXIT_STEP] = "step",     [BT_EXIT_ASYNC] = "async",
+    [BT_EXIT_HLT] = "hlt",       [BT_EXIT_STOP] = "stop",
 };
 
 static const char *const mmu_result_names[] = {
-    [MMU_OK] = "mapped", [MMU_GUEST_FAULT] = "page fault", [MMU_SLOW] = "not memory", [MMU_WATCHED] = "holds translations",
+    [MMU_OK] = "mapped",
+    [MMU_GUEST_FAULT] = "page fault",
+    [MMU_SLOW] = "not memory",
+    [MMU_WATCHED] = "holds translations",
 };
 
 enum bt_fill mon_fill(void *opaque, u32 gva, bool write)
@@ -218,18 +225,13 @@ enum bt_fill mon_fill(void *opaque, u32 gva, bool write)
     if (mon_tracing(vm, TRACE_MMU, gva))
         mon_trace(vm, "%s %08x: %s", write ? "write" : "read", gva, mmu_result_names[how]);
     switch (how) {
-    case MMU_OK:
-        return BT_FILL_RETRY;
+    case MMU_OK: return BT_FILL_RETRY;
     case MMU_GUEST_FAULT:
         cpu->cr2 = gva;
         mon_exc_err(cpu, EXC_PF, info.error_code);
         return BT_FILL_EXCEPTION;
-    case MMU_SLOW: /* MMIO, a write to ROM */
-        vm->step_reason = STEP_MMIO;
-        return BT_FILL_STEP;
-    default: /* a page with translations */
-        vm->step_reason = STEP_WATCHED;
-        return BT_FILL_STEP;
+    case MMU_SLOW: /* MMIO, a write to ROM */ vm->step_reason = STEP_MMIO; return BT_FILL_STEP;
+    default: /* a page with translations */ vm->step_reason = STEP_WATCHED; return BT_FILL_STEP;
     }
 }
 
@@ -237,8 +239,9 @@ enum bt_fill mon_fill(void *opaque, u32 gva, bool write)
 void mon_bug(void *opaque, const char *what, u64 host_pc, u64 addr)
 {
     struct novt_vm *vm = opaque;
-    dprintf(2, "novt: bug: %s: host pc %#llx (cache %+lld), address %#llx (window %+lld)\n", what, (unsigned long long)host_pc,
-            (long long)(host_pc - (u64)cc_rx(vm->cc)), (unsigned long long)addr, (long long)(addr - (u64)vm->cpu.window));
+    dprintf(2, "novt: bug: %s: host pc %#llx (cache %+lld), address %#llx (window %+lld)\n", what,
+            (unsigned long long)host_pc, (long long)(host_pc - (u64)cc_rx(vm->cc)), (unsigned long long)addr,
+            (long long)(addr - (u64)vm->cpu.window));
     base_panic(__FILE__, __LINE__, what);
 }
 
@@ -262,7 +265,8 @@ static void check_ret_stack(struct novt_vm *vm)
 static enum bt_exit_kind run_translated(struct novt_vm *vm, u32 exit_from)
 {
     struct cpu *cpu = &vm->cpu;
-    if (!exit_from && !vm->trace) { /* nothing to link: the jump cache knows most targets of interrupts and system calls */
+    if (!exit_from &&
+        !vm->trace) { /* nothing to link: the jump cache knows most targets of interrupts and system calls */
         u64 pc = bt_jcache_get(cpu->jcache, cpu->ctx_tag, cpu->eip);
         if (pc) {
             check_ret_stack(vm);

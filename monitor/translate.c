@@ -14,8 +14,8 @@
 
 #include "monitor/monitor.h"
 
-#define PAGE_SELFCHECK 1u        /* cc_page.flags: blocks verify their bytes, the page is not watched */
-#define HOT_WRITES 24u           /* invalidations after which a page becomes self-checking */
+#define PAGE_SELFCHECK 1u /* cc_page.flags: blocks verify their bytes, the page is not watched */
+#define HOT_WRITES 24u    /* invalidations after which a page becomes self-checking */
 
 static struct mon_ctx *ctx_of(struct mmu_window *w)
 {
@@ -25,7 +25,8 @@ static struct mon_ctx *ctx_of(struct mmu_window *w)
 /* ---- contexts ---- */
 
 #define CODE_MAP_BYTES (4ull << 20)
-#define CTX_BYTES (PAGE_BYTES + BT_RETSTACK_BYTES + PAGE_BYTES + BT_JCACHE_BYTES + CODE_MAP_BYTES + 2 * PAGE_BYTES)
+#define CTX_BYTES \
+    (PAGE_BYTES + BT_RETSTACK_BYTES + PAGE_BYTES + BT_JCACHE_BYTES + CODE_MAP_BYTES + 2 * PAGE_BYTES)
 
 static struct mon_ctx *ctx_new(struct novt_vm *vm, struct mmu_window *w)
 {
@@ -66,14 +67,16 @@ void mon_window_freed(void *opaque, struct mmu_window *w)
     munmap(c->ret_lo - PAGE_BYTES, CTX_BYTES);
 }
 
-#define PROMOTE_AFTER (10u << 20) /* TSC cycles (about 4 ms) that one program runs before its links become direct */
+#define PROMOTE_AFTER \
+    (10u << 20) /* TSC cycles (about 4 ms) that one program runs before its links become direct */
 
 /* Only for user code's links: others run in windows whose changes do not demote. */
 static bool link_holds(void *opaque, const struct cc_exit *x)
 {
     const struct mon_ctx *c = opaque;
     const struct cc_key *to = &x->to->key;
-    return (x->from->key.mode & MODE_CPL3) && c->code_map[(to->eip + to->cs_base) >> PAGE_SHIFT] == ((to->gpa & ~PAGE_MASK) | 1);
+    return (x->from->key.mode & MODE_CPL3) &&
+           c->code_map[(to->eip + to->cs_base) >> PAGE_SHIFT] == ((to->gpa & ~PAGE_MASK) | 1);
 }
 
 static void demote(struct novt_vm *vm)
@@ -215,7 +218,8 @@ static void link_exit(struct novt_vm *vm, u32 exit_from, struct cc_block *to, bo
         return;
     const struct cc_key *a = &x->from->key, *b = &to->key;
     bool straddles = a->gpa2 != CC_NO_PAGE || b->gpa2 != CC_NO_PAGE;
-    if (!straddles && !((a->gpa ^ b->gpa) & ~PAGE_MASK) && !((a->eip + a->cs_base) >> PAGE_SHIFT ^ (b->eip + b->cs_base) >> PAGE_SHIFT))
+    if (!straddles && !((a->gpa ^ b->gpa) & ~PAGE_MASK) &&
+        !((a->eip + a->cs_base) >> PAGE_SHIFT ^ (b->eip + b->cs_base) >> PAGE_SHIFT))
         cc_link(vm->cc, x, to, CC_NEAR);
     else if (global && (b->gpa2 == CC_NO_PAGE || !vm->regime.paging))
         cc_link(vm->cc, x, to, CC_GLOBAL);
@@ -268,7 +272,8 @@ bool mon_peek_code(void *opaque, u32 lin, void *buf, unsigned n)
     struct novt_vm *vm = opaque;
     struct mmu_info info;
     if ((lin & PAGE_MASK) + n > PAGE_BYTES ||
-        mmu_walk(vm->mmu, vm->win, &vm->regime, vm->win->priv, lin, MMU_FETCH, &info) != MMU_OK || info.gpa >> 32)
+        mmu_walk(vm->mmu, vm->win, &vm->regime, vm->win->priv, lin, MMU_FETCH, &info) != MMU_OK ||
+        info.gpa >> 32)
         return false;
     const u8 *p = mmu_ptr(vm->mmu, info.gpa, NULL);
     if (!p)
@@ -353,7 +358,8 @@ static struct cc_block *straddling_block(struct novt_vm *vm, struct bt_code *cod
     struct fetch second;
     if (fetch_page(vm, (lin | PAGE_MASK) + 1, &second)) {
         if (vm->cpu.exit_kind == BT_EXIT_EXCEPTION)
-            vm->cpu.exit_kind = BT_EXIT_STEP; /* the fallback finds out whether the instruction really needs it */
+            vm->cpu.exit_kind =
+                BT_EXIT_STEP; /* the fallback finds out whether the instruction really needs it */
         return NULL;
     }
     code->key.gpa2 = (u32)second.gpa & ~PAGE_MASK;
@@ -376,15 +382,21 @@ struct cc_block *mon_block(struct novt_vm *vm, u32 exit_from)
     struct fetch f;
     if (fetch_page(vm, lin, &f))
         return NULL;
-    struct bt_code code = {
-        .bytes = f.bytes, .page_left = PAGE_BYTES - (lin & PAGE_MASK), .avail = PAGE_BYTES - (lin & PAGE_MASK),
-        .key = {.gpa = (u32)f.gpa, .gpa2 = CC_NO_PAGE, .eip = cpu->eip, .cs_base = cpu->seg_base[SEG_CS],
-                .cs_limit = cpu->seg_limit[SEG_CS], .mode = cpu->mode}};
+    struct bt_code code = {.bytes = f.bytes,
+                           .page_left = PAGE_BYTES - (lin & PAGE_MASK),
+                           .avail = PAGE_BYTES - (lin & PAGE_MASK),
+                           .key = {.gpa = (u32)f.gpa,
+                                   .gpa2 = CC_NO_PAGE,
+                                   .eip = cpu->eip,
+                                   .cs_base = cpu->seg_base[SEG_CS],
+                                   .cs_limit = cpu->seg_limit[SEG_CS],
+                                   .mode = cpu->mode}};
     struct cc_block *b = cc_lookup(vm->cc, &code.key);
     if (!b) {
         struct dec_insn in;
-        bool straddles = code.page_left < DEC_MAX_LEN &&
-                         dec_decode(&in, code.bytes, code.avail, cpu->mode & MODE_CS32, cpu->features) == -ENODATA;
+        bool straddles =
+            code.page_left < DEC_MAX_LEN &&
+            dec_decode(&in, code.bytes, code.avail, cpu->mode & MODE_CS32, cpu->features) == -ENODATA;
         b = straddles ? straddling_block(vm, &code, lin) : translate(vm, &code);
     }
     if (!b)
