@@ -57,18 +57,11 @@ static void hand_lea(struct tr *t)
             tr_flush_esp(t);
         return;
     }
-    struct hop m = {.base = in->base == DEC_NO_REG ? H_NONE
-                            : esp_base             ? G_ESP
-                                                   : in->base,
-                    .index = in->index == DEC_NO_REG ? H_NONE : in->index,
-                    .scale = in->scale ? in->scale : 1,
-                    .disp = in->disp};
     if (dst == R_ESP && in->opsz == 2) {
         tr_flush_esp(t);
         tr_rec(t, PEND_NONE, SIDE_MID);
     }
-    if (esp_base)
-        m.disp = (i32)((u32)m.disp + (u32)t->adj);
+    struct hop m = op_address(t);
     u8 host = dst == R_ESP ? G_ESP : dst;
     if (in->adsz == 4 && in->opsz == 4) {
         em_lea(e, 4, host, &m);
@@ -101,9 +94,7 @@ static void hand_mov_r_seg(struct tr *t)
 {
     struct emit *e = &t->e;
     const struct dec_insn *in = t->in;
-    struct hop sel = hop_base(H_CPU, (i32)(offsetof(struct cpu, seg) + in->reg2 * sizeof(struct cpu_seg) +
-                                           offsetof(struct cpu_seg, sel)) -
-                                         CPU_BIAS);
+    struct hop sel = op_selector(in->reg2);
     if (in->mem) {
         if (!op_seg_ok(t, in->seg)) {
             tr_refuse(t, BT_REFUSE_SEGCHECK);
@@ -150,14 +141,7 @@ static void hand_bit_string(struct tr *t)
         em_movsx16(e, H_R13, H_R13);
     em_mov_imm(e, H_R12, word ? 4 : 5);
     em_shift(e, 4, 'a', H_R14, H_R13, H_R12);
-    struct hop ea = {.base = in->base == DEC_NO_REG ? H_NONE
-                             : in->base == R_ESP    ? G_ESP
-                                                    : in->base,
-                     .index = in->index == DEC_NO_REG ? H_NONE : in->index,
-                     .scale = in->scale ? in->scale : 1,
-                     .disp = in->disp};
-    if (in->base == R_ESP)
-        ea.disp = (i32)((u32)ea.disp + (u32)t->adj);
+    struct hop ea = op_address(t);
     em_lea(e, 4, H_R9, &ea);
     em_lea_sum(e, 4, H_R9, H_R9, H_R14, word ? 2 : 4);
     em_mov_imm(e, H_R12, word ? 28 : 27);

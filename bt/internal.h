@@ -130,8 +130,10 @@ void op_limit_check(struct tr *t, unsigned seg,
 struct hop op_mem(struct tr *t, const struct gaddr *a);          /* segment must be op_seg_ok */
 struct hop op_insn_mem(struct tr *t);                            /* the current instruction's operand */
 struct hop op_r9(struct tr *t, unsigned seg, u8 adsz, u32 size); /* effective address already in r9d */
-struct hop op_stack(struct tr *t, i32 off, u32 size);            /* SS:[SP + off] */
-bool op_ea_is(const struct tr *t, u8 reg);
+struct hop op_address(
+    const struct tr *t);              /* the current instruction's effective address, no segment: for LEA */
+struct hop op_selector(unsigned seg); /* the selector of a segment register in the CPU struct */
+struct hop op_stack(struct tr *t, i32 off, u32 size); /* SS:[SP + off] */
 
 /* The treatments, one a class: emit the current instruction. */
 void tr_plain(struct tr *t);  /* plain.c */

@@ -66,6 +66,24 @@ static u8 host_gpr(u8 gpr)
     return gpr == DEC_NO_REG ? H_NONE : gpr == R_ESP ? G_ESP : gpr;
 }
 
+struct hop op_address(const struct tr *t)
+{
+    const struct dec_insn *in = t->in;
+    struct hop ea = {.base = host_gpr(in->base),
+                     .index = host_gpr(in->index),
+                     .scale = in->scale ? in->scale : 1,
+                     .disp = in->disp};
+    if (in->base == R_ESP)
+        ea.disp = (i32)((u32)ea.disp + (u32)t->adj);
+    return ea;
+}
+
+struct hop op_selector(unsigned seg)
+{
+    size_t at = offsetof(struct cpu, seg) + seg * sizeof(struct cpu_seg) + offsetof(struct cpu_seg, sel);
+    return hop_base(H_CPU, (i32)at - CPU_BIAS);
+}
+
 struct hop op_mem(struct tr *t, const struct gaddr *a)
 {
     struct emit *e = &t->e;

@@ -68,9 +68,7 @@ static void push_mem(struct tr *t)
 
 static void push_seg(struct tr *t)
 {
-    struct hop sel = hop_base(H_CPU, (i32)(offsetof(struct cpu, seg) + t->in->reg * sizeof(struct cpu_seg) +
-                                           offsetof(struct cpu_seg, sel)) -
-                                         CPU_BIAS);
+    struct hop sel = op_selector(t->in->reg);
     em_load(&t->e, 2, H_R13, &sel);
     /* A 32-bit push of a segment register writes its low half only on recent CPUs; we write the zero-extended
      * whole, as the manual allows (SDM vol. 2, PUSH). */
