@@ -1,0 +1,232 @@
+#!/usr/bin/env python3
+"""Runs system cases on NoVT and on Bochs and compares what they did, line by line.
+
+    run.py [FAMILY...] [--case GLOB] [--stress ITEM,...] [--cpu MODEL] [--table] [--show] [--sample N] [--fixed] [--no-bochs]
+
+A family is a file of cases/. Prints a line for each family (with --table for each case: case, mode, NoVT, Bochs, same or not),
+for each case that differs what differs, and at the end "N passed, N failed". --case takes the matching ones, --sample every Nth
+of the generated ones, --fixed the part that the test suite runs. --show prints code and both results of each case.
+--no-bochs only tells whether NoVT comes through. Wanted differences stand in known.py with their reasons.
+$NOVT is the program to test, build/release/novt if unset.
+"""
+import argparse
+import fnmatch
+import importlib
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, HERE)
+import known  # noqa: E402
+import matrix  # noqa: E402
+
+BOCHS = """config_interface: textconfig
+display_library: rfb, options="timeout=0"
+romimage: file={image}, address=0x{address:x}
+vgaromimage: file=/usr/share/seabios/vgabios-stdvga.bin
+megs: 32
+cpu: model=corei7_sandy_bridge_2600k, ips=50000000, reset_on_triple_fault=1
+port_e9_hack: enabled=1
+log: {image}.log
+panic: action=fatal
+error: action=ignore
+info: action=ignore
+debug: action=ignore
+sound: driver=dummy
+"""
+VECTORS = ["#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "CSO", "#TS", "#NP", "#SS", "#GP", "#PF", "15", "#MF", "#AC", "#MC", "#XM"]
+
+
+def novt_command(args, image):
+    novt = os.environ.get("NOVT") or os.path.join(ROOT, "build", "release", "novt")
+    cmd = [novt, "-bios", image, "-m", "32", "-vga", "none", "-display", "none", "-serial", "none", "-debugcon", "stdio",
+           "--timeout", str(args.timeout), "-device", "isa-debug-exit,iobase=0x501,iosize=4"]
+    if args.engine:
+        cmd += ["-engine", args.engine]
+    if args.stress:
+        cmd += ["--stress", args.stress]
+    if args.cpu:
+        cmd += ["-cpu", args.cpu]
+    return cmd
+
+
+def bochs_command(image):
+    with open(image + ".bxrc", "w") as f:
+        f.write(BOCHS.format(image=image, address=0x100000000 - matrix.ROM_BYTES))
+    return ["sh", "-c", f"yes c | bochs -q -f {image}.bxrc"]     # its debugger stops at each shutdown
+
+
+def run(command, timeout):
+    """The program's output by case number, and how it ended."""
+    start = time.monotonic()
+    p = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    try:
+        out, err = p.communicate(timeout=timeout)
+        code = p.returncode
+    except subprocess.TimeoutExpired:
+        os.killpg(p.pid, 9)
+        out, err = p.communicate()
+        code = "timeout"
+    results, current = {}, None
+    text = out.decode("latin-1")
+    for line in text.split("\n"):
+        line = re.sub(r"^(<bochs:\d+> (c$)?)+", "", line)
+        m = re.match(r"@([0-9a-f]{8})$", line)
+        if m:
+            current = results.setdefault(int(m[1], 16), [])
+        elif line == "done":
+            return results, None, time.monotonic() - start
+        elif current is not None and line and not re.match(r"\(0\)|Next at|<bochs", line):
+            current.append(line.rstrip())
+    last = max(results) if results else None
+    return results, f"ended with {code} after case {last}: {err.decode('latin-1')[-300:]}", time.monotonic() - start
+
+
+def brief(lines):
+    """What a case came to, in a few words: the vector and the code address in the pushed frame cannot be told without the mode, so the vector."""
+    if not lines:
+        return "nothing"
+    if lines[0] == "shutdown":
+        return "shutdown"
+    m = re.match(r"v([0-9a-f]{2})", lines[0])
+    if not m:
+        return "?"
+    v = int(m[1], 16)
+    return VECTORS[v] if v < len(VECTORS) else f"vector {v:02x}"
+
+
+def fields(lines):
+    """Lines -> {name: value}, so that a difference is told by name."""
+    out = {}
+    for line in lines:
+        if line[0] == "m":
+            _, address, *values = ["m"] + line[1:].split(" ")
+            out["[" + address + "]"] = " -> ".join(values)
+        elif line[0] in "xf":
+            for i, value in enumerate(line[1:].split()):
+                out[("sse" if line[0] == "x" else "fpu") + str(i)] = value
+        else:
+            for word in line.split():
+                name, _, value = word.partition("=")
+                out[name if value else "event"] = value or name
+    return out
+
+
+def difference(ours, theirs):
+    a, b = fields(ours), fields(theirs)
+    return [f"{k}: NoVT {a.get(k, '-')}, Bochs {b.get(k, '-')}" for k in sorted(set(a) | set(b)) if a.get(k) != b.get(k)]
+
+
+def load(names):
+    families = {}
+    for f in sorted(os.listdir(os.path.join(HERE, "cases"))):
+        if f.endswith(".py") and f != "__init__.py" and (not names or f[:-3] in names):
+            families[f[:-3]] = importlib.import_module("cases." + f[:-3])
+    for n in names:
+        if n not in families:
+            raise SystemExit(f"no family {n}")
+    return families
+
+
+def choose(args, family, module):
+    made = list(module.cases())
+    hand = list(module.hand()) if hasattr(module, "hand") else []
+    counts = len(made), len(hand)
+    seen = set()
+    for c in made + hand:
+        if c.name in seen:
+            raise SystemExit(f"{family}: two cases {c.name}")
+        seen.add(c.name)
+    if args.fixed:
+        args.sample = 8
+    if args.sample > 1:
+        made = made[::args.sample]
+    out = made + hand
+    if args.case:
+        out = [c for c in out if fnmatch.fnmatch(c.name, args.case)]
+    return out, counts
+
+
+def show(case, ours, theirs):
+    print(f"--- {case.name} {case.mode}\n{case.code if not isinstance(case.code, bytes) else case.code.hex()}")
+    for who, lines in (("NoVT", ours), ("Bochs", theirs)):
+        print(f"  {who}: {brief(lines)}\n    " + "\n    ".join(lines))
+
+
+def run_family(args, name, module, directory):
+    cases, (made, hand) = choose(args, name, module)
+    if not cases:
+        return 0, 0, 0
+    start = time.monotonic()
+    passed = failed = wanted = 0
+    spent = [0.0, 0.0]
+    for image, numbers in matrix.images(cases, os.path.join(directory, name)):
+        novt, error, t = run(novt_command(args, image), args.timeout + 30)
+        spent[0] += t
+        if error:
+            print(f"not ok {name} NoVT {error} ({cases[max(novt)].name if novt else 'none'})")
+            failed += 1
+        bochs = {}
+        if not args.no_bochs:
+            bochs, error, t = run(bochs_command(image), args.timeout * 2)
+            spent[1] += t
+            if error:
+                print(f"not ok {name} Bochs {error} ({cases[max(bochs)].name if bochs else 'none'})")
+                failed += 1
+        for n in numbers:
+            case, ours, theirs = cases[n], novt.get(n, []), bochs.get(n, [])
+            full = f"{name}/{case.name}"
+            same = bool(ours) if args.no_bochs else ours == theirs and bool(ours)
+            reason = None if same or args.no_bochs else known.reason(full, case, ours, theirs, args.cpu)
+            if args.show:
+                show(case, ours, theirs)
+            if args.table:
+                print(f"{full:60} {str(case.mode):12} {brief(ours):9} {brief(theirs):9} {'same' if same else 'known: ' + reason if reason else 'DIFFERENT'}")
+            if same:
+                passed += 1
+            elif reason:
+                passed, wanted = passed + 1, wanted + 1
+            else:
+                failed += 1
+                if failed <= args.most:
+                    print(f"not ok {full} ({case.mode}): NoVT {brief(ours)}, Bochs {brief(theirs)}")
+                    for d in difference(ours, theirs)[:12]:
+                        print(f"#   {d}")
+    print(f"{'not ' if failed else ''}ok {name}: {passed} of {len(cases)} the same ({wanted} wanted differences; the family has {made} generated, {hand} hand-made), "
+          f"NoVT {spent[0]:.1f} s, Bochs {spent[1]:.1f} s, all {time.monotonic() - start:.1f} s")
+    return passed, failed, wanted
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("families", nargs="*")
+    ap.add_argument("--case")
+    ap.add_argument("--stress")
+    ap.add_argument("--engine")
+    ap.add_argument("--cpu")
+    ap.add_argument("--sample", type=int, default=1)
+    ap.add_argument("--fixed", action="store_true")
+    ap.add_argument("--table", action="store_true")
+    ap.add_argument("--show", action="store_true")
+    ap.add_argument("--no-bochs", action="store_true")
+    ap.add_argument("--keep", metavar="DIR", help="leave the images there")
+    ap.add_argument("--most", type=int, default=20, help="differences shown a family")
+    ap.add_argument("--timeout", type=int, default=100)
+    args = ap.parse_args()
+    total = [0, 0, 0]
+    with tempfile.TemporaryDirectory() as d:
+        if args.keep:
+            os.makedirs(args.keep, exist_ok=True)
+        for name, module in load(args.families).items():
+            total = [a + b for a, b in zip(total, run_family(args, name, module, args.keep or d))]
+    print(f"{total[2]} wanted differences\n{total[0]} passed, {total[1]} failed")
+    return 1 if total[1] or not total[0] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
