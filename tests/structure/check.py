@@ -22,8 +22,9 @@ MAY_INCLUDE = {
     "codecache": set(),
     "shadowmmu": set(),
     "devices": set(),
+    "direct": set(),
     "bt": {"decoder", "codecache"},
-    "monitor": {"decoder", "codecache", "shadowmmu", "devices", "bt"},
+    "monitor": {"decoder", "codecache", "shadowmmu", "devices", "direct", "bt"},
 }
 SHARED_HEADERS = {"base.h", "novt.h"}
 PUBLIC_HEADER = "include/novt.h"  # for the monitor, which implements it
