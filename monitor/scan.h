@@ -1,0 +1,49 @@
+/*
+ * scan.h - may a page of code run directly? (internal)
+ *
+ * Code at CPL 3 that runs natively must not hold instructions that neither trap nor tell the truth there: those that show or load
+ * selectors of the host, its descriptor tables or its CPUID, far transfers, and those that the guest's CPU model lacks.
+ * Everything that traps (privileged instructions, INT n, UD2, RDTSC under PR_SET_TSC) is welcome: it becomes an exit.
+ */
+#ifndef NOVT_MONITOR_SCAN_H
+#define NOVT_MONITOR_SCAN_H
+
+#include "base.h"
+#include "decoder/decoder.h"
+
+enum scan_reason {
+    SCAN_CLEAN,
+    SCAN_SELECTOR, /* shows or loads a segment register, LAR, LSL, VERR, VERW */
+    SCAN_TABLE,    /* SGDT, SIDT, SLDT, STR, SMSW */
+    SCAN_FAR,      /* far CALL, JMP, RET, IRET, SYSENTER */
+    SCAN_CPUID,    /* CPUID, RDPMC, RDTSCP */
+    SCAN_FPUENV,   /* x87 environment: shows the selectors of code and data */
+    SCAN_MODEL,    /* not in the guest's CPU model, or another instruction there */
+    SCAN_TOO_LONG, /* 15 bytes exceeded */
+    SCAN_REASON_COUNT,
+};
+const char *scan_reason_name(unsigned reason);
+
+/* Why this instruction keeps code out of direct execution, or SCAN_CLEAN. features: of the guest's CPU model. */
+enum scan_reason scan_insn(const struct dec_insn *in, u32 features);
+
+struct scan_result {
+    u8 reason;     /* enum scan_reason, of the first sensitive instruction */
+    u16 at;        /* its offset in the page */
+    u8 tail_bytes; /* bytes of an instruction that starts at the end of the page and goes on in the next: 0..14 */
+    u16 insns;     /* decoded */
+};
+
+#define SCAN_ENTRIES_MAX 512u
+
+/* Decodes all that can be reached within a page of 32-bit code from the n offsets given: straight on, both ways at direct branches, and
+ * behind calls. Where a stretch ends (JMP, RET), what follows it is decoded too, up to the first undefined
+ * instruction: indirect branches lead there. Pure. Source of the list: SDM vol. 2, Popek and Goldberg's sensitive instructions. */
+void scan_page(const u8 page[PAGE_BYTES], const u16 *entries, unsigned n, u32 features,
+               struct scan_result *out);
+
+/* The instruction that begins with tail_bytes bytes at the end of one page and goes on in the next one. */
+enum scan_reason scan_straddle(const u8 page[PAGE_BYTES], unsigned tail_bytes, const u8 next[PAGE_BYTES],
+                               u32 features);
+
+#endif
