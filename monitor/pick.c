@@ -1,0 +1,90 @@
+/*
+ * pick.c - the decision algorithm (pick.h).
+ */
+#include "monitor/pick.h"
+
+#include "bt/bt.h"
+
+const char *pick_name(unsigned pick)
+{
+    static const char *const names[PICK_COUNT] = {
+        [PICK_DIRECT] = "direct",
+        [PICK_OPTION] = "option",
+        [PICK_NO_SANDBOX] = "no sandbox",
+        [PICK_REAL_MODE] = "real mode",
+        [PICK_V86] = "v86",
+        [PICK_RING] = "ring",
+        [PICK_NO_PAGING] = "no paging",
+        [PICK_IOPL] = "iopl",
+        [PICK_IF] = "interrupts off",
+        [PICK_STEPPING] = "stepping",
+        [PICK_ALIGN_CHECK] = "alignment check",
+        [PICK_FPU] = "fpu",
+        [PICK_SEGMENT] = "segment",
+        [PICK_PAGE] = "page",
+        [PICK_COST] = "cost",
+    };
+    return pick < PICK_COUNT ? names[pick] : "?";
+}
+
+static bool segments_fit(const struct pick_state *s)
+{
+    for (unsigned i = 0; i < SEG_COUNT; i++) {
+        u32 cls = MODE_SEGC(s->mode, i);
+
+        if (cls == SEGC_FLAT || (cls == SEGC_BASED && (i == SEG_FS || i == SEG_GS)))
+            continue;
+        if (i == SEG_CS || i == SEG_SS || !(s->null_segs & BIT(i)))
+            return false;
+    }
+    return (s->mode & (MODE_CS32 | MODE_SS32)) == (MODE_CS32 | MODE_SS32);
+}
+
+enum pick mon_pick_engine(const struct pick_state *s)
+{
+    if (s->option == ENGINE_BT)
+        return PICK_OPTION;
+    if (!(s->cr0 & CR0_PE))
+        return PICK_REAL_MODE;
+    if (s->eflags & EFL_VM)
+        return PICK_V86;
+    if (!(s->mode & MODE_CPL3))
+        return PICK_RING;
+    if (!s->sandbox)
+        return PICK_NO_SANDBOX;
+    if (!(s->cr0 & CR0_PG))
+        return PICK_NO_PAGING;
+    if (s->eflags & EFL_IOPL)
+        return PICK_IOPL;
+    if (!(s->eflags & EFL_IF))
+        return PICK_IF;
+    if ((s->mode & (MODE_TF | MODE_DB)) || (s->eflags & EFL_RF) || s->inhibit)
+        return PICK_STEPPING;
+    if (s->eflags & EFL_AC)
+        return PICK_ALIGN_CHECK;
+    if ((s->cr0 & (CR0_EM | CR0_TS)) || !(s->cr4 & CR4_OSFXSR))
+        return PICK_FPU;
+    if (!segments_fit(s))
+        return PICK_SEGMENT;
+    if (s->page_bad)
+        return PICK_PAGE;
+    if (s->option == ENGINE_DIRECT)
+        return PICK_DIRECT;
+    return s->stretch >= s->worthwhile && s->now >= s->not_before ? PICK_DIRECT : PICK_COST;
+}
+
+#define BACKOFF_MAX 9u
+
+void pick_learn(struct pick_history *h, u64 cycles, bool direct, u64 worthwhile, u64 now)
+{
+    /* One long stretch is news enough; short ones have to be several. */
+    h->stretch = cycles > 4 * h->stretch ? (h->stretch + cycles) / 2 : (7 * h->stretch + cycles) / 8;
+    if (!direct)
+        return;
+    if (h->stretch < worthwhile) {
+        h->backoff += h->backoff < BACKOFF_MAX;
+        h->not_before = now + (worthwhile << (2 + h->backoff));
+    } else if (cycles > 16 * worthwhile) {
+        h->backoff = 0;
+    }
+}

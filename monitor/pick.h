@@ -1,0 +1,84 @@
+/*
+ * pick.h - the decision algorithm: does the guest's code at this point run directly or translated? (internal)
+ *
+ * The original's conditions beside ours, in the order in which they are asked; the first that says "translate" is the reason
+ * that is counted:
+ *
+ *   VMware Workstation 1.0              NoVT
+ *   ----------------------------------  ------------------------------------------------------------------------------
+ *   -                                   -engine bt; the host has no sandboxes
+ *   CR0.PE = 0                          CR0.PE = 0
+ *   - (v86 ran directly)                EFLAGS.VM: 64-bit hosts have no v86 mode
+ *   CPL < IOPL or CPL = 0               CPL is not 3: the sandbox is ring 3
+ *   -                                   CR0.PG = 0: a sandbox is an address space
+ *   IOPL >= CPL                         IOPL is not 0: CLI would have to work, and PUSHF shows it
+ *   IF = 0                              IF = 0: PUSHF shows it
+ *   -                                   TF, debug registers, RF, an instruction's shadow: single instructions are the fallback's
+ *   -                                   EFLAGS.AC: the host's CR0.AM is set, the guest's may not be
+ *   -                                   CR0.EM, CR0.TS, no CR4.OSFXSR: FPU and SSE instructions would not trap
+ *   a segment not shadowed, or hidden   a segment that is neither flat (FS, GS: flat with a base) nor null
+ *   state that cannot be reloaded
+ *   -                                   the page of code holds sensitive instructions (scan.h)
+ *   -                                   cost: see below
+ *
+ * Cost: a hand-off costs what some 100 us of translated code lose, so a context goes direct when its stretches at CPL 3 have
+ * lately been longer than that, and comes back when its direct stretches prove shorter; each time it comes
+ * back it waits twice as long before it tries again.
+ */
+#ifndef NOVT_MONITOR_PICK_H
+#define NOVT_MONITOR_PICK_H
+
+#include "base.h"
+
+enum mon_engine_option { ENGINE_AUTO, ENGINE_BT, ENGINE_DIRECT };
+
+enum pick {
+    PICK_DIRECT,
+    /* Everything below means: translate. */
+    PICK_OPTION,
+    PICK_NO_SANDBOX,
+    PICK_REAL_MODE,
+    PICK_V86,
+    PICK_RING,
+    PICK_NO_PAGING,
+    PICK_IOPL,
+    PICK_IF,
+    PICK_STEPPING,
+    PICK_ALIGN_CHECK,
+    PICK_FPU,
+    PICK_SEGMENT,
+    PICK_PAGE,
+    PICK_COST,
+    PICK_COUNT,
+};
+const char *pick_name(unsigned pick);
+
+struct pick_state {
+    u8 option;    /* enum mon_engine_option */
+    bool sandbox; /* sandboxes work here, and this context's is not worn out */
+    u32 mode;     /* struct cpu's mode word */
+    u32 cr0, cr4;
+    u32 eflags;          /* whole */
+    bool inhibit;        /* behind STI or MOV SS */
+    u8 null_segs;        /* bit per segment register (enum dec_seg): null selector */
+    bool page_bad;       /* the page at EIP was scanned and is not fit, or cannot be executed in a sandbox */
+    u64 stretch;         /* average cycles of the last stretches at CPL 3, on whatever engine */
+    u64 worthwhile;      /* cycles from which a hand-off pays */
+    u64 now, not_before; /* TSC: no direct execution earlier than this */
+};
+
+/* Pure. */
+enum pick mon_pick_engine(const struct pick_state *s);
+
+/* What a context has learnt about cost. All zero: nothing. */
+struct pick_history {
+    u64 stretch; /* running average, cycles */
+    u64 since;   /* TSC when the current stretch began, 0: none */
+    u64 not_before;
+    u8 backoff; /* how often it came back in a row */
+};
+
+/* A stretch at CPL 3 of so many cycles has ended. direct: on which engine. Pure but for *h. */
+void pick_learn(struct pick_history *h, u64 cycles, bool direct, u64 worthwhile, u64 now);
+
+#endif
