@@ -179,8 +179,10 @@ static int deliver_gate(struct cpu *cpu, const struct event *ev, u64 gate)
 static int deliver_task_gate(struct cpu *cpu, const struct event *ev, u64 gate)
 {
     u16 sel = gate_sel(gate);
-    u32 err = (sel & 0xfffcu) | ev->ext;
+    u32 err = (sel & 0xfffcu) | ev->ext, rf = cpu->sysflags & EFL_RF;
+    u16 old = cpu->tr.sel;
     u64 desc;
+    int rc;
 
     if (sel & 4)
         return mon_exc_err(cpu, EXC_GP, err);
@@ -190,7 +192,12 @@ static int deliver_task_gate(struct cpu *cpu, const struct event *ev, u64 gate)
         return mon_exc_err(cpu, EXC_GP, err);
     if (!desc_present(desc))
         return mon_exc_err(cpu, EXC_NP, err);
-    return task_switch(cpu, sel, desc, TASK_GATE, ev->return_eip, ev->has_error, ev->error, ev->ext);
+    if (pushes_rf(ev)) /* in the flags that the old task's TSS gets */
+        cpu->sysflags |= EFL_RF;
+    rc = task_switch(cpu, sel, desc, TASK_GATE, ev->return_eip, ev->has_error, ev->error, ev->ext);
+    if (rc && cpu->tr.sel == old)
+        cpu->sysflags = (cpu->sysflags & ~EFL_RF) | rf;
+    return rc;
 }
 
 static int deliver_protected(struct cpu *cpu, const struct event *ev)

@@ -423,7 +423,8 @@ on_event:
     pushfd
     pop dword [out_eflags]
 collect:
-    cld
+    push dword 2            ; NT above all: the next case starts by an IRET
+    popfd
     xor eax, eax
     mov dr7, eax
     mov eax, 0x11

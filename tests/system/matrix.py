@@ -194,6 +194,18 @@ class Case:
         return out + list(self.mem.items())
 
 
+def tasked(case, *vectors):
+    """The case with these vectors (8 to 14) led through task gates, for when the stack of ring 0 is what a case breaks. Each has a
+    TSS of its own in SPARE and a descriptor at T(18) to T(24); the state in which the exception was raised is in the old TSS."""
+    for v in vectors:
+        at, sel = SPARE + v * 0x80, T(10 + v)
+        case.gdt.setdefault(sel, desc(SYS_TSS32, at, 0x67, 0))
+        case.idt.setdefault(v, gate(SYS_TASK, sel, 0))
+        case.mem.setdefault(at, tss32(cr3=case.regs.get("cr3", case.mode.regs["cr3"]), eip=stub(v), cs=HCODE, ds=HDATA, es=HDATA, sss=HDATA, ldt=LDT_SEL,
+                                      regs=[0x60000001 + i * 0x01010101 if i != 4 else at + 0x80 for i in range(8)]))
+    return case
+
+
 REGS = ("eax ecx edx ebx ebp esi edi esp ss eip cs eflags ds es fs gs cr0 cr3 cr4 gdt_limit gdt_base idt_limit idt_base ldtr tr "
         "dr0 dr1 dr2 dr3 dr6 dr7 sysenter_cs sysenter_esp sysenter_eip efer").split()
 

@@ -82,7 +82,7 @@ def run(command, timeout):
             current = results.setdefault(int(m[1], 16), [])
         elif line == "done":
             return results, None, time.monotonic() - start
-        elif current is not None and line and not re.match(r"\(0\)|Next at|<bochs", line):
+        elif current is not None and line and not re.match(r"\(0\)|Next at|<bochs|bx_dbg", line):
             current.append(line.rstrip())
     last = max(results) if results else None
     return results, f"ended with {code} after case {last}: {err.decode('latin-1')[-300:]}", time.monotonic() - start
