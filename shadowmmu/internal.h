@@ -8,6 +8,7 @@
  * fill.c    hidden faults
  * flush.c   TLB rules: compare with what translations were derived from, drop what changed
  * watch.c   write-watch
+ * track.c   a record of changes for mirrors of a window
  *
  * A window's 4 GiB are divided in regions, one per page-directory entry: 4 MiB, or 2 MiB under PAE. A region is
  *   empty;
@@ -85,7 +86,10 @@ struct win {
     u64 watch_seen;    /* of mmu.watch_seq */
     u64 last_used;
     u8 *reserve;
-    u64 pd_lines[4]; /* lines of pd_snap that are valid */
+    bool tracked, track_all;
+    u32 n_track;
+    struct mmu_range track[MMU_TRACK_MAX]; /* changes since mmu_track_take() */
+    u64 pd_lines[4];                       /* lines of pd_snap that are valid */
     u64 active[MAX_REGIONS / 64];
     struct region reg[MAX_REGIONS];
     u8 pd_snap[4][PAGE_BYTES];
@@ -235,6 +239,9 @@ void derive_pte(struct mmu *m, struct win *w, const u8 *pt, u32 ri, u32 pti, u64
 
 /* fill.c */
 void fill_again(struct mmu *m, struct win *w); /* what the guest faulted on here, if it is mapped now */
+
+/* track.c: the host mapping of these pages changed */
+void track_note(struct win *w, u32 page, u32 n);
 
 /* watch.c */
 void watch_catch_up(struct mmu *m, struct win *w);

@@ -186,6 +186,12 @@ u8 *mmu_ptr(struct mmu *m, u64 gpa, enum mmu_backing *kind)
     return m->mem + ((u64)(e & E_PAGE) << PAGE_SHIFT) + (gpa & PAGE_MASK);
 }
 
+int mmu_memfd(const struct mmu *m, u64 *bytes)
+{
+    *bytes = m->mem_bytes;
+    return m->fd;
+}
+
 u8 *mmu_backing_ptr(struct mmu *m, u64 backing_offset)
 {
     ASSERT(backing_offset < m->mem_bytes);

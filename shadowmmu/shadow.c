@@ -240,17 +240,20 @@ static bool host_map(struct mmu *m, struct win *w, u32 page, u32 n, u32 e)
     int flags = MAP_SHARED | MAP_FIXED | MAP_NORESERVE | (worth_populating(m, n, e) ? MAP_POPULATE : 0);
     u64 off = (u64)(e & E_PAGE) << PAGE_SHIFT;
 
+    track_note(w, page, n);
     return mmap(hva(w, page), (u64)n << PAGE_SHIFT, prot, flags, m->fd, (off_t)off) != MAP_FAILED;
 }
 
 static bool host_unmap(struct win *w, u32 page, u32 n)
 {
+    track_note(w, page, n);
     return mmap(hva(w, page), (u64)n << PAGE_SHIFT, PROT_NONE,
                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) != MAP_FAILED;
 }
 
 static bool host_protect(struct win *w, u32 page, u32 n, bool rw)
 {
+    track_note(w, page, n);
     return mprotect(hva(w, page), (u64)n << PAGE_SHIFT, rw ? PROT_READ | PROT_WRITE : PROT_READ) == 0;
 }
 

@@ -115,6 +115,7 @@ int mmu_map_physical(struct mmu *m, u64 gpa, u64 bytes, enum mmu_backing kind, u
 /* Host pointer to the byte backing gpa (valid to the end of its page), NULL when MMU_NONE. Readable and writable
  * also for ROM: the caller checks *kind (may be NULL). Signal-safe. */
 u8 *mmu_ptr(struct mmu *m, u64 gpa, enum mmu_backing *kind);
+int mmu_memfd(const struct mmu *m, u64 *bytes); /* the memfd and its size; stays the mmu's */
 /* Host pointer into the memfd itself by backing offset (to load ROM images). */
 u8 *mmu_backing_ptr(struct mmu *m, u64 backing_offset);
 
@@ -147,6 +148,25 @@ void mmu_invlpg(struct mmu *m, const struct mmu_regime *r, u32 gva);
 void mmu_watch(struct mmu *m, u64 gpa);
 void mmu_unwatch(struct mmu *m, u64 gpa);
 bool mmu_watched(const struct mmu *m, u64 gpa);
+
+/* ---- for whoever repeats a window's mappings elsewhere ----
+ * mmu_track() starts (or stops) a record of what changes in w: mapped, unmapped, protected. mmu_track_take() hands out the pages that may
+ * have changed since it was last called, at most max ranges, and forgets them; *all: too many to tell, or tracking has just begun: look
+ * at everything. Tracking ends by itself when the window gets another owner (free_user runs). */
+struct mmu_range {
+    u32 page, n;
+};
+#define MMU_TRACK_MAX 64u
+void mmu_track(struct mmu_window *w, bool on);
+u32 mmu_track_take(struct mmu_window *w, struct mmu_range *out, u32 max, bool *all);
+
+/* What the host maps for linear page `page` (0..2^20-1) of w now: MMU_MAPPING_* and the page number in the memfd; 0: nothing. */
+#define MMU_MAPPING_PAGE 0xfffffu
+#define MMU_MAPPING_MAPPED BIT(21)
+#define MMU_MAPPING_WRITABLE BIT(22)
+u32 mmu_mapping(const struct mmu *m, const struct mmu_window *w, u32 page);
+/* The first mapped page from `page` on; 2^20: none. */
+u32 mmu_mapping_next(const struct mmu *m, const struct mmu_window *w, u32 page);
 
 /* Host address range test for the fault handler: is hva inside the window or its guards? Signal-safe. */
 static inline bool mmu_window_contains(const struct mmu_window *w, u64 hva)

@@ -202,6 +202,7 @@ static void evict(struct mmu *m, struct win *w)
         m->cfg.free_user(m->cfg.opaque, &w->pub);
     w->pub.user = NULL;
     w->owned = false;
+    w->tracked = false;
     w->refill = 0;
     for (u32 i = 0; i < ARRAY_SIZE(m->hot); i++)
         if (m->hot[i].w == w)
