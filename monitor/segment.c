@@ -240,16 +240,14 @@ static int do_pop_seg(struct cpu *cpu, const struct dec_insn *insn)
 
 static int do_load_far(struct cpu *cpu, const struct dec_insn *insn)
 {
-    u8 ptr[6];
-    u32 off = 0;
+    u32 off = 0, ea;
     u16 sel;
 
     if (!insn->mem || insn->reg2 >= SEG_COUNT)
         return mon_exc(cpu, EXC_UD);
-    if (mem_read(cpu, insn->seg, dec_ea(cpu, insn), ptr, insn->opsz + 2u))
+    ea = dec_ea(cpu, insn);
+    if (mem_read(cpu, insn->seg, ea + insn->opsz, &sel, 2) || mem_read(cpu, insn->seg, ea, &off, insn->opsz))
         return -1;
-    memcpy(&off, ptr, insn->opsz);
-    memcpy(&sel, ptr + insn->opsz, 2);
     if (seg_load(cpu, insn->reg2, sel))
         return -1;
     gpr_write(cpu, insn->reg, off, insn->opsz);

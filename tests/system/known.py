@@ -26,6 +26,7 @@ RULES = [
 ]
 
 WANTED = [
+    ("paging/ad/*/arpl/[rn][op]/*", "*", "ARPL reads its operand and writes only when RPL rises, as the host CPU does (SDM, ARPL: no write cycle is promised); Bochs asks for write access first"),
 ]
 
 

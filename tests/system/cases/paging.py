@@ -101,11 +101,11 @@ TOUCH = {
     "call": "mov esp, ecx\nadd esp, 8\ncall .next\n.next:", "callm": "call [ecx]", "jmpm": "jmp [ecx]", "ret": "mov esp, ecx\nret",
     "pusha": "mov esp, ecx\nadd esp, 0x40\npusha", "popa": "mov esp, ecx\npopa", "enter": "mov esp, ecx\nadd esp, 0x40\nenter 8, 0",
     "leave": "mov ebp, ecx\nleave", "pushf": "mov esp, ecx\nadd esp, 8\npushf", "les": "les eax, [ecx]",
-    "sgdt": "sgdt [ecx]", "sidt": "sidt [ecx]", "smsw": "smsw [ecx]", "sldt": "sldt [ecx]", "str": "str [ecx]", "arpl": "arpl [ecx], dx",
+    "sgdt": "sgdt [ecx]", "sidt": "sidt [ecx]", "smsw": "smsw [ecx]", "sldt": "sldt [ecx]", "str": "str [ecx]", "arpl": "or dl, 3\narpl [ecx], dx",
     "movsreg": "mov word [ecx], ds", "loadsreg": "mov fs, [ecx]", "bound": "bound eax, [ecx]", "xlat": "mov ebx, ecx\nxor eax, eax\nxlatb",
     "fld": "fld dword [ecx]", "fst": "fst dword [ecx]", "fstp80": "fldz\nfstp tword [ecx]", "fild": "fild word [ecx]", "fnstcw": "fnstcw [ecx]",
     "fnstsw": "fnstsw [ecx]", "fnstenv": "fnstenv [ecx]", "fnsave": "fnsave [ecx]", "fldcw": "fldcw [ecx]", "movq": "movq [ecx], mm0",
-    "lar": "lar eax, [ecx]", "verr": "verr [ecx]", "callfar": "call far [ecx]", "jmpfar": "jmp far [ecx]", "imul": "imul eax, [ecx], 3",
+    "lar": "lar eax, [ecx]", "verr": "verr [ecx]", "callfar": "call far [ecx]", "jmpfar": "jmp far [ecx]", "imul": "imul eax, [ecx], 3\ntest eax, 0",
 }
 
 
