@@ -147,7 +147,7 @@ struct dx_op {
     u8 prot;     /* DX_READ | ...; ignored by DX_UNMAP */
     u8 populate; /* DX_MAP: make the host's page tables at once (MAP_POPULATE): for what is surely used */
     u32 gva;     /* page aligned */
-    u32 pages;   /* 1.. up to the end of 4 GiB */
+    u32 pages;   /* 1 to 2^20 - 1, not beyond 4 GiB */
     u64 offset;  /* DX_MAP: in the RAM memfd, page aligned; the run is contiguous there */
 };
 
