@@ -35,8 +35,9 @@ void frame_set_sp(struct frame *f, u32 sp)
     f->sp = (f->sp & ~mask) | (sp & mask);
 }
 
-/* The frame runs over the stack's end and goes on at its top: each value is checked by itself. */
-static int push_wrapped(struct cpu *cpu, struct frame *f, const u32 *val, unsigned n, unsigned size, u32 err)
+/* One by one as the manual's pseudo-code pushes: each value is checked by itself, and CR2 is the first one that cannot be
+ * stored. What was pushed before it stays in memory, below a stack pointer that has not moved. */
+static int push_each(struct cpu *cpu, struct frame *f, const u32 *val, unsigned n, unsigned size, u32 err)
 {
     u32 sp = f->sp, mask = sp_mask(f);
 
@@ -44,8 +45,6 @@ static int push_wrapped(struct cpu *cpu, struct frame *f, const u32 *val, unsign
         sp = (sp - size) & mask;
         if (!seg_in_limit(&f->seg, sp, size))
             return mon_exc_err(cpu, EXC_SS, err);
-        if (lin_probe_write(cpu, f->base + sp, size, f->super))
-            return -1;
     }
     sp = f->sp;
     for (unsigned i = 0; i < n; i++) {
@@ -64,7 +63,7 @@ int frame_push(struct cpu *cpu, struct frame *f, const u32 *val, unsigned n, uns
 
     ASSERT(n <= FRAME_SLOTS_MAX && size <= 4);
     if (sp != 0 && sp < total)
-        return push_wrapped(cpu, f, val, n, size, err);
+        return push_each(cpu, f, val, n, size, err);
     if (!seg_in_limit(&f->seg, off, total))
         return mon_exc_err(cpu, EXC_SS, err);
     for (unsigned i = 0; i < n; i++) {
@@ -75,31 +74,40 @@ int frame_push(struct cpu *cpu, struct frame *f, const u32 *val, unsigned n, uns
             __builtin_memcpy(slot, &val[i], 2);
     }
     if (lin_write(cpu, f->base + off, buf, total, f->super))
-        return -1;
+        return push_each(cpu, f, val, n, size, err);
     frame_set_sp(f, off);
+    return 0;
+}
+
+/* One by one: in protected mode from the last, as Bochs does and the manual leaves open. */
+static int pop_each(struct cpu *cpu, const struct frame *f, u8 *buf, unsigned n, unsigned size)
+{
+    bool down = mon_is_protected(cpu);
+    u32 mask = sp_mask(f);
+
+    for (unsigned k = 0; k < n; k++) {
+        unsigned i = down ? n - 1 - k : k;
+        u32 at = (f->sp + i * size) & mask;
+
+        if (!seg_in_limit(&f->seg, at, size))
+            return mon_exc_err(cpu, EXC_SS, 0);
+        if (lin_read(cpu, f->base + at, buf + i * size, size, f->super))
+            return -1;
+    }
     return 0;
 }
 
 int frame_pop(struct cpu *cpu, struct frame *f, u32 *val, unsigned n, unsigned size)
 {
     u8 buf[FRAME_SLOTS_MAX * 4];
-    u32 mask = sp_mask(f), total = n * size, off = f->sp & mask;
+    u32 mask = sp_mask(f), total = n * size, off = f->sp & mask, lin = f->base + off;
+    bool whole = total - 1 <= mask - off && (lin & PAGE_MASK) + total <= PAGE_BYTES;
 
     ASSERT(n <= FRAME_SLOTS_MAX && size <= 4);
-    if (total - 1 <= mask - off) {
-        if (!seg_in_limit(&f->seg, off, total))
-            return mon_exc_err(cpu, EXC_SS, 0);
-        if (lin_read(cpu, f->base + off, buf, total, f->super))
-            return -1;
-    } else {
-        for (unsigned i = 0; i < n; i++) {
-            u32 at = (off + i * size) & mask;
-            if (!seg_in_limit(&f->seg, at, size))
-                return mon_exc_err(cpu, EXC_SS, 0);
-            if (lin_read(cpu, f->base + at, buf + i * size, size, f->super))
-                return -1;
-        }
-    }
+    if (whole && !seg_in_limit(&f->seg, off, total))
+        return mon_exc_err(cpu, EXC_SS, 0);
+    if ((!whole || lin_read(cpu, lin, buf, total, f->super)) && pop_each(cpu, f, buf, n, size))
+        return -1;
     for (unsigned i = 0; i < n; i++) {
         u16 word;
         if (size == 4) {
@@ -145,8 +153,7 @@ int frame_from_tss(struct cpu *cpu, unsigned dpl, u32 ext, u16 *sel, u64 *desc, 
         return mon_exc_err(cpu, EXC_TS, err);
     if (!desc_present(*desc))
         return mon_exc_err(cpu, EXC_SS, err);
-    if (desc_mark_accessed(cpu, *sel, desc))
-        return -1;
-    frame_from_desc(f, *sel, *desc, sp, dpl != 3);
+    frame_from_desc(f, *sel, *desc, cpu->gpr[R_ESP], dpl != 3);
+    frame_set_sp(f, sp); /* with a 16-bit stack the upper half of ESP stays */
     return 0;
 }

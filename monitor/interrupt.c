@@ -112,13 +112,13 @@ static int gate_inner(struct cpu *cpu, const struct event *ev, u64 gate, u16 sel
 
     if (frame_from_tss(cpu, desc_dpl(desc), ev->ext, &ss_sel, &ss_desc, &f))
         return -1;
-    if (desc_mark_accessed(cpu, sel, &desc))
-        return -1;
     n = fill_frame(cpu, ev, true, val);
     if (frame_push(cpu, &f, val, n, size, (ss_sel & 0xfffcu) | ev->ext))
         return -1;
     if (eip > desc_limit(desc))
         return mon_exc_err(cpu, EXC_GP, ev->ext);
+    if (desc_mark_accessed(cpu, sel, &desc) || desc_mark_accessed(cpu, ss_sel, &ss_desc))
+        return -1;
     enter_handler(cpu, gate);
     code_commit(cpu, sel, desc, eip, desc_dpl(desc));
     seg_commit(cpu, SEG_SS, ss_sel, ss_desc);

@@ -191,7 +191,7 @@ int frame_pop(struct cpu *cpu, struct frame *f, u32 *val, unsigned n, unsigned s
 /* ESP = value; with a 16-bit stack only SP. */
 void frame_set_sp(struct frame *f, u32 sp);
 /* The stack of ring dpl from the TSS, checked for a transfer to that ring (SDM vol. 2, CALL and INT): *sel, *desc
- * are the new SS (accessed bit set), *f is ready to push on. */
+ * are the new SS (accessed bit as in memory), *f is ready to push on. */
 int frame_from_tss(struct cpu *cpu, unsigned dpl, u32 ext, u16 *sel, u64 *desc, struct frame *f) MUST_CHECK;
 
 /* ---- state.c: cheaper forms of mon_state_changed() ---- */

@@ -102,9 +102,9 @@ static int gate_inner(struct cpu *cpu, const struct far *t, u64 gate, u16 sel, u
     val[n++] = t->next;
     if (!in_code_limit(desc, gate_offset(gate)))
         return mon_exc_err(cpu, EXC_GP, 0);
-    if (desc_mark_accessed(cpu, sel, &desc))
-        return -1;
     if (frame_push(cpu, &f, val, n, size, ss_sel & 0xfffcu))
+        return -1;
+    if (desc_mark_accessed(cpu, sel, &desc) || desc_mark_accessed(cpu, ss_sel, &ss_desc))
         return -1;
     code_commit(cpu, sel, desc, gate_offset(gate), desc_dpl(desc));
     seg_commit(cpu, SEG_SS, ss_sel, ss_desc);
