@@ -180,6 +180,7 @@ struct cpu {
     u32 exc_error;
     u32 cr2;
     volatile u32 kick; /* set by bt_kick() and by signal handlers: leave translated code soon */
+    u32 selfchecks; /* counted down by self-checking blocks; the one that makes it 0 leaves for the fallback */
     int (*emulate)(struct cpu *cpu, const struct dec_insn *insn); /* callout for DEC_SYS, see bt.h */
     u8 buf[512] __attribute__((aligned(64))); /* memory operand of the one-instruction fallback */
     u8 fpu[512]

@@ -290,28 +290,53 @@ static u32 selfcheck_span(const struct tr *t, u32 *insns)
     return at;
 }
 
-/* Compare the guest's bytes with those translated; other bytes: the fallback, which also drops the block.
- *   mov r13, rcx ; { mov ecx, gs:[lin] ; lea ecx, [rcx - bytes] ; jrcxz ok ; mov rcx, r13 ; step } ; mov rcx, r13 */
+/* One piece of the comparison: ecx, or rcx, becomes zero when memory holds the bytes at `at`. */
+static void emit_compare(struct tr *t, u32 at, u32 n)
+{
+    struct emit *e = &t->e;
+    u32 lin = t->code->key.eip + t->code->key.cs_base;
+    struct hop m = {.base = H_NONE, .index = H_NONE, .scale = 1, .gs = true, .disp = (i32)(lin + at)};
+    u64 want = 0;
+    memcpy(&want, t->code->bytes + at, n);
+    em_load(e, n, H_RCX, &m);
+    if (n == 8) {
+        em_mov_imm(e, H_R12, -want);
+        em_lea_sum(e, 8, H_RCX, H_RCX, H_R12, 1);
+    } else {
+        em_lea32(e, H_RCX, H_RCX, (i32) - (u32)want);
+    }
+}
+
+/* Compare the guest's bytes with those translated, in pieces that may overlap; other bytes: the fallback, which also drops the
+ * block. So it does now and then for no reason but to let the monitor see which pages spend their time here.
+ *   mov r13, rcx ; mov ecx, [selfchecks] ; lea ecx, [rcx - 1] ; mov [selfchecks], ecx ; jrcxz out
+ *   { mov rcx, gs:[lin] ; mov r12, -bytes ; lea rcx, [rcx + r12] ; jrcxz ok ; out: jmp step ; ok: } ; mov rcx, r13 */
 static void emit_selfcheck(struct tr *t, u32 span)
 {
     struct emit *e = &t->e;
-    const struct bt_code *c = t->code;
-    u32 lin = c->key.eip + c->key.cs_base;
-    t->eip = c->key.eip;
+    struct hop left = hop_base(H_CPU, CPU_DISP(selfchecks));
+    u32 n = span >= 8 ? 8 : span >= 4 ? 4 : span >= 2 ? 2 : 1;
+    u64 out = 0;
+    if (!span)
+        return;
+    t->eip = t->code->key.eip;
     em_mov(e, H_R13, H_RCX);
     tr_rec(t, PEND_BORROW + H_RCX, SIDE_MID);
-    for (u32 at = 0; at < span;) {
-        u32 n = span - at >= 4 ? 4 : 1, want = 0;
-        struct hop m = {.base = H_NONE, .index = H_NONE, .scale = 1, .gs = true, .disp = (i32)(lin + at)};
-        memcpy(&want, c->bytes + at, n);
-        em_load(e, n, H_RCX, &m);
-        em_lea32(e, H_RCX, H_RCX, (i32)-want);
+    em_load(e, 4, H_RCX, &left);
+    em_lea32(e, H_RCX, H_RCX, -1);
+    em_store(e, 4, &left, H_RCX);
+    u8 *count = em_jrcxz(e);
+    for (u32 at = 0; at < span; at += n) {
+        emit_compare(t, at + n <= span ? at : span - n, n);
         u8 *ok = em_jrcxz(e);
-        em_mov(e, H_RCX, H_R13);
-        em_mov_imm(e, H_R9, t->eip);
-        em_jmp_to(e, tr_gate(t, GATE_STEP));
+        if (out) {
+            em_jmp_to(e, out);
+        } else {
+            em_here(e, count);
+            out = e->exec + em_off(e);
+            tr_jmp_step(t, true);
+        }
         em_here(e, ok);
-        at += n;
     }
     em_mov(e, H_RCX, H_R13);
 }

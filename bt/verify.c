@@ -128,7 +128,7 @@ static bool writable_field(i64 off, u32 size)
     } fields[] = {
         {offsetof(struct cpu, eip), 4},       {offsetof(struct cpu, df), 4},
         {offsetof(struct cpu, iflag), 1},     {offsetof(struct cpu, inhibit), 1},
-        {offsetof(struct cpu, exit_from), 4},
+        {offsetof(struct cpu, exit_from), 4}, {offsetof(struct cpu, selfchecks), 4},
     };
     for (unsigned i = 0; i < ARRAY_SIZE(fields); i++)
         if (off == fields[i].off && size == fields[i].size)

@@ -75,8 +75,11 @@ struct cc_page {
     struct cc_block *blocks;
     u32 invalidations; /* how often writes hit this page */
     u32 global_in;     /* CC_GLOBAL links into its blocks */
-    u8 flags;          /* the owner's; survive invalidation */
     struct cc_page *hash_next;
+    /* The owner's; survive invalidation. */
+    u8 flags, hits, bursts, patience;
+    u32 samples;
+    u64 since;
 };
 
 struct cc_stats {

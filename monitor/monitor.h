@@ -60,6 +60,7 @@ struct novt_vm {
     volatile int stop;        /* not 0: leave the run loop */
     volatile int stop_code;
     u64 slow_steps;
+    u64 selfcheck_pages_made, selfcheck_pages_ended; /* translate.c */
     u8 model;                /* enum novt_cpu_model */
     u8 a20_off;              /* A20 gate closed: regime.a20_mask */
     u8 no_chain;             /* stress: exits are never linked */

@@ -111,6 +111,8 @@ size_t novt_vm_stats(const struct novt_vm *vm, bool json, char *buf, size_t byte
     cache(&s, cc_stats(vm->cc));
     shadow(&s, mmu_stats(vm->mmu));
     item(&s, "vm", "slow_steps", vm->slow_steps);
+    item(&s, "vm", "selfcheck_pages_made", vm->selfcheck_pages_made);
+    item(&s, "vm", "selfcheck_pages_ended", vm->selfcheck_pages_ended);
     item(&s, "vm", "resets", m->resets);
     item(&s, "vm", "virtual_ns", clk_now(pc_clk(vm->pc)));
     if (json)

@@ -6,7 +6,7 @@
  * Also what keeps blocks true: links between pages rely on the target page's mapping, so they are guarded by a look at the
  * window's code map or, for global pages, dropped when a mapping changes; jump-cache entries and return stacks go with
  * the mapping; writes to watched code pages kill the blocks they hit. A page that is written again
- * and again is no longer watched: its blocks check their own bytes instead.
+ * and again is no longer watched: its blocks check their own bytes instead, until they have run for a while.
  */
 #include <string.h>
 #include <sys/mman.h>
@@ -14,8 +14,12 @@
 
 #include "monitor/monitor.h"
 
-#define PAGE_SELFCHECK 1u /* cc_page.flags: blocks verify their bytes, the page is not watched */
-#define HOT_WRITES 24u    /* invalidations after which a page becomes self-checking */
+#define PAGE_SELFCHECK 1u      /* cc_page.flags: blocks verify their bytes, the page is not watched */
+#define HOT_WRITES 24u         /* writes that make a burst */
+#define HOT_BURSTS 2u          /* bursts that make a page self-checking */
+#define CALM_CYCLES (1u << 28) /* TSC: about 0.1 s, after which earlier writes do not count any more */
+#define SELFCHECKS (1u << 16)  /* self-checks from one look at where they happen to the next */
+#define PATIENCE_MAX 10u
 
 static struct mon_ctx *ctx_of(struct mmu_window *w)
 {
@@ -176,6 +180,47 @@ static void block_killed(void *opaque, const struct cc_block *b)
 void mon_cache_init(struct novt_vm *vm)
 {
     cc_on_kill(vm->cc, block_killed, vm);
+    vm->cpu.selfchecks = SELFCHECKS;
+}
+
+/* Each write to a watched page costs a fault. A burst of them, as when a program is loaded over another, ends with the page's blocks
+ * gone and the page unwatched until code in it runs again. Burst upon burst means that code and data that changes share the
+ * page: from then on its blocks check themselves. Returns whether the whole page is to go. */
+static bool is_burst(struct novt_vm *vm, struct cc_page *p)
+{
+    u64 now = __rdtsc();
+    if (p->flags & PAGE_SELFCHECK)
+        return false;
+    if (now - p->since > CALM_CYCLES) {
+        p->since = now;
+        p->hits = p->bursts = 0;
+    }
+    if (++p->hits < HOT_WRITES)
+        return false;
+    p->since = now;
+    p->hits = 0;
+    if (++p->bursts >= HOT_BURSTS) {
+        p->flags |= PAGE_SELFCHECK;
+        p->samples = 0;
+        vm->selfcheck_pages_made++;
+    }
+    return true;
+}
+
+/* One in SELFCHECKS: code in the page runs often enough that checking costs. Was all this writing long ago? To find out, the page
+ * is watched again; each time in vain it takes twice as long until the next try. */
+static void note_selfcheck(struct novt_vm *vm, struct cc_page *p)
+{
+    if (++p->samples < 1u << p->patience)
+        return;
+    p->flags &= (u8)~PAGE_SELFCHECK;
+    p->since = __rdtsc();
+    p->hits = 0;
+    p->bursts = HOT_BURSTS - 1;
+    if (p->patience < PATIENCE_MAX)
+        p->patience++;
+    vm->selfcheck_pages_ended++;
+    cc_invalidate(vm->cc, p->gpa, PAGE_BYTES);
 }
 
 void mon_code_written(struct novt_vm *vm, u64 gpa, u32 len)
@@ -187,8 +232,7 @@ void mon_code_written(struct novt_vm *vm, u64 gpa, u32 len)
             continue;
         }
         u64 from = at > gpa ? at : gpa, to = min_u64(at + PAGE_BYTES, gpa + len);
-        if (p->invalidations >= HOT_WRITES && !(p->flags & PAGE_SELFCHECK)) {
-            p->flags |= PAGE_SELFCHECK;
+        if (is_burst(vm, p)) {
             from = at;
             to = at + PAGE_BYTES;
         }
@@ -408,13 +452,30 @@ struct cc_block *mon_block(struct novt_vm *vm, u32 exit_from)
     return b;
 }
 
-/* Before one instruction is carried out by the fallback: a self-checking block that found other bytes is stale. */
-void mon_drop_stale(struct novt_vm *vm)
+static struct cc_page *selfchecking_page(struct novt_vm *vm, u32 lin)
 {
-    u32 lin = vm->cpu.seg_base[SEG_CS] + vm->cpu.eip;
     struct mon_ctx *c = ctx_of(vm->win);
     u32 entry = c->code_map[lin >> PAGE_SHIFT];
     struct cc_page *p = entry ? cc_page(vm->cc, entry & ~1u) : NULL;
-    if (p && (p->flags & PAGE_SELFCHECK))
+    return p && (p->flags & PAGE_SELFCHECK) ? p : NULL;
+}
+
+/* Before one instruction is carried out by the fallback because emitted code wants it: a self-checking block that found other bytes
+ * is stale. An instruction that straddles checks itself when its second page does. */
+void mon_drop_stale(struct novt_vm *vm)
+{
+    u32 lin = vm->cpu.seg_base[SEG_CS] + vm->cpu.eip;
+    struct cc_page *p = selfchecking_page(vm, lin);
+    bool due = vm->cpu.selfchecks == 0;
+    if (due)
+        vm->cpu.selfchecks = SELFCHECKS;
+    if (p) {
         cc_invalidate(vm->cc, p->gpa | (lin & PAGE_MASK), 1);
+    } else if ((lin & PAGE_MASK) > PAGE_BYTES - DEC_MAX_LEN) {
+        p = selfchecking_page(vm, lin + DEC_MAX_LEN);
+        if (p)
+            cc_invalidate(vm->cc, p->gpa, 1);
+    }
+    if (p && due)
+        note_selfcheck(vm, p);
 }

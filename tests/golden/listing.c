@@ -26,6 +26,7 @@ static const struct {
     FIELD(iflag),    FIELD(irq_pending), FIELD(inhibit), FIELD(exit_kind),  FIELD(exit_from),
     FIELD(seg_base), FIELD(seg_limit),   FIELD(window),  FIELD(tsc_offset), FIELD(ctx_tag),
     FIELD(jcache),   FIELD(ret_sp),      FIELD(seg),     FIELD(code_map),
+    FIELD(selfchecks),
 };
 
 static const char *const gate_names[GATE_COUNT] = {
