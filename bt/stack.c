@@ -117,7 +117,7 @@ static void pop_mem(struct tr *t)
     move_sp(t, size);
 }
 
-/* PUSHA and POPA on a flat 32-bit stack. The probes make a fault come before any change. */
+/* PUSHA and POPA on a flat 32-bit stack, in the manual's order of pushes and pops. */
 static void pusha(struct tr *t)
 {
     for (unsigned r = 0; r < 8; r++) {
@@ -134,9 +134,10 @@ static void pusha(struct tr *t)
 
 static void popa(struct tr *t)
 {
-    struct hop last = op_stack(t, 28, 4), first = op_stack(t, 0, 4);
-    em_load(&t->e, 4, H_R13, &first);
-    em_load(&t->e, 4, H_R13, &last);
+    for (i32 i = 0; i < 8; i++) { /* a fault comes before any register changes */
+        struct hop probe = op_stack(t, 4 * i, 4);
+        em_load(&t->e, 4, H_R13, &probe);
+    }
     for (unsigned r = 0; r < 8; r++) {
         struct hop m = op_stack(t, 28 - 4 * (i32)r, 4);
         if (r != R_ESP)

@@ -71,15 +71,12 @@ static int pop_m(struct cpu *cpu, const struct dec_insn *insn)
     return 0;
 }
 
-/* Slots may wrap in a 16-bit stack, so they are tried one by one before the first is written. */
+/* A fault in the middle leaves what was pushed in memory, below a stack pointer that has not moved. */
 static int pusha(struct cpu *cpu, unsigned size)
 {
     unsigned ss = step_stack_size(cpu);
     u32 sp = cpu->gpr[R_ESP];
 
-    for (unsigned i = 1; i <= 8; i++)
-        if (mem_probe_write(cpu, SEG_SS, sp_add(sp, -(i32)(i * size), ss), size))
-            return -1;
     for (unsigned i = 1; i <= 8; i++)
         if (mem_write(cpu, SEG_SS, sp_add(sp, -(i32)(i * size), ss), &cpu->gpr[i - 1], size))
             return -1;
