@@ -176,6 +176,7 @@ struct cpu {
     /* --- warm --- */
     u32 mode; /* MODE_* */
     u32 exit_arg;
+    u32 seg_limit16[SEG_COUNT]; /* seg[].limit, at most FFFFh: how far 16-bit string pointers go */
     u8 exc_vector, exc_has_error, exc_soft, fpu_saved;
     u32 exc_error;
     u32 cr2;

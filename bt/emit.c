@@ -236,9 +236,9 @@ void em_rorx(struct emit *e, unsigned size, u8 dst, u8 src, u8 count)
     em8(e, count);
 }
 
-void em_pext(struct emit *e, u8 dst, u8 src, u8 mask)
+void em_pext(struct emit *e, unsigned size, u8 dst, u8 src, u8 mask)
 {
-    em_vex(e, 2, 2, false, dst, src, mask, 0xf5);
+    em_vex(e, 2, 2, size == 8, dst, src, mask, 0xf5);
 }
 
 void em_pdep(struct emit *e, u8 dst, u8 src, u8 mask)
@@ -275,6 +275,21 @@ void em_here(struct emit *e, u8 *rel8)
     i64 d = e->p - (rel8 + 1);
     ASSERT(d >= -128 && d <= 127);
     *rel8 = (u8)d;
+}
+
+u8 *em_jmp32(struct emit *e)
+{
+    em8(e, 0xe9);
+    em32(e, 0);
+    return e->p - 4;
+}
+
+void em_here32(struct emit *e, u8 *rel32)
+{
+    if (e->full)
+        return;
+    u32 d = (u32)(e->p - (rel32 + 4));
+    memcpy(rel32, &d, 4);
 }
 
 static void em_rel32(struct emit *e, u64 target)

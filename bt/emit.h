@@ -84,7 +84,7 @@ void em_not(struct emit *e, unsigned size, u8 reg);
 void em_shift(struct emit *e, unsigned size, char kind, u8 dst, u8 src,
               u8 count); /* 'l' SHLX, 'r' SHRX, 'a' SARX */
 void em_rorx(struct emit *e, unsigned size, u8 dst, u8 src, u8 count);
-void em_pext(struct emit *e, u8 dst, u8 src, u8 mask);
+void em_pext(struct emit *e, unsigned size, u8 dst, u8 src, u8 mask);
 void em_pdep(struct emit *e, u8 dst, u8 src, u8 mask);
 
 /* Jumps. Short ones return the place of their rel8; em_here() patches it to the current position. */
@@ -92,6 +92,8 @@ u8 *em_jrcxz(struct emit *e);
 u8 *em_jmp8(struct emit *e);
 u8 *em_jcc8(struct emit *e, u8 cond);
 void em_here(struct emit *e, u8 *rel8);
+u8 *em_jmp32(struct emit *e); /* the same with a 32-bit displacement */
+void em_here32(struct emit *e, u8 *rel32);
 /* rel32 forms to an absolute execution address. */
 void em_jmp_to(struct emit *e, u64 target);
 void em_call_to(struct emit *e, u64 target);

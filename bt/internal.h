@@ -34,8 +34,15 @@ enum side_pending {
     PEND_NONE,
     PEND_STRING,     /* rsi, rdi hold 64-bit window pointers: the low halves are the guest's */
     PEND_BORROW = 8, /* + host register: its guest value is in r13 */
+    /* A repeated string instruction in its segments, + source segment (SEG_*) and the bits below: rsi, rdi are window pointers
+     * with the segments' bases added, r11 and r13 hold ESI and EDI from before; ECX = rcx + r12. */
+    PEND_SEGSTRING = 0x40,
 };
-#define SIDE_MID BIT(0) /* not a boundary: no asynchronous stop here */
+#define PEND_SEG 0x07      /* segment of the source; the target's is ES */
+#define PEND_SI BIT(3)     /* rsi is a pointer */
+#define PEND_DI BIT(4)     /* rdi is one */
+#define PEND_ADDR16 BIT(5) /* they are SI and DI: the upper halves of ESI and EDI stay */
+#define SIDE_MID BIT(0)    /* not a boundary: no asynchronous stop here */
 struct side_rec {
     u16 host;    /* offset from the block's entry */
     u16 guest;   /* offset of the instruction from the block's eip */

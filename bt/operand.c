@@ -110,8 +110,17 @@ struct hop op_mem(struct tr *t, const struct gaddr *a)
         ea.gs = true;
         return ea;
     }
-    em_lea(e, 4, H_R9, &ea);
-    return op_r9(t, a->seg, a->adsz, a->size);
+    if (a->adsz == 4) {
+        em_lea(e, 4, H_R9, &ea);
+    } else if (ea.base == H_NONE && ea.index == H_NONE) {
+        em_mov_imm(e, H_R9, (u16)ea.disp);
+    } else if (ea.index == H_NONE && !ea.disp) {
+        em_movzx16(e, H_R9, ea.base);
+    } else {
+        em_lea(e, 4, H_R9, &ea);
+        em_movzx16(e, H_R9, H_R9);
+    }
+    return op_r9(t, a->seg, 4, a->size); /* cut to 16 bits already */
 }
 
 struct hop op_insn_mem(struct tr *t)

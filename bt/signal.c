@@ -43,6 +43,29 @@ const struct side_rec *side_find(const struct bt *bt, const struct cc_block *b, 
     return lo ? &recs[lo - 1] : NULL;
 }
 
+/* The guest's register behind a string pointer in segment seg; old: its value before the instruction. */
+static u32 string_register(const struct cpu *cpu, u64 pointer, u32 old, unsigned seg, bool addr16)
+{
+    u32 off = (u32)pointer - cpu->seg_base[seg];
+    return addr16 ? (old & 0xffff0000u) | (u16)off : off;
+}
+
+/* Undo what a pending state has made of the guest's registers. */
+static void settle(struct cpu *cpu, const greg_t *g, u8 pend)
+{
+    if (pend & PEND_SEGSTRING) {
+        unsigned seg = pend & PEND_SEG;
+        bool addr16 = pend & PEND_ADDR16;
+        if ((pend & PEND_SI) && seg < SEG_COUNT)
+            cpu->gpr[R_ESI] = string_register(cpu, (u64)g[REG_RSI], (u32)g[REG_R11], seg, addr16);
+        if (pend & PEND_DI)
+            cpu->gpr[R_EDI] = string_register(cpu, (u64)g[REG_RDI], (u32)g[REG_R13], SEG_ES, addr16);
+        cpu->gpr[R_ECX] += (u32)g[REG_R12];
+    } else if (pend >= PEND_BORROW && pend < PEND_BORROW + 8) {
+        cpu->gpr[pend - PEND_BORROW] = (u32)g[REG_R13];
+    }
+}
+
 /* Store the guest's state as of pc and send the thread to the signal gate. r: NULL in the fallback's code area. */
 static void leave(struct bt *bt, greg_t *g, const struct cc_block *b, const struct side_rec *r,
                   enum bt_exit_kind kind)
@@ -53,8 +76,7 @@ static void leave(struct bt *bt, greg_t *g, const struct cc_block *b, const stru
         cpu->gpr[i] = (u32)g[from[i]];
     if (r) {
         cpu->gpr[R_ESP] += (u32)(i32)r->esp_adj;
-        if (r->pend >= PEND_BORROW && r->pend < PEND_BORROW + 8)
-            cpu->gpr[r->pend - PEND_BORROW] = (u32)g[REG_R13];
+        settle(cpu, g, r->pend);
         cpu->eip = b->key.eip + r->guest;
     }
     cpu->flags = (u32)g[REG_EFL] & FL_ARITH;
@@ -67,7 +89,7 @@ static void leave(struct bt *bt, greg_t *g, const struct cc_block *b, const stru
 /* A place to stop for a kick: the start of a guest instruction, or a repeated string instruction between iterations. */
 static bool at_boundary(const struct bt *bt, const struct cc_block *b, const struct side_rec *r, u64 pc)
 {
-    if (r->pend == PEND_STRING) {
+    if (r->pend == PEND_STRING || (r->pend & PEND_SEGSTRING)) {
         u8 first = *(const u8 *)pc;
         return first == 0xf2 || first == 0xf3 || first == 0x66;
     }

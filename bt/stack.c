@@ -156,7 +156,7 @@ static void emit_eflags(struct tr *t)
     em8(e, 0x41);
     em8(e, 0x5d); /* pop r13 */
     em_mov_imm(e, H_R14, FL_ARITH);
-    em_pext(e, H_R13, H_R13, H_R14);
+    em_pext(e, 4, H_R13, H_R13, H_R14);
     em_pdep(e, H_R13, H_R13, H_R14); /* r13d = arithmetic flags */
     em_load(e, 4, H_R14, &sys);
     struct hop sum = {.base = H_R13, .index = H_R14, .scale = 1, .disp = EFL_R1};

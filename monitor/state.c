@@ -42,6 +42,7 @@ static u32 segment_mode(struct cpu *cpu)
             cls = cpu->seg_base[i] ? SEGC_BASED : SEGC_FLAT;
         mode |= cls << (MODE_SEG_SHIFT + 2 * i);
         cpu->seg_limit[i] = s->limit;
+        cpu->seg_limit16[i] = s->limit < 0xffff ? s->limit : 0xffff;
     }
     if (cpu->seg[SEG_CS].attr & SEG_ATTR_D)
         mode |= MODE_CS32;

@@ -22,10 +22,10 @@ static const struct {
     const char *name;
     u32 off, size;
 } fields[] = {
-    FIELD(gpr),      FIELD(eip),         FIELD(flags),   FIELD(df),         FIELD(sysflags),
-    FIELD(iflag),    FIELD(irq_pending), FIELD(inhibit), FIELD(exit_kind),  FIELD(exit_from),
-    FIELD(seg_base), FIELD(seg_limit),   FIELD(window),  FIELD(tsc_offset), FIELD(ctx_tag),
-    FIELD(jcache),   FIELD(ret_sp),      FIELD(seg),     FIELD(code_map),
+    FIELD(gpr),        FIELD(eip),         FIELD(flags),       FIELD(df),        FIELD(sysflags),
+    FIELD(iflag),      FIELD(irq_pending), FIELD(inhibit),     FIELD(exit_kind), FIELD(exit_from),
+    FIELD(seg_base),   FIELD(seg_limit),   FIELD(seg_limit16), FIELD(window),    FIELD(tsc_offset),
+    FIELD(ctx_tag),    FIELD(jcache),      FIELD(ret_sp),      FIELD(seg),       FIELD(code_map),
     FIELD(selfchecks),
 };
 
@@ -173,7 +173,10 @@ static void print_rec(struct listing *l, const struct side_rec *r)
         fprintf(l->out, " ; esp%+d", r->esp_adj);
     if (r->pend == PEND_STRING)
         fprintf(l->out, " ; string");
-    if (r->pend >= PEND_BORROW)
+    if (r->pend & PEND_SEGSTRING)
+        fprintf(l->out, " ; pointers%s%s%s with bases", r->pend & PEND_SI ? " si" : "",
+                r->pend & PEND_DI ? " di" : "", r->pend & PEND_ADDR16 ? " 16" : "");
+    else if (r->pend >= PEND_BORROW)
         fprintf(l->out, " ; %s in r13", regs[r->pend & 7]);
     if (r->flags & SIDE_MID)
         fprintf(l->out, " ; mid");
