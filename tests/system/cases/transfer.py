@@ -186,7 +186,7 @@ def inner_stacks():
             g.update(more.pop("gdt", {}))
             ss = [DATA32(r) if r != ring else sel for r in range(3)]
             esp = more.pop("esp", None)
-            tss = tss32(ss=ss) if esp is None else tss32(ss=ss, esp=[esp] * 3)
+            tss = tss32(ss=ss) if esp is None else tss32(ss=ss, esp=[STACK[r] + 0x1000 if r != ring else esp for r in range(3)])
             c = Case(f"inner-ss/{name}/{ring}/{gsize * 8}/{mode}", mode, far("call", mode.bits // 8, T(1, 3), 0), gdt=g, tss=tss, **more)
             return tasked(c, 8, 10, 11, 12, 13, 14) if ring == 0 else c
 
