@@ -269,6 +269,12 @@ static void emit_stubs(struct tr *t)
     }
 }
 
+/* Bytes that the refusal of what stands at `at` depends on: another byte behind it may make sense of it. */
+static u32 refused_len(const struct bt_code *c, u32 at)
+{
+    return c->avail - at < DEC_MAX_LEN ? c->avail - at : DEC_MAX_LEN;
+}
+
 /* How far a self-checking block reaches: it ends behind an instruction that writes memory, so that a block never runs
  * bytes that changed after its check. Returns the bytes to check. */
 static u32 selfcheck_span(const struct tr *t, u32 *insns)
@@ -281,7 +287,7 @@ static u32 selfcheck_span(const struct tr *t, u32 *insns)
             break;
         if (n && at + in.len > c->page_left)
             break;
-        at += in.len;
+        at += in.cls == DEC_UD ? refused_len(c, at) : in.len;
         n++;
         if (in.mem_write || (in.cls != DEC_PLAIN && in.cls != DEC_HAND))
             break;
@@ -385,7 +391,7 @@ static int emit_body(struct tr *t)
         t->mid_next = false;
         if (too_long) { /* #GP by the fallback */
             tr_step_exit(t);
-            at += 1;
+            at += refused_len(c, at);
             t->n_insns++;
             break;
         }
@@ -393,7 +399,7 @@ static int emit_body(struct tr *t)
         treat(t);
         if (t->fail || t->e.full)
             return -ENOSPC;
-        at += in.len;
+        at += in.cls == DEC_UD ? refused_len(c, at) : in.len;
         t->n_insns++;
         if (in.cls == DEC_BRANCH && !t->ended && is_translated(t, at))
             break;

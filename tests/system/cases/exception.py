@@ -27,8 +27,13 @@ def tried(code, mode, tail="cmp eax, eax"):
 
 
 def opcode(data, mode):
-    # Up to eight bytes of operand, whatever the instruction takes.
-    return tried("db " + ",".join(f"{b:#x}" for b in data) + "\ntimes 8 nop", mode)
+    """An instruction by its bytes, up to eight bytes of operand behind it. Memory operands and registers that may be jumped to are in INT3."""
+    text, regs = tried("db " + ",".join(f"{b:#x}" for b in data) + "\ntimes 8 nop", mode)
+    return text, dict(regs, esi=off(mode, CODE + 16), ecx=0x10)
+
+
+def target(mode):
+    return {DATA + 0x40: struct.pack("<IH", CODE + 16, mode.regs["cs"]) if mode.flat else struct.pack("<HHH", 16, mode.regs["cs"], 0)}
 
 
 # ---- every vector from every mode ----
@@ -52,7 +57,8 @@ def sources(mode):
     yield "nm-em", "fld1", dict(cr0=mode.regs["cr0"] | EM), 0
     yield "nm-wait", "fwait", dict(cr0=mode.regs["cr0"] | TS | MP), 0
     yield "nm-wait-no-mp", "fwait", dict(cr0=mode.regs["cr0"] | TS), 0
-    yield "mf", "fldz\nfld1\nfdiv st0, st1\npush word 0x33b\nmov bp, sp\nfldcw [bp]\nfld1".replace("fldcw [bp]", "fldcw [ss:bp]" if not mode.flat else "fldcw [esp]"), {}, FPU
+    if mode.name != "real":
+        yield "mf", "fldz\nfld1\nfdiv st0, st1\npush word 0x33b\nmov bp, sp\nfldcw [bp]\nfld1".replace("fldcw [bp]", "fldcw [ss:bp]" if not mode.flat else "fldcw [esp]"), {}, FPU
     yield "gp-int", "int 0xd" if mode.ring else "mov cr0, ecx", dict(ecx=0x80000000), 0
     yield "nop", "nop", {}, 0
     yield "int20", "int 0x20", {}, 0
@@ -167,7 +173,7 @@ HANG = {0xf4, 0xfa, 0xfb}                           # HLT would wait
 IO = {0xe4, 0xe5, 0xe6, 0xe7, 0xec, 0xed, 0xee, 0xef, 0x6c, 0x6d, 0x6e, 0x6f}
 PREFIX = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3}
 GROUPS1 = [0x80, 0x81, 0x82, 0x83, 0x8f, 0xc0, 0xc1, 0xc6, 0xc7, 0xd0, 0xd1, 0xd2, 0xd3, 0xf6, 0xf7, 0xfe, 0xff, 0x8c, 0x8e, 0x8d, 0x62, 0xc4, 0xc5]
-GROUPS2 = [0x00, 0x01, 0x18, 0x20, 0x22, 0x21, 0x23, 0x71, 0x72, 0x73, 0xae, 0xba, 0xc7, 0xb2, 0xb4, 0xb5, 0x02, 0x03, 0xb8, 0xb9, 0x0d, 0x1f]
+GROUPS2 = [0x00, 0x01, 0x18, 0x71, 0x72, 0x73, 0xae, 0xba, 0xc7, 0xb2, 0xb4, 0xb5, 0x02, 0x03, 0xb8, 0xb9, 0x0d, 0x1f]
 
 
 def modrm(mode, reg, mem):
@@ -189,14 +195,14 @@ def lock_cases():
                     continue
                 for reg in range(8) if op in GROUPS1 and mode.flat else (2,):
                     code, regs = opcode([0xf0, op] + modrm(mode, reg, mem), mode)
-                    yield Case(f"lock/{op:02x}/{reg}/{'mem' if mem else 'reg'}/{mode}", mode, code, regs)
+                    yield Case(f"lock/{op:02x}/{reg}/{'mem' if mem else 'reg'}/{mode}", mode, code, regs, mem=target(mode))
         for op in range(256):
-            if op in (0x34, 0x35):
+            if op in (0x34, 0x35, 0x22, 0x23, 0x20, 0x21):
                 continue
             for mem in (True, False):
                 for reg in range(8) if op in GROUPS2 and mode.flat else (2,):
                     code, regs = opcode([0xf0, 0x0f, op] + modrm(mode, reg, mem), mode)
-                    yield Case(f"lock/0f{op:02x}/{reg}/{'mem' if mem else 'reg'}/{mode}", mode, code, regs)
+                    yield Case(f"lock/0f{op:02x}/{reg}/{'mem' if mem else 'reg'}/{mode}", mode, code, regs, mem=target(mode))
 
 
 def undefined_cases():
@@ -206,14 +212,14 @@ def undefined_cases():
             for mem in (True, False):
                 for reg in range(8):
                     code, regs = opcode([op] + modrm(mode, reg, mem), mode)
-                    yield Case(f"map1/{op:02x}/{reg}/{'mem' if mem else 'reg'}/{mode}", mode, code, regs)
+                    yield Case(f"map1/{op:02x}/{reg}/{'mem' if mem else 'reg'}/{mode}", mode, code, regs, mem=target(mode))
         for op in GROUPS2:
             for mem in (True, False):
                 for reg in range(8):
                     code, regs = opcode([0x0f, op] + modrm(mode, reg, mem), mode)
-                    yield Case(f"map2/{op:02x}/{reg}/{'mem' if mem else 'reg'}/{mode}", mode, code, regs)
+                    yield Case(f"map2/{op:02x}/{reg}/{'mem' if mem else 'reg'}/{mode}", mode, code, regs, mem=target(mode))
         for op in range(256):
-            if op in GROUPS2 or op in (0x34, 0x35, 0x31, 0x33, 0xa2):
+            if op in GROUPS2 or op in (0x20, 0x21, 0x22, 0x23, 0x34, 0x35, 0x31, 0x32, 0x33, 0xa2):
                 continue
             for prefix in ((), (0x66,), (0xf3,), (0xf2,)):
                 code, regs = opcode([*prefix, 0x0f, op] + modrm(mode, 1, bool(op & 1) ^ bool(len(prefix))), mode)
