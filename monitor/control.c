@@ -24,22 +24,28 @@ static bool has(const struct cpu *cpu, unsigned feature)
 #define CR0_WRITABLE (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
 #define PDPTE_RESERVED 0xfffffff0000001e6ull /* bits 1, 2, 5..8 and above 36 address bits */
 
-/* PDPTEs are loaded, and their reserved bits checked, with CR3 (SDM vol. 3, 4.4.1). */
-static int check_pdpt(struct cpu *cpu, u32 cr3)
-{
-    u64 pdpte[4];
+/* PDPTEs are loaded, and their reserved bits checked, with CR3, and with CR0 and CR4 when a bit of CR*_PDPTE changes while
+ * PAE paging is in use (SDM vol. 3, 4.4.1). #GP leaves the old ones. mon_flush() must follow. */
+#define CR0_PDPTE (CR0_CD | CR0_NW | CR0_PG)
+#define CR4_PDPTE (CR4_PAE | CR4_PGE | CR4_PSE)
 
-    phys_read(mon_vm(cpu), cr3 & ~0x1fu, pdpte, sizeof(pdpte));
+int mon_load_pdptes(struct cpu *cpu, u32 cr3)
+{
+    struct novt_vm *vm = mon_vm(cpu);
+    u64 pdpte[4], gpa = cr3 & ~(vm->a20_off ? 0x10001fu : 0x1fu);
+
+    phys_read(vm, gpa, pdpte, sizeof(pdpte));
     for (unsigned i = 0; i < 4; i++) {
         if ((pdpte[i] & 1) && (pdpte[i] & PDPTE_RESERVED))
             return mon_exc_err(cpu, EXC_GP, 0);
     }
+    mmu_load_pdptes(vm->mmu, pdpte);
     return 0;
 }
 
 int mon_load_cr3(struct cpu *cpu, u32 value)
 {
-    if ((cpu->cr0 & CR0_PG) && (cpu->cr4 & CR4_PAE) && check_pdpt(cpu, value))
+    if ((cpu->cr0 & CR0_PG) && (cpu->cr4 & CR4_PAE) && mon_load_pdptes(cpu, value))
         return -1;
     cpu->cr3 = value;
     mon_flush(cpu, false);
@@ -49,6 +55,7 @@ int mon_load_cr3(struct cpu *cpu, u32 value)
 static int write_cr0(struct cpu *cpu, u32 value)
 {
     u32 old = cpu->cr0, changed;
+    bool pdptes;
 
     value = (value & CR0_WRITABLE) | CR0_ET;
     changed = old ^ value;
@@ -56,12 +63,13 @@ static int write_cr0(struct cpu *cpu, u32 value)
         return mon_exc_err(cpu, EXC_GP, 0);
     if ((value & CR0_NW) && !(value & CR0_CD))
         return mon_exc_err(cpu, EXC_GP, 0);
-    if ((changed & value & CR0_PG) && (cpu->cr4 & CR4_PAE) && check_pdpt(cpu, cpu->cr3))
+    pdptes = (changed & CR0_PDPTE) && (value & CR0_PG) && (cpu->cr4 & CR4_PAE);
+    if (pdptes && mon_load_pdptes(cpu, cpu->cr3))
         return -1;
     cpu->cr0 = value;
-    if (changed & CR0_PG)
+    if ((changed & CR0_PG) || pdptes)
         mon_flush(cpu, true);
-    if (changed & ~(CR0_NE | CR0_NW | CR0_CD))
+    if (pdptes || changed & ~(CR0_NE | CR0_NW | CR0_CD))
         mon_state_changed(cpu);
     return 0;
 }
@@ -95,7 +103,7 @@ static int write_cr4(struct cpu *cpu, u32 value)
 
     if (value & ~cr4_writable(cpu))
         return mon_exc_err(cpu, EXC_GP, 0);
-    if ((changed & value & CR4_PAE) && (cpu->cr0 & CR0_PG) && check_pdpt(cpu, cpu->cr3))
+    if ((changed & CR4_PDPTE) && (value & CR4_PAE) && (cpu->cr0 & CR0_PG) && mon_load_pdptes(cpu, cpu->cr3))
         return -1;
     cpu->cr4 = value;
     if (changed & (CR4_PGE | CR4_PAE | CR4_PSE))

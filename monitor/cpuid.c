@@ -30,8 +30,9 @@
 #define EDX_MTRR BIT(12)
 #define EDX_MCA BIT(14)
 #define EDX_PAT BIT(16)
+#define EDX_PSE36 BIT(17)
 #define EDX_P5 (EDX_VME | EDX_DE | EDX_MCE)
-#define EDX_P6 (EDX_P5 | EDX_MTRR | EDX_MCA | EDX_PAT)
+#define EDX_P6 (EDX_P5 | EDX_MTRR | EDX_MCA | EDX_PAT | EDX_PSE36)
 #define ECX_HYPERVISOR BIT(31)
 #define EDX1_NX BIT(20) /* leaf 80000001h */
 
@@ -82,6 +83,11 @@ static const struct model *model_of(const struct cpu *cpu)
 bool cpuid_has_nx(const struct cpu *cpu)
 {
     return model_of(cpu)->nx;
+}
+
+bool cpuid_has_pse36(const struct cpu *cpu)
+{
+    return model_of(cpu)->edx & EDX_PSE36;
 }
 
 static u32 guest_flags(const struct cpu *cpu, enum reg reg)

@@ -63,6 +63,7 @@ struct novt_vm {
     u64 selfcheck_pages_made, selfcheck_pages_ended; /* translate.c */
     u8 model;                /* enum novt_cpu_model */
     u8 a20_off;              /* A20 gate closed: regime.a20_mask */
+    u8 pse36;                /* the model has PSE-36: regime.pse36 */
     u8 no_chain;             /* stress: exits are never linked */
     u8 stress_fail_alloc;    /* stress: now and then act as if the code cache were full */
     struct mon_trace *trace; /* -d and the perf map; NULL: off (trace.c) */

@@ -134,6 +134,7 @@ void mon_regime_update(struct cpu *cpu)
         r.paging = 1;
         r.pae = (cpu->cr4 & CR4_PAE) != 0;
         r.pse = (cpu->cr4 & CR4_PSE) != 0;
+        r.pse36 = r.pse && vm->pse36;
         r.pge = (cpu->cr4 & CR4_PGE) != 0;
         r.nxe = r.pae && (cpu->efer & EFER_NXE);
         r.cr3 = cpu->cr3 & (r.pae ? ~0x1fu : ~PAGE_MASK);
@@ -203,6 +204,7 @@ void mon_reset_cpu(struct cpu *cpu)
     u32 id[4];
 
     cpu->features = cpuid_features(vm->model);
+    vm->pse36 = cpuid_has_pse36(cpu);
     memset(cpu->gpr, 0, sizeof(cpu->gpr));
     cpuid_query(cpu, 1, 0, id);
     cpu->gpr[R_EDX] = id[0];

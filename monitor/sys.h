@@ -208,6 +208,7 @@ int mon_iret(struct cpu *cpu, const struct dec_insn *insn) MUST_CHECK;
 
 /* ---- control.c ---- */
 /* Load CR3 with the TLB rules; 0, or -1 with #GP(0) for a bad PDPT. Ends with vm->regime current, window not. */
+int mon_load_pdptes(struct cpu *cpu, u32 cr3) MUST_CHECK;
 int mon_load_cr3(struct cpu *cpu, u32 value) MUST_CHECK;
 
 /* ---- msr.c ---- */
@@ -219,6 +220,7 @@ void msr_reset(struct cpu *cpu);
 #define EFER_NXE BIT(11)
 /* Has the model the NX bit, with EFER? */
 bool cpuid_has_nx(const struct cpu *cpu);
+bool cpuid_has_pse36(const struct cpu *cpu);
 
 /* ---- debug.c: debug registers ---- */
 #define DR6_FIXED 0xffff0ff0u

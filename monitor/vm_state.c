@@ -5,6 +5,7 @@
  * hand-sized pieces on the stack and uses write() alone.
  */
 #include "monitor/machine.h"
+#include "monitor/sys.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -64,6 +65,8 @@ void novt_vm_set_regs(struct novt_vm *vm, const struct novt_regs *regs)
     c->efer = regs->efer;
     c->cpl = regs->cpl & 3;
     c->halted = 0;
+    if ((c->cr0 & CR0_PG) && (c->cr4 & CR4_PAE))
+        (void)!mon_load_pdptes(c, c->cr3); /* impossible ones: those from before stay */
     mon_state_changed(c);
     mon_flush(c, true);
     mon_state_changed(c);

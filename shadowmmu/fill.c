@@ -312,15 +312,13 @@ void fill_again(struct mmu *m, struct win *w)
     struct walk k = {.pdi = gva >> (PAGE_SHIFT + w->shift)};
 
     w->refill = 0;
-    k.pd = r->paging ? walk_directory(m, r, gva >> 30) : NULL;
+    k.pd = r->paging ? walk_directory(m, r, w->pdpte, gva >> 30) : NULL;
     if (!k.pd)
         return;
     k.pde = pte_get(k.pd, k.pdi & (r->pae ? 511 : 1023), r->pae);
     if (!(k.pde & PTE_P) || !(k.pde & PTE_A) || k.pde & PTE_PS || k.pde & walk_reserved(r, false))
         return;
     k.pt = walk_table_ptr(m, r, pte_frame(k.pde));
-    if (!k.pt)
-        return;
     k.pti = gva >> PAGE_SHIFT & (region_pages(w) - 1);
     k.pte = pte_get(k.pt, k.pti, r->pae);
     e = want_small(m, w, k.pde, k.pte);

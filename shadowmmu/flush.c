@@ -132,7 +132,7 @@ static void flush_directory(struct mmu *m, struct win *w, u32 dir, struct drop *
 {
     static const u8 none[LINE_BYTES];
     bool pae = w->pub.regime.pae;
-    const u8 *pd = walk_directory(m, &w->pub.regime, dir);
+    const u8 *pd = walk_directory(m, &w->pub.regime, w->pdpte, dir);
     u32 per_line = LINE_BYTES / entry_bytes(w);
 
     for (u64 lines = w->pd_lines[dir]; lines; lines &= lines - 1) {
@@ -207,10 +207,6 @@ static void flush_leaf(struct mmu *m, struct win *w, u32 ri, bool all, struct dr
     const u8 *pt = walk_table_ptr(m, &w->pub.regime, pte_frame(pde));
     struct down down = {0};
 
-    if (!pt) {
-        drop_region(m, w, drop, ri);
-        return;
-    }
     for (u64 lines = r->lines | (all ? r->glines : 0); lines; lines &= lines - 1) {
         u32 line = (u32)__builtin_ctzll(lines);
         const struct leaf *l = leaf_of(m, r);
@@ -233,6 +229,7 @@ void flush_window(struct mmu *m, struct win *w)
     w->all_gen = m->all_gen;
     if (!w->pub.regime.paging)
         return;
+    memcpy(w->pdpte, m->pdpte, sizeof(w->pdpte));
     m->stats.flushes++;
     for (u32 dir = 0; dir < (w->pub.regime.pae ? 4u : 1u); dir++)
         flush_directory(m, w, dir, &drop);
@@ -285,7 +282,7 @@ static void recheck(struct mmu *m, struct win *w, u32 gva, bool in_sequence)
     const struct mmu_regime *r = &w->pub.regime;
     u32 ri = gva >> (PAGE_SHIFT + w->shift), i = ri & (r->pae ? 511 : 1023);
     u32 pti = gva >> PAGE_SHIFT & (region_pages(w) - 1), page = gva >> PAGE_SHIFT;
-    u8 *pd = walk_directory(m, r, gva >> 30), *pt;
+    u8 *pd = walk_directory(m, r, w->pdpte, gva >> 30), *pt;
     struct drop drop = {0};
     struct leaf *l;
     u64 pde, pte;
@@ -301,8 +298,6 @@ static void recheck(struct mmu *m, struct win *w, u32 gva, bool in_sequence)
     if (!l || w->reg[ri].big || w->reg[ri].large || !l->e[pti])
         return;
     pt = walk_table_ptr(m, r, pte_frame(pde));
-    if (!pt)
-        return;
     pte = pte_get(pt, pti, r->pae);
     if (judge_leaf(w, l->e[pti], pte_get(l->snap, pti, r->pae), pte) != DROP) {
         derive_pte(m, w, pt, ri, pti, pte, l->e[pti] & E_GLOBAL);

@@ -82,6 +82,7 @@ struct win {
     u32 vmas;          /* host mappings in use, counted */
     bool owned;        /* the owner may have derived things from it */
     u64 sync, all_gen; /* what of mmu.sync, mmu.all_gen was seen */
+    u64 pdpte[4];      /* of mmu.pdpte, at the last flush */
     u32 refill;        /* linear address of the last guest fault | 1, or 0 */
     u64 watch_seen;    /* of mmu.watch_seq */
     u64 last_used;
@@ -104,6 +105,7 @@ struct hot {
 struct mmu {
     struct hot hot[3]; /* by privilege: the windows of the last regime */
     struct win *current;
+    u64 pdpte[4]; /* PAE */
     u64 event;   /* goes up with all that a window not current has to catch up with */
     u64 sync;    /* goes up with every flush */
     u64 all_gen; /* goes up with flushes of global translations */
@@ -116,6 +118,7 @@ struct mmu {
 
     int fd;
     u8 *mem;
+    u8 ones[PAGE_BYTES]; /* a page that is not there, as tables */
     u64 mem_bytes;
     u32 *pmap;         /* per guest-physical page below 4 GiB */
     u32 chunk[CHUNKS]; /* pmap entry of the first page when all of the chunk is one run, else 0 */
@@ -148,9 +151,10 @@ struct walk {
 /* walk.c. MMU_OK or MMU_GUEST_FAULT; knows nothing of what backs gpa. */
 enum mmu_result walk_tables(struct mmu *m, const struct mmu_regime *r, enum mmu_priv priv, u32 gva,
                             enum mmu_access access, struct walk *k);
-u8 *walk_table_ptr(struct mmu *m, const struct mmu_regime *r,
-                   u64 gpa); /* page of a table, NULL when not memory */
-u8 *walk_directory(struct mmu *m, const struct mmu_regime *r, u32 i); /* i: 0, or 0..3 under PAE */
+/* Page of a table; where there is no memory a page of ones, which is what the bus answers. Never NULL. */
+u8 *walk_table_ptr(struct mmu *m, const struct mmu_regime *r, u64 gpa);
+/* i: 0, or 0..3 under PAE; NULL: its PDPTE is not present. */
+u8 *walk_directory(struct mmu *m, const struct mmu_regime *r, const u64 *pdpte, u32 i);
 u64 walk_reserved(const struct mmu_regime *r, bool large_pde);
 u64 walk_large_frame(const struct mmu_regime *r, u64 pde);
 

@@ -76,6 +76,7 @@ int mmu_new(struct mmu **out, const struct mmu_config *cfg)
         return -ENOMEM;
     m->cfg = *cfg;
     m->fd = -1;
+    memset(m->ones, 0xff, sizeof(m->ones));
     m->mem_bytes = cfg->ram_bytes + align_up(cfg->rom_bytes, PAGE_BYTES);
     m->max_mappings = cfg->max_mappings ? cfg->max_mappings : host_max_mappings();
     if (m->max_mappings < MIN_MAPPINGS)

@@ -29,7 +29,8 @@ struct mmu_regime {
     u8 pse, pae, pge; /* CR4 bits */
     u8 nxe;           /* EFER.NXE (PAE only) */
     u8 a20_mask;      /* 1: physical bit 20 is forced to 0 (A20 gate off) */
-    u8 zero[2];
+    u8 pse36;         /* the CPU has it: bits 16..13 of a 4 MiB page's entry are address bits 35..32 */
+    u8 zero;
 };
 
 enum mmu_priv {
@@ -142,6 +143,10 @@ enum mmu_result mmu_walk(struct mmu *m, struct mmu_window *w, const struct mmu_r
  * EFER.NXE, A20 change). mmu_invlpg() acts at once, on every window that could hold the page. */
 void mmu_flush(struct mmu *m, const struct mmu_regime *r, bool all);
 void mmu_invlpg(struct mmu *m, const struct mmu_regime *r, u32 gva);
+
+/* PAE: the four page-directory-pointer entries are registers of the CPU, loaded with CR3 and when CR0 or CR4 turn PAE
+ * paging on (SDM vol. 3, 4.4.1); what memory says afterwards does not matter. mmu_flush() must follow. */
+void mmu_load_pdptes(struct mmu *m, const u64 pdpte[4]);
 
 /* Write-watch of guest-physical pages (code pages). Idempotent. While watched, fills map the page read-only
  * and answer MMU_WATCHED to writes. */

@@ -2,10 +2,9 @@
  * walk.c - the guest's page tables: translation, rights, A and D bits (SDM vol. 3, chapter 4).
  *
  * Three formats: 32-bit with 4 KiB and 4 MiB pages (PSE-36 addresses included), and PAE with 4 KiB and 2 MiB pages
- * and NX. Entries are read from guest memory each time; PDPTEs too, where a processor reads them at the load
- * of CR3 (a guest that changes a PDPTE has to reload CR3 anyway before it may rely on it).
- * A and D are set only when the whole access is allowed, as Bochs does; a table in ROM keeps
- * its bits. Such a store does not look whether the table's page is write-watched: a page with
+ * and NX. Entries are read from guest memory each time, but for PDPTEs. A and D are set only when the whole access is
+ * allowed, as Bochs does; a table in ROM keeps its bits, one where there is no memory reads as ones (as does one in a
+ * device's memory, which is not asked). Such a store does not look whether the table's page is write-watched: a page with
  * both page tables and code that is run again unchanged after an A bit flipped is not of this world.
  */
 #include "shadowmmu/internal.h"
@@ -13,24 +12,26 @@
 #include <string.h>
 
 #define PHYS_BITS 36
+#define PDE_RESERVED 0x3fe000u   /* bits 21..13 of a 4 MiB page's entry */
+#define PDE36_RESERVED 0x3e0000u /* 21..17 with PSE-36 */
 
 u8 *walk_table_ptr(struct mmu *m, const struct mmu_regime *r, u64 gpa)
 {
-    return mmu_ptr(m, a20(r, gpa & ~(u64)PAGE_MASK), NULL);
+    u8 *p = mmu_ptr(m, a20(r, gpa & ~(u64)PAGE_MASK), NULL);
+
+    return LIKELY(p != NULL) ? p : m->ones;
 }
 
-u8 *walk_directory(struct mmu *m, const struct mmu_regime *r, u32 i)
+u8 *walk_directory(struct mmu *m, const struct mmu_regime *r, const u64 *pdpte, u32 i)
 {
-    u8 *pdpt;
-    u64 pdpte;
-
     if (!r->pae)
         return walk_table_ptr(m, r, r->cr3);
-    pdpt = walk_table_ptr(m, r, r->cr3);
-    if (!pdpt)
-        return NULL;
-    memcpy(&pdpte, pdpt + (r->cr3 & 0xfe0) + 8 * i, sizeof(pdpte));
-    return pdpte & PTE_P ? walk_table_ptr(m, r, pte_frame(pdpte)) : NULL;
+    return pdpte[i] & PTE_P ? walk_table_ptr(m, r, pte_frame(pdpte[i])) : NULL;
+}
+
+void mmu_load_pdptes(struct mmu *m, const u64 pdpte[4])
+{
+    memcpy(m->pdpte, pdpte, sizeof(m->pdpte));
 }
 
 u64 walk_reserved(const struct mmu_regime *r, bool large_pde)
@@ -38,7 +39,7 @@ u64 walk_reserved(const struct mmu_regime *r, bool large_pde)
     u64 bits;
 
     if (!r->pae)
-        return large_pde ? BIT(21) : 0;
+        return large_pde ? r->pse36 ? PDE36_RESERVED : PDE_RESERVED : 0;
     bits = ~0ull << PHYS_BITS;
     if (r->nxe)
         bits &= ~PTE_NX;
@@ -49,7 +50,7 @@ u64 walk_large_frame(const struct mmu_regime *r, u64 pde)
 {
     if (r->pae)
         return pde & 0xfffe00000ull;
-    return (pde & 0xffc00000u) | (pde >> 13 & 0xff) << 32;
+    return (pde & 0xffc00000u) | (r->pse36 ? (pde >> 13 & 0xf) << 32 : 0);
 }
 
 static void set_bits(struct mmu *m, const struct mmu_regime *r, u8 *table, u32 i, u64 *entry, u32 bits)
@@ -58,7 +59,7 @@ static void set_bits(struct mmu *m, const struct mmu_regime *r, u8 *table, u32 i
 
     if ((*entry & bits) == bits)
         return;
-    /* ROM room follows RAM in the memfd; tables there cannot change. */
+    /* ROM room follows RAM in the memfd; tables there cannot change, nor can m->ones. */
     if (at >= m->cfg.ram_bytes)
         return;
     __atomic_fetch_or((u32 *)(table + i * (r->pae ? 8 : 4)), bits, __ATOMIC_RELAXED);
@@ -105,7 +106,7 @@ enum mmu_result walk_tables(struct mmu *m, const struct mmu_regime *r, enum mmu_
         k->global = true;
         return MMU_OK;
     }
-    k->pd = walk_directory(m, r, gva >> 30);
+    k->pd = walk_directory(m, r, m->pdpte, gva >> 30);
     if (!k->pd)
         return fault(k, error, 0);
     k->pdi = pae ? gva >> 21 : gva >> 22;
@@ -120,7 +121,7 @@ enum mmu_result walk_tables(struct mmu *m, const struct mmu_regime *r, enum mmu_
     } else {
         k->pt = walk_table_ptr(m, r, pte_frame(k->pde));
         k->pti = gva >> PAGE_SHIFT & (pae ? 511 : 1023);
-        k->pte = k->pt ? pte_get(k->pt, k->pti, pae) : 0;
+        k->pte = pte_get(k->pt, k->pti, pae);
         if (!(k->pte & PTE_P))
             return fault(k, error, 0);
         if (k->pte & walk_reserved(r, false))

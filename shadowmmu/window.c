@@ -37,6 +37,7 @@ static struct mmu_regime normalise(const struct mmu_regime *r, bool keep_pge)
     n.pae = r->pae != 0;
     n.cr3 = r->cr3 & (r->pae ? ~31u : ~PAGE_MASK);
     n.pse = r->pse && !r->pae;
+    n.pse36 = n.pse && r->pse36;
     n.nxe = r->nxe && r->pae;
     n.pge = keep_pge && r->pge;
     return n;

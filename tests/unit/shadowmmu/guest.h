@@ -54,6 +54,7 @@ void guest_stop(void);
 u32 *guest_word(u64 gpa);
 void put_entry(const struct mmu_regime *r, u64 table, u32 i, u64 v);
 u64 get_entry(const struct mmu_regime *r, u64 table, u32 i);
+void load_pdptes(const struct mmu_regime *r);                /* from memory, if PAE */
 void window(const struct mmu_regime *r, enum mmu_priv priv); /* g.w */
 
 /* MMU_OK: done, value in *v. Else what the fill said, info in g.info. */

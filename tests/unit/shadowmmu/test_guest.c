@@ -98,8 +98,20 @@ u64 get_entry(const struct mmu_regime *r, u64 table, u32 i)
     return v;
 }
 
+void load_pdptes(const struct mmu_regime *r)
+{
+    const u8 *p = r->pae ? mmu_ptr(g.m, r->cr3 & ~31u, NULL) : NULL;
+    u64 pdpte[4];
+
+    if (p) {
+        memcpy(pdpte, p, sizeof(pdpte));
+        mmu_load_pdptes(g.m, pdpte);
+    }
+}
+
 void window(const struct mmu_regime *r, enum mmu_priv priv)
 {
+    load_pdptes(r);
     cr_assert_eq(mmu_window_get(g.m, r, priv, &g.w), 0);
 }
 

@@ -109,6 +109,7 @@ static void all_rights(struct mmu_regime r)
         for (u32 i = 0; i < 4; i++)
             *(u64 *)(void *)mmu_ptr(g.m, PDPT + 8 * i, NULL) = i ? 0 : DIR | P;
     r.cr3 = r.pae ? PDPT : DIR;
+    load_pdptes(&r);
     for (u32 a = 0; a < combos; a++)
         for (u32 b = 0; b < combos; b++)
             for (u32 large = 0; large <= (r.pae || r.pse); large++)
@@ -144,6 +145,7 @@ Test(walk, rights_pae_nx)
 static enum mmu_result walk(const struct mmu_regime *r, u32 gva, enum mmu_access access,
                             struct mmu_info *info)
 {
+    load_pdptes(r);
     return mmu_walk(g.m, NULL, r, MMU_SUPER, gva, access, info);
 }
 
@@ -167,9 +169,17 @@ Test(walk, reserved_bits)
     struct mmu_info info;
 
     guest_start(16 * MB, 0, 0);
-    put_entry(&r, DIR, 1, BIT(21) | PS | P | W);
-    cr_assert_eq(walk(&r, GVA, MMU_WRITE, &info), MMU_GUEST_FAULT);
-    cr_assert_eq(info.error_code, MMU_PF_P | MMU_PF_RSVD | MMU_PF_W);
+    for (u32 bit = 9; bit < 23; bit++) {
+        for (r.pse36 = 0; r.pse36 < 2; r.pse36++) {
+            bool rsvd = bit >= (r.pse36 ? 17 : 13) && bit <= 21;
+
+            put_entry(&r, DIR, 1, BIT(bit) | PS | P | W);
+            cr_assert_eq(walk(&r, GVA, MMU_WRITE, &info) == MMU_GUEST_FAULT, rsvd, "bit %u", bit);
+            if (rsvd)
+                cr_assert_eq(info.error_code, MMU_PF_P | MMU_PF_RSVD | MMU_PF_W);
+        }
+    }
+    r.pse36 = 0;
     put_entry(&pae, PDPT, 0, DIR | P);
     for (u32 bit = 12; bit < 63; bit++) {
         bool rsvd_large = (bit >= 13 && bit <= 20) || bit >= 36, rsvd = bit >= 36;
@@ -189,7 +199,7 @@ Test(walk, reserved_bits)
 
 Test(walk, above_4g_is_not_memory)
 {
-    struct mmu_regime r = {.paging = 1, .pse = 1, .cr3 = DIR};
+    struct mmu_regime r = {.paging = 1, .pse = 1, .pse36 = 1, .cr3 = DIR};
     struct mmu_info info;
 
     guest_start(16 * MB, 0, 0);
@@ -238,8 +248,15 @@ Test(walk, tables_outside_memory)
     struct mmu_info info;
 
     guest_start(16 * MB, 0, 0);
+    /* Where no memory is the bus answers ones: a large page with a reserved bit, or a table that is not there either. */
     cr_assert_eq(walk(&r, 0, MMU_READ, &info), MMU_GUEST_FAULT);
-    cr_assert_eq(info.error_code, 0);
+    cr_assert_eq(info.error_code, MMU_PF_P | MMU_PF_RSVD);
+    r.pse = 0;
+    put_entry(&r, DIR, 1, 0xa0000 | P | W | U);
+    r.cr3 = DIR;
+    cr_assert_eq(walk(&r, GVA, MMU_WRITE, &info), MMU_SLOW);
+    cr_assert_eq(info.gpa, 0xfffff000u);
+    r.pse = 1;
     r.cr3 = 0xffff0000; /* ROM full of f0: not present */
     cr_assert_eq(walk(&r, 0, MMU_READ, &info), MMU_GUEST_FAULT);
     (void)walk(&pae, 0xffffffff, MMU_READ, &info);
