@@ -54,7 +54,7 @@ static const char *const step_names[DX_STEP_COUNT] = {
     [DX_STEP_SIGNALS] = "setting signal handlers",
     [DX_STEP_THREAD] = "starting a thread",
     [DX_STEP_LISTENER] = "a seccomp filter with a listener (denied here, or another program listens already)",
-    [DX_STEP_DESCRIPTORS] = "close_range",
+    [DX_STEP_DESCRIPTORS] = "closing descriptors",
     [DX_STEP_FILTER] = "a seccomp filter",
 };
 
@@ -208,6 +208,13 @@ static int give_birth(struct dx_box *b, struct birth *birth)
     return birth->err;
 }
 
+/* By descriptor, so that it cannot hit another process; a container may deny that, and until we reap it the id is ours as well. */
+static void kill_it(const struct dx_box *b)
+{
+    if (syscall(SYS_pidfd_send_signal, b->pidfd, SIGKILL, NULL, 0))
+        kill(b->pid, SIGKILL);
+}
+
 void dx_box_died(struct dx_box *b)
 {
     siginfo_t si;
@@ -220,7 +227,7 @@ void dx_box_died(struct dx_box *b)
     /* SIGKILL is of no consequence to one that is gone, and ends one that only lost its thread. */
     struct pollfd p = {.fd = b->pidfd, .events = POLLIN};
     if (poll(&p, 1, 100) <= 0)
-        syscall(SYS_pidfd_send_signal, b->pidfd, SIGKILL, NULL, 0);
+        kill_it(b);
     while (waitid(P_PIDFD, (id_t)b->pidfd, &si, WEXITED | __WALL | WNOWAIT) && errno == EINTR)
         ;
     if (b->why[0])
@@ -240,7 +247,7 @@ void dx_box_die(struct dx_box *b, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(b->why, sizeof(b->why), fmt, ap);
     va_end(ap);
-    syscall(SYS_pidfd_send_signal, b->pidfd, SIGKILL, NULL, 0);
+    kill_it(b);
     dx_box_died(b);
 }
 
@@ -251,7 +258,7 @@ void dx_box_free(struct dx_box *b)
     if (!b)
         return;
     if (b->pid > 0) {
-        syscall(SYS_pidfd_send_signal, b->pidfd, SIGKILL, NULL, 0);
+        kill_it(b);
         while (waitid(P_PIDFD, (id_t)b->pidfd, &si, WEXITED | __WALL) && errno == EINTR)
             ;
     }
@@ -343,6 +350,8 @@ static int first_stops(struct dx_box *b, char why[DX_WHY_BYTES])
     int err = dx_frame_learn(b);
     if (err)
         say(why, "the host's signal frames are not as expected (no XSAVE?)");
+    else
+        err = dx_ldt_probe(b);
     return err;
 }
 

@@ -62,9 +62,11 @@ enum dx_exit_kind {
     DX_EXIT_INT,          /* INT n that the host's IDT refuses: vector. eip: the instruction itself, prefixes included */
     DX_EXIT_SYSCALL,      /* INT 80h: vector is 80h. eip: after the instruction */
     DX_EXIT_FAST_SYSCALL, /* SYSENTER, or SYSCALL on AMD: EIP, ECX, ESP, EBP are LOST. Code with these must not run directly. On CPUs
-                             that lack the instruction in 32-bit mode it is an exact DX_EXIT_FAULT, vector 6 */
+                             that lack the instruction in 32-bit mode it is an exact DX_EXIT_FAULT, vector 6; with
+                             a stack the host cannot read it may also be a fetch fault at EIP below 4096 */
     DX_EXIT_FAULT,        /* vector, error: every other exception: 0, 1 (INT1), 4, 5, 6, 10-12, 13 with error, 16, 17, 19.
-                             eip: the instruction; after it for 1 and 4 */
+                             eip: the instruction; after it for 4. For 1
+                             after it on bare CPUs, the instruction itself under some hypervisors: decode there */
     DX_EXIT_BREAKPOINT,   /* INT3. eip: after it */
     DX_EXIT_STEP,         /* TF: one instruction was executed. eip: the next; eflags still hold TF */
     DX_EXIT_KICKED,       /* dx_kick(), or nothing at all: a kick may be reported once too often */

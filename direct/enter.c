@@ -217,12 +217,12 @@ static bool take_selector(const struct dx_box *b, unsigned i, u64 sel, u64 base,
     return sel <= 0xffff && (sel & SEL_LDT) && dx_ldt_desc(b, (u16)sel);
 }
 
-static bool take_segments(struct dx_box *b, const struct frame_uc *uc, const struct dx_mail *m, struct dx_state *st)
+static bool take_segments(struct dx_box *b, const struct frame_uc *uc, const struct dx_mail *m, i32 signo, struct dx_state *st)
 {
     const u64 sel[6] = {m->es, uc->cs, uc->ss, m->ds, m->fs, m->gs};
 
     if (uc->cs == HOST_CODE64) {
-        dx_box_die(b, "guest code went to 64-bit mode (at %#llx)", (unsigned long long)uc->ip);
+        dx_box_die(b, "guest code went to 64-bit mode (signal %d at %#llx)", signo, (unsigned long long)uc->ip);
         return false;
     }
     for (unsigned i = 0; i < 6; i++) {
@@ -251,10 +251,10 @@ static u8 classify(const struct frame_uc *uc, const struct frame_info *si, struc
 {
     if (si->signo == SIGURG || si->code <= 0)
         return DX_EXIT_KICKED; /* asked for, or sent by somebody else: nothing happened */
+    if (uc->ip - DX_VDSO_BASE < VDSO_SPAN)
+        return DX_EXIT_FAST_SYSCALL; /* stopped by the filter, or gone wrong and returned to where the vdso is not */
     if (si->signo == SIGSYS) {
         x->vector = 0x80;
-        if (uc->ip - DX_VDSO_BASE < VDSO_SPAN)
-            return DX_EXIT_FAST_SYSCALL;
         return si->arch == ARCH_I386 ? DX_EXIT_SYSCALL : DX_EXIT_COUNT;
     }
     x->vector = (u8)uc->trapno;
@@ -296,7 +296,7 @@ static u8 take_exit(struct dx_box *b, struct dx_state *out, struct dx_exit *x)
         dx_box_die(b, "guest code moved the signal frame");
         return DX_EXIT_DIED;
     }
-    if (!take_segments(b, &uc, &m, &st))
+    if (!take_segments(b, &uc, &m, si.signo, &st))
         return DX_EXIT_DIED;
     u8 kind = classify(&uc, &si, x);
     if (kind == DX_EXIT_COUNT) {

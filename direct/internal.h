@@ -78,7 +78,7 @@ int dx_stop_resume(struct dx_box *b, struct dx_stop *s) MUST_CHECK;
 /* Wait until it is held again; args (may be NULL) are its call's first two. For the guest thread kicks are watched. */
 enum dx_wait dx_stop_wait(struct dx_box *b, struct dx_stop *s, u64 args[2]) MUST_CHECK;
 
-/* box.c: end the process, and note why unless it is dead already. Always "false", for returns. */
+/* box.c: end the process, and note why, unless it is dead already. */
 void dx_box_die(struct dx_box *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* The process ended by itself, or is about to: reap it and note by what. */
 void dx_box_died(struct dx_box *b);
@@ -93,6 +93,8 @@ int dx_mapper_run(struct dx_box *b, u32 n, u32 *done) MUST_CHECK;
 void dx_mapper_op(struct dx_box *b, u32 i, long nr, u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5);
 
 /* ldt.c */
+/* Empties slot 0, to learn whether the host allows it: dx->caps.ldt. 0 or -EIO. */
+int dx_ldt_probe(struct dx_box *b) MUST_CHECK;
 int dx_ldt_clear(struct dx_box *b) MUST_CHECK;
 /* The mirrored descriptor of a selector, 0 when there is none. */
 u64 dx_ldt_desc(const struct dx_box *b, u16 sel);

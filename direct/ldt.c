@@ -69,6 +69,8 @@ int dx_ldt_set(struct dx_box *b, u32 first, const u64 *desc, u32 n)
         return -EINVAL;
     if (b->dead)
         return -EIO;
+    if (!b->dx->caps.ldt)
+        return -ENOSYS;
     if (!b->ldt) {
         b->ldt = calloc(DX_LDT_SLOTS, sizeof(u64));
         if (!b->ldt)
@@ -90,6 +92,18 @@ int dx_ldt_set(struct dx_box *b, u32 first, const u64 *desc, u32 n)
     if (!err && room)
         err = write_slots(b, u, room);
     return err;
+}
+
+int dx_ldt_probe(struct dx_box *b)
+{
+    struct dx_user_desc u = user_desc(0, 0);
+    u32 done;
+
+    memcpy(b->shared + DX_CMD_DESC, &u, sizeof(u));
+    dx_mapper_op(b, 0, SYS_modify_ldt, 0x11, DX_CMD_BASE + DX_CMD_DESC, sizeof(u), 0, 0, 0);
+    int err = dx_mapper_run(b, 1, &done);
+    b->dx->caps.ldt = err == 0;
+    return err == -EIO ? err : 0;
 }
 
 int dx_ldt_clear(struct dx_box *b)

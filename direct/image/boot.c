@@ -236,6 +236,18 @@ static void confine_mapper(void)
     must(DX_STEP_FILTER, seccomp(SECCOMP_FILTER_FLAG_SPEC_ALLOW, f, ARRAY_SIZE(f)));
 }
 
+/* All descriptors from first on. Kernels and containers without close_range: one by one. */
+static void close_from(u32 first)
+{
+    u64 limit[2];
+
+    if (sys3(SYS_close_range, first, ~0u, 0) == 0)
+        return;
+    must(DX_STEP_DESCRIPTORS, sys6(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, (u64)limit, 0, 0));
+    for (u64 fd = first; fd < limit[0]; fd++)
+        sys3(SYS_close, fd, 0, 0);
+}
+
 static u32 boot_flags(void)
 {
     return *(const volatile u32 *)(DX_CMD_BASE + DX_CMD_FLAGS);
@@ -276,7 +288,7 @@ static _Noreturn void guest_main(void)
     if (killable)
         has |= DX_HAS_KILLABLE_WAIT;
     send(DX_MSG_GUEST, has, 0, fd);
-    must(DX_STEP_DESCRIPTORS, sys3(SYS_close_range, 0, ~0u, 0));
+    close_from(0);
     must(DX_STEP_SIGNALS, sys6(SYS_rt_sigprocmask, SIG_SETMASK_HOW, (u64)&no_signals, 0, 8, 0, 0));
     confine_guest();
     guest_begin();
@@ -297,7 +309,7 @@ static _Noreturn void boot_high(void)
     must(DX_STEP_THREAD, tid);
     fd = listen(true, &killable);
     send(DX_MSG_MAPPER, 0, 0, fd);
-    must(DX_STEP_DESCRIPTORS, sys3(SYS_close_range, DX_FD_RAM + 1, ~0u, 0));
+    close_from(DX_FD_RAM + 1);
     confine_mapper();
     mapper_loop();
 }
@@ -324,7 +336,7 @@ _Noreturn void boot_low(const u64 *stack)
     static const u64 no_core[2] = {0, 0};
     u64 mail = DX_AREA_BASE;
 
-    sys3(SYS_close_range, DX_FD_SOCKET + 1, ~0u, 0);
+    close_from(DX_FD_SOCKET + 1);
     must(DX_STEP_PRCTL, sys3(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0));
     sys3(SYS_prctl, PR_SET_NAME, (u64) "novt-sandbox", 0);
     sys3(SYS_setsid, 0, 0, 0);
