@@ -97,6 +97,7 @@ void code_commit(struct cpu *cpu, u16 sel, u64 desc, u32 eip, unsigned cpl)
     cpu->cpl = (u8)cpl;
 }
 
+/* A null selector loses its RPL too (SDM vol. 2, IRET). */
 void seg_drop_inner(struct cpu *cpu)
 {
     static const u8 data[] = {SEG_ES, SEG_DS, SEG_FS, SEG_GS};
@@ -105,7 +106,7 @@ void seg_drop_inner(struct cpu *cpu)
         struct cpu_seg *s = &cpu->seg[data[i]];
         bool conforming = (s->attr & (SEG_ATTR_CODE | SEG_ATTR_DC)) == (SEG_ATTR_CODE | SEG_ATTR_DC);
         unsigned dpl = (s->attr & SEG_ATTR_DPL) >> 5;
-        if ((s->attr & SEG_ATTR_P) && !conforming && cpu->cpl > dpl)
+        if (!(s->attr & SEG_ATTR_P) || (!conforming && cpu->cpl > dpl))
             seg_commit_null(cpu, data[i], 0);
     }
 }
@@ -330,7 +331,8 @@ static int do_arpl(struct cpu *cpu, const struct dec_insn *insn)
     u32 ea = insn->mem ? dec_ea(cpu, insn) : 0;
     bool raise;
 
-    if (read_rm16(cpu, insn, &dst)) /* a store happens only when RPL rises */
+    /* It must be writable in any case; a store happens only when RPL rises. */
+    if ((insn->mem && mem_probe_write(cpu, insn->seg, ea, 2)) || read_rm16(cpu, insn, &dst))
         return -1;
     raise = (dst & 3) < (src & 3);
     if (raise)

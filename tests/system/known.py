@@ -23,11 +23,17 @@ def x87_pointers(field, case, ours, theirs):
 
 def part_of_store(field, case, ours, theirs):
     """A store of more than one word that faults behind its first word: both are allowed to have stored the first part or not. NoVT tries the whole first."""
-    return (field.startswith("[") and field not in ours and ours.get("event") in ("v0c", "v0d", "v0e", "v11") and not isinstance(case.code, bytes)
-            and re.search(r"fstp tword|fbstp|f(n?)stenv|f(n?)save|fxsave|sgdt|sidt", case.code))
+    return ((field.startswith("[") or field == "more") and field not in ours and ours.get("event") in ("v0c", "v0d", "v0e", "v11") and not isinstance(case.code, bytes)
+            and re.search(r"fstp tword|fbstp|f(n?)stenv|f(n?)save|fxsave|sgdt|sidt|pusha|enter", case.code))
+
+
+def mxcsr_mask(field, case, ours, theirs):
+    """FXSAVE tells which bits of MXCSR exist; AMD processors have bit 17, misaligned exception mask (APM vol. 2, 11.5.10)."""
+    return field.startswith("[") and ours.get(field, "").endswith(" 0002ffff") and theirs.get(field, "").endswith(" 0000ffff") and "fxsave" in case.code
 
 
 RULES = [
+    (mxcsr_mask, "MXCSR_MASK"),
     (push_of_selector, "PUSH sreg writes 32 bits"),
     (part_of_store, "a store that faults in its middle"),
     (x87_pointers, "x87 pointers without a pending exception"),

@@ -111,6 +111,8 @@ def fields(lines):
         elif line[0] in "xf":
             for i, value in enumerate(line[1:].split()):
                 out[("sse" if line[0] == "x" else "fpu") + str(i)] = value
+        elif line == "+":
+            out["more"] = line
         else:
             for word in line.split():
                 name, _, value = word.partition("=")
