@@ -115,9 +115,16 @@ void pc_mouse_inject(struct pc *pc, int dx, int dy, int dz, unsigned buttons);
 /* ACPI power button. */
 void pc_power_button(struct pc *pc);
 
-/* The text screen: columns x rows characters of code page 437 into buf, rows ended by '\n', trailing
- * blanks cut; always a C string. Returns its length; 0 if VGA is absent or in a graphics mode. */
-size_t pc_vga_text(struct pc *pc, char *buf, size_t bytes);
+/* What a text mode of the VGA shows. */
+struct pc_text {
+    u16 columns, rows;
+    u16 cursor_column, cursor_row;
+    bool cursor; /* visible */
+    bool blink;  /* attribute bit 7 blinks; else it is the background's fourth bit */
+};
+/* Cells are character | attribute << 8, row by row; as many as fit into cells are written. False, with *text all zero: VGA is absent
+ * or in a graphics mode. */
+bool pc_vga_text(struct pc *pc, struct pc_text *text, u16 *cell, size_t cells);
 
 /* Last byte written to the POST port 80h. */
 u8 pc_post_code(const struct pc *pc);

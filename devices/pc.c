@@ -304,13 +304,12 @@ void pc_power_button(struct pc *pc)
     piix4_pm_power_button(&pc->pm);
 }
 
-size_t pc_vga_text(struct pc *pc, char *buf, size_t bytes)
+bool pc_vga_text(struct pc *pc, struct pc_text *text, u16 *cell, size_t cells)
 {
     if (pc->has_vga)
-        return vga_text(&pc->vga, buf, bytes);
-    if (bytes)
-        *buf = 0;
-    return 0;
+        return vga_text(&pc->vga, text, cell, cells);
+    *text = (struct pc_text){0};
+    return false;
 }
 
 u8 pc_post_code(const struct pc *pc)

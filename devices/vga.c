@@ -3,7 +3,7 @@
  *
  * Ports 3B0h-3DFh and 1CEh-1D0h; BAR 0 linear frame buffer, BAR 2 the same registers as MMIO (VGA at
  * 400h, VBE at 500h), ROM BAR the video BIOS. Enough for a video BIOS, text consoles and mode setting;
- * nothing is drawn here, vga_text() reads the text screen back.
+ * nothing is drawn here; vga_text.c reads the text screen back.
  */
 #include "devices/vga.h"
 
@@ -204,6 +204,11 @@ static void vbe_fix_geometry(struct vga *vga)
         r[VBE_X_OFFSET] = r[VBE_VIRT_WIDTH] - r[VBE_XRES];
 }
 
+bool vga_linear(const struct vga *vga)
+{
+    return vga->vbe[VBE_ENABLE] & VBE_ENABLED;
+}
+
 static void vbe_enable(struct vga *vga, u16 val)
 {
     u16 *r = vga->vbe;
@@ -370,35 +375,4 @@ void vga_reset(struct vga *vga)
     memset(vga->vbe, 0, sizeof(vga->vbe));
     vga->vbe[VBE_ID] = VBE_ID_LAST;
     vga->bank = 0;
-}
-
-size_t vga_text(const struct vga *vga, char *buf, size_t bytes)
-{
-    const u8 *crtc = vga->crtc;
-    size_t n = 0;
-    if (!bytes)
-        return 0;
-    buf[0] = 0;
-    if ((vga->gfx[GFX_MISC] & GFX_MISC_GRAPHICS) || (vga->vbe[VBE_ENABLE] & VBE_ENABLED))
-        return 0;
-    unsigned columns = crtc[0x01] + 1u, pitch = crtc[0x13] * 2u;
-    unsigned lines = (crtc[0x12] | (crtc[0x07] & 0x02u) << 7 | (crtc[0x07] & 0x40u) << 3) + 1;
-    unsigned rows = lines / ((crtc[0x09] & 0x1fu) + 1), start = crtc[0x0c] << 8 | crtc[0x0d];
-    for (unsigned row = 0; row < rows; row++) {
-        size_t end = n;
-        for (unsigned column = 0; column < columns; column++) {
-            u32 cell = (start + row * pitch + column) & (VGA_VRAM_BYTES / 4 - 1);
-            u8 c = vga->vram[4 * cell];
-            if (n + 2 >= bytes)
-                break;
-            buf[n++] = c ? (char)c : ' ';
-            if (buf[n - 1] != ' ')
-                end = n;
-        }
-        n = end;
-        if (n + 1 < bytes)
-            buf[n++] = '\n';
-    }
-    buf[n] = 0;
-    return n;
 }

@@ -12,6 +12,8 @@
 #define VGA_CRTC_REGS 0x19
 #define VBE_REGS 10
 
+struct pc_text;
+
 struct vga {
     struct pci_dev pci;
     struct clk *clk;
@@ -40,7 +42,10 @@ int vga_init(struct vga *vga, struct pci_bus *pci, struct clk *clk, const void *
 void vga_fini(struct vga *vga);
 void vga_reset(struct vga *vga);
 
-/* See pc_vga_text(). */
-size_t vga_text(const struct vga *vga, char *buf, size_t bytes);
+/* A mode of the Bochs registers is on: linear pixels. */
+bool vga_linear(const struct vga *vga);
+
+/* vga_text.c; see pc_vga_text(). */
+bool vga_text(const struct vga *vga, struct pc_text *text, u16 *cell, size_t cells);
 
 #endif

@@ -7,7 +7,8 @@
  * novt_error. (The one exception is a bug of ours, which ends the process with code 70.)
  *
  * Threads: new, free, run, reset, registers and memory belong to one thread at a time; only
- * novt_vm_stop(), novt_vm_kick() and novt_vm_serial_input() may be called from others while it runs.
+ * novt_vm_stop(), novt_vm_kick(), novt_vm_serial_input(), novt_vm_text() and novt_vm_screen() may be called
+ * from others while it runs.
  * While a VM runs, its thread's handlers for SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGTRAP are NoVT's.
  */
 #ifndef NOVT_H
@@ -163,7 +164,27 @@ void novt_vm_set_regs(struct novt_vm *vm, const struct novt_regs *regs);
 int novt_vm_read_memory(struct novt_vm *vm, uint64_t gpa, void *buf, size_t len);
 int novt_vm_write_memory(struct novt_vm *vm, uint64_t gpa, const void *buf, size_t len);
 
-/* The text screen; see its length, 0 in a graphics mode. Always a C string. */
+/* A place of the text screen: a character of the card's font (code page 437 unless the guest loaded another one) and its
+ * attribute: bits 0-3 foreground, 4-6 background, 7 blink or the background's intensity. */
+struct novt_cell {
+    uint8_t ch, attr;
+};
+
+struct novt_text {
+    uint16_t columns, rows;
+    uint16_t cursor_column, cursor_row; /* from 0, when it is visible */
+    bool cursor;                        /* visible */
+    bool blink;                         /* attribute bit 7 blinks */
+};
+
+/* The text screen at one moment, at a boundary between two instructions of the guest. Fills *text, and cell[] row by row with as
+ * many as fit; both stay the caller's. 0; -ENOSPC when columns * rows are more than cells; -ENODATA, and *text all zero,
+ * when there is no VGA card or it is in a graphics mode. Any thread, also a callback; while the VM runs on another one this waits
+ * for it, usually some microseconds. Not after novt_vm_free() began. */
+int novt_vm_text(struct novt_vm *vm, struct novt_text *text, struct novt_cell *cell, size_t cells);
+
+/* The same as a C string, whatever bytes is (0: nothing is written): lines end with '\n', trailing blanks are cut. Returns its
+ * length, 0 in a graphics mode. */
 size_t novt_vm_screen(struct novt_vm *vm, char *buf, size_t bytes);
 /* Register dump on a file descriptor. */
 void novt_vm_dump(const struct novt_vm *vm, int fd);

@@ -2,7 +2,7 @@
  * cli.h - what the files of the command line share.
  *
  * cli_options.c turns arguments into a config, cli_chardev.c connects the guest's serial lines to the host,
- * cli_term.c owns the terminal's mode, cli_doctor.c looks at the host, main.c puts them together. All of it
+ * cli_term.c owns the terminal's mode, cli_screen.c shows the text screen, cli_doctor.c looks at the host, main.c puts them together. All of it
  * uses the public API alone (the doctor also asks where firmware is found).
  */
 #ifndef NOVT_CLI_H
@@ -10,6 +10,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <termios.h>
 
 #include "base.h"
@@ -50,7 +51,9 @@ struct cli_options {
     unsigned chardevs;
     bool nographic, display_none;
     const char *trace_path;
-    double timeout_s; /* 0: none */
+    const char *screen_path; /* --dump-screen */
+    FILE *screen_file;       /* cli_screen.c's */
+    double timeout_s;        /* 0: none */
     enum cli_stats stats;
 };
 
@@ -121,6 +124,12 @@ int io_start(struct cli_io *io, struct novt_vm *vm, double timeout_s, struct nov
 void io_stop(struct cli_io *io); /* ends the thread, writes what is buffered, restores the terminal */
 void io_close(struct cli_io *io);
 void io_panic(void *opaque); /* terminal and output as well as a dying process can */
+
+/* ---- cli_screen.c ---- */
+int screen_open(struct cli_options *opt, struct novt_error *err) MUST_CHECK; /* 0 or an exit code with *err */
+/* Writes the screen of vm (NULL: it never was) to the file and closes it. 0, or an exit code after a message. */
+int screen_close(struct cli_options *opt, struct novt_vm *vm);
+void screen_print(struct novt_vm *vm); /* on stderr */
 
 /* ---- cli_doctor.c ---- */
 int cli_doctor(void); /* exit code */

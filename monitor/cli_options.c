@@ -378,6 +378,13 @@ static int opt_trace_file(struct cli_options *opt, const char *arg, struct novt_
     return 0;
 }
 
+static int opt_dump_screen(struct cli_options *opt, const char *arg, struct novt_error *err)
+{
+    (void)err;
+    opt->screen_path = arg;
+    return 0;
+}
+
 static int opt_timeout(struct cli_options *opt, const char *arg, struct novt_error *err)
 {
     char *end;
@@ -522,6 +529,8 @@ static const struct option_row option_rows[] = {
      "-dfilter RANGE          trace these linear addresses: A..B, A+LEN, B-LEN"},
     {"D", ARG_NEEDED, opt_trace_file, "-D FILE                 trace to a file instead of stderr"},
     {"timeout", ARG_NEEDED, opt_timeout, "--timeout SECONDS       end with code 124 after this time"},
+    {"dump-screen", ARG_NEEDED, opt_dump_screen,
+     "--dump-screen FILE      at the end write what the text screen shows, UTF-8"},
     {"stats", ARG_EQUALS, opt_stats, "--stats[=json]          counters on stderr at the end"},
     {"engine", ARG_NEEDED, opt_engine, "-engine auto|bt         how guest code runs"},
     {"stress", ARG_NEEDED, opt_stress,

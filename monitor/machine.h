@@ -27,10 +27,20 @@ struct input_queue {
     bool starved; /* the sender could not place all: tell it about room */
 };
 
+/* Whoever wants the text screen, and whether there is a run whose thread must answer (vm_screen.c). */
+struct screen_desk {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct screen_request *request;
+    bool running;
+    pthread_t runner;
+};
+
 struct machine {
     struct novt_vm vm;         /* first: a struct novt_vm pointer is one to its machine */
     struct novt_config config; /* strings are not kept */
     struct input_queue input[PC_SERIALS];
+    struct screen_desk screen;
     struct image_file bios, vgabios;
     struct loader_image image;
     bool has_image;
@@ -56,6 +66,11 @@ static inline struct machine *machine_of(struct novt_vm *vm)
 
 /* Reset of the whole machine, RAM kept. */
 void machine_reset(struct machine *m);
+
+/* vm_screen.c. On the VM's thread: at a poll, and around a run. */
+void screen_poll(struct machine *m);
+void screen_run_begin(struct machine *m);
+void screen_run_end(struct machine *m);
 
 /* trace.c */
 int trace_open(struct machine *m, struct novt_error *err) MUST_CHECK;

@@ -64,21 +64,11 @@ static void print_stats(const struct novt_vm *vm, enum cli_stats form)
 /* A kernel that refuses this CPU says so on the screen and nowhere else: if the serial line stayed silent, show that. */
 static void print_screen(const struct cli_options *opt, const struct cli_io *io, struct novt_vm *vm)
 {
-    char buf[16384], *end;
-
     for (unsigned i = 0; i < io->devs; i++)
         if (io->dev[i].serial == 0 && io->dev[i].spoke)
             return;
-    if (!opt->config.kernel || opt->display_none)
-        return;
-    novt_vm_screen(vm, buf, sizeof(buf));
-    for (char *line = buf; (end = strchr(line, '\n')); line = end + 1) {
-        *end = 0;
-        for (char *c = line; *c; c++)
-            *c = *c < ' ' || *c > '~' ? '?' : *c;
-        if (*line)
-            base_warn("screen: %s", line);
-    }
+    if (opt->config.kernel && !opt->display_none)
+        screen_print(vm);
 }
 
 static int exit_code(const struct novt_vm *vm, const struct novt_outcome *out)
@@ -116,10 +106,12 @@ static int run(struct cli_options *opt)
     struct novt_outcome out;
     struct novt_error err = {0};
     struct cli_io io;
-    int code = io_open(&io, opt, &err);
+    int screen_code, code = io_open(&io, opt, &err);
 
     if (!code)
         code = open_trace(opt, &err);
+    if (!code)
+        code = screen_open(opt, &err);
     if (code)
         goto out;
     opt->config.panic = io_panic;
@@ -145,6 +137,9 @@ static int run(struct cli_options *opt)
 out:
     if (err.cause[0])
         cli_report(&err);
+    screen_code = screen_close(opt, vm);
+    if (!code)
+        code = screen_code;
     novt_vm_free(vm);
     if (opt->config.trace_fd > 0)
         close(opt->config.trace_fd);

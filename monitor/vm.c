@@ -397,6 +397,8 @@ int novt_vm_new(struct novt_vm **out, const struct novt_config *config, struct n
     m->vm.cpu.emulate = mon_emulate;
     for (unsigned i = 0; i < PC_SERIALS; i++)
         pthread_mutex_init(&m->input[i].lock, NULL);
+    pthread_mutex_init(&m->screen.lock, NULL);
+    pthread_cond_init(&m->screen.changed, NULL);
 
     rc = check_config(m, err);
     if (!rc)
@@ -439,6 +441,8 @@ void novt_vm_free(struct novt_vm *vm)
     free(m->vgabios.data);
     for (unsigned i = 0; i < PC_SERIALS; i++)
         pthread_mutex_destroy(&m->input[i].lock);
+    pthread_cond_destroy(&m->screen.changed);
+    pthread_mutex_destroy(&m->screen.lock);
     free(m);
 }
 

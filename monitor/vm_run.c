@@ -65,6 +65,7 @@ void mon_poll(struct novt_vm *vm)
 {
     struct machine *m = machine_of(vm);
 
+    screen_poll(m);
     for (unsigned n = 0; n < PC_SERIALS; n++) {
         const struct chr_front *front = m->config.serial[n].present ? pc_serial(vm->pc, n) : NULL;
 
@@ -132,6 +133,7 @@ int novt_vm_run(struct novt_vm *vm, struct novt_outcome *out, struct novt_error 
         return mon_fail(err, NOVT_ERR_HOST, rc, "novt doctor says what the host lacks",
                         "signal handling cannot be set up: %s", strerror(-rc));
     base_panic_hook_set(panic_dump, m);
+    screen_run_begin(m);
     while (!__atomic_load_n(&m->quit, __ATOMIC_SEQ_CST)) {
         why = mon_run(vm);
         code = vm->stop_code;
@@ -140,6 +142,7 @@ int novt_vm_run(struct novt_vm *vm, struct novt_outcome *out, struct novt_error 
             break;
         machine_reset(m);
     }
+    screen_run_end(m);
     base_panic_hook_set(NULL, NULL);
     bt_thread_fini(vm->bt);
     trace_flush(m);

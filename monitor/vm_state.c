@@ -1,5 +1,5 @@
 /*
- * vm_state.c - registers, memory and screen of a machine that does not run, and the register dump.
+ * vm_state.c - registers and memory of a machine that does not run, and the register dump.
  *
  * For embedders and tests. The dump also runs in a signal handler after a bug of ours, so it formats by
  * hand-sized pieces on the stack and uses write() alone.
@@ -105,11 +105,6 @@ int novt_vm_read_memory(struct novt_vm *vm, uint64_t gpa, void *buf, size_t len)
 int novt_vm_write_memory(struct novt_vm *vm, uint64_t gpa, const void *buf, size_t len)
 {
     return copy_memory(vm, gpa, (u8 *)(uintptr_t)buf, len, true);
-}
-
-size_t novt_vm_screen(struct novt_vm *vm, char *buf, size_t bytes)
-{
-    return pc_vga_text(vm->pc, buf, bytes);
 }
 
 static void put(int fd, const char *text)

@@ -160,6 +160,7 @@ def test_unwritable():
     refused(3, "-D", "/no/such/dir/log", "-d", "int", cause="/no/such/dir/log")
     refused(3, "-serial", "file:/no/such/dir/out", cause="/no/such/dir/out")
     refused(3, "-serial", "unix:/no/such/dir/sock", cause="/no/such/dir/sock")
+    refused(3, "--dump-screen", "/no/such/dir/screen", cause="/no/such/dir/screen")
 
 def test_no_memory():
     import resource
@@ -202,6 +203,35 @@ def test_nothing_bootable():
 def test_seabios_speaks_on_serial():
     rc, out, err = run("-nographic", "--timeout", "60")
     check(rc == 5 and b"SeaBIOS" in out, f"{rc} {out[-200:]!r} {err}")
+
+def test_dump_screen():
+    """SeaBIOS through its VGA BIOS, ended in every way; drawing characters; what cannot be written; no text to show."""
+    file = os.path.join(TMP, "screen")
+    rc, out, err = run("-display", "none", "--timeout", "60", "--dump-screen", file)
+    with open(file, encoding="utf-8") as f:
+        rows = f.read().split("\n")
+    check(rc == 5 and len(rows) == 26 and rows[0].startswith("SeaBIOS (version ") and "No bootable device" in rows, f"{rc} {rows}")
+    draw = b"\xb8\x00\xb8\x8e\xc0\x26\xc7\x06\x00\x00\xc9\x07\x26\xc7\x06\x02\x00\x01\x07"  # words C9h, 01h to B800:0000
+    mode = out16(0x3c4, 0x0302) + out16(0x3ce, 0x1005) + out16(0x3ce, 0x0e06) + b"".join(
+        out16(0x3d4, v) for v in (0x2701, 0x1f07, 0x4f09, 0x8f12, 0x1413))
+    image = bios("draw", out8(0x3c2, 0x67) + mode + draw + SPIN)
+    want = "\u2554\u263a" + "\n" * 25
+    rc, out, err = run("-bios", image, "--timeout", "1", "--dump-screen", file)
+    with open(file, encoding="utf-8") as f:
+        got = f.read()
+    check(rc == 124 and got == want, f"{rc} {got!r}")
+    p = subprocess.Popen([NOVT, "-bios", image, "--timeout", "60", "--dump-screen", file], stdin=subprocess.PIPE)
+    time.sleep(1)
+    p.terminate()
+    rc = p.wait(20)
+    with open(file, encoding="utf-8") as f:
+        got = f.read()
+    check(rc == 143 and got == want, f"SIGTERM: {rc} {got!r}")
+    if os.path.exists("/dev/full"):
+        rc, out, err = run("-bios", bios("off", POWEROFF), "--timeout", "20", "--dump-screen", "/dev/full")
+        check(rc == 3 and "/dev/full" in err and "remedy" in err, f"{rc} {err}")
+    rc, out, err = run("-bios", bios("off", POWEROFF), "-vga", "none", "--timeout", "20", "--dump-screen", file)
+    check(rc == 0 and os.path.getsize(file) == 0 and "text mode" in err, f"{rc} {err}")
 
 def test_bursts_come_out():
     """Breaks when output that is being written while the flush comes round stays in the buffer for good."""

@@ -164,8 +164,9 @@ Test(pc, refuses_what_cannot_be)
     cfg.debugcon_iobase = 0;
     cr_assert_eq(pc_new(&pc, &cfg), 0); /* no callbacks, no memory, no VGA */
     cr_assert_eq(pc_pio_read(pc, 0x3f8, 1), 0xff);
-    char buf[4];
-    cr_assert_eq(pc_vga_text(pc, buf, sizeof(buf)), 0);
+    struct pc_text text = {.columns = 1};
+    cr_assert_not(pc_vga_text(pc, &text, NULL, 0));
+    cr_assert_eq(text.columns, 0);
     pc_free(pc);
     pc_free(NULL);
 }
@@ -508,7 +509,8 @@ Test(i8042, mouse_packets_and_wheel)
 Test(vga, text_mode_by_registers_reads_back)
 {
     struct rig *r = rig_new();
-    char buf[8192];
+    struct pc_text text;
+    u16 cell[81 * 25];
     out(r, 0x3c2, 1, 0x67);
     out(r, 0x3c4, 2, 0x0302);
     out(r, 0x3c4, 2, 0x0204);
@@ -524,10 +526,35 @@ Test(vga, text_mode_by_registers_reads_back)
         pc_mmio_write(r->pc, 0xb8000 + 160 + 2 * i, 2, 0x0700u | (u8)hello[i]);
     cr_assert_eq(pc_mmio_read(r->pc, 0xb80a0, 4), 0x07650748);
     cr_assert_eq(pc_mmio_read(r->pc, 0xb0000, 1), 0xff); /* not decoded in this mode */
-    cr_assert_eq(pc_vga_text(r->pc, buf, sizeof(buf)), 25 + 5);
-    cr_assert(!strncmp(buf, "\nHello\n", 7));
-    for (size_t bytes = 1; bytes < 40; bytes++)
-        cr_assert_lt(pc_vga_text(r->pc, buf, bytes), bytes);
+    cr_assert(pc_vga_text(r->pc, &text, cell, ARRAY_SIZE(cell)));
+    cr_assert(text.columns == 80 && text.rows == 25 && !text.blink);
+    for (unsigned i = 0; i < 5; i++)
+        cr_assert_eq(cell[80 + i], 0x0700u | (u8)hello[i]);
+    cr_assert(text.cursor && text.cursor_row == 0 && text.cursor_column == 0);
+    out(r, 0x3d4, 2, 0x540f); /* cursor 84, start 80: row 0, column 4 */
+    out(r, 0x3d4, 2, 0x500d);
+    for (size_t cells = 0; cells < 6; cells++) { /* what does not fit is left out */
+        memset(cell, 0xee, sizeof(cell));
+        cr_assert(pc_vga_text(r->pc, &text, cell, cells));
+        for (size_t i = 0; i < 6; i++)
+            cr_assert_eq(cell[i], i >= cells ? 0xeeee : i < 5 ? 0x0700u | (u8)hello[i] : 0);
+    }
+    cr_assert(text.cursor && text.cursor_row == 0 && text.cursor_column == 4);
+    out(r, 0x3d4, 2, 0x200a);
+    in(r, 0x3da, 1);
+    out(r, 0x3c0, 1, 0x30);
+    out(r, 0x3c0, 1, 0x08);
+    cr_assert(pc_vga_text(r->pc, &text, NULL, 0));
+    cr_assert(!text.cursor && text.blink);
+    out(r, 0x3d4, 2, 0x000a);
+    out(r, 0x3d4, 2, 0x000f); /* before the start */
+    cr_assert(pc_vga_text(r->pc, &text, NULL, 0));
+    cr_assert_not(text.cursor);
+    out(r, 0x3d4, 2, 0xcf09); /* every line twice */
+    cr_assert(pc_vga_text(r->pc, &text, NULL, 0));
+    cr_assert_eq(text.rows, 12);
+    out(r, 0x3ce, 2, 0x0506);
+    cr_assert_not(pc_vga_text(r->pc, &text, cell, ARRAY_SIZE(cell)));
     rig_free(r);
 }
 
@@ -610,12 +637,13 @@ static void storm(struct rig *r, u64 *s, unsigned n)
 
 Test(pc, hostile_register_traffic_does_no_harm, .timeout = 120)
 {
-    char buf[512];
+    struct pc_text text;
+    u16 cell[300];
     for (u64 seed = 1; seed <= 20; seed++) {
         struct rig *r = rig_new();
         u64 s = seed * 0x9e3779b97f4a7c15ull;
         storm(r, &s, 20000);
-        pc_vga_text(r->pc, buf, sizeof(buf));
+        pc_vga_text(r->pc, &text, cell, ARRAY_SIZE(cell));
         cr_assert_eq(pc_intr(r->pc), r->intr); /* the callback told every change */
         pc_reset(r->pc);
         cr_assert_not(pc_intr(r->pc));
