@@ -82,13 +82,8 @@ static void push_return(struct tr *t)
     u8 size = t->in->stksz;
     struct hop m = op_stack(t, -(i32)size, size);
     em_store_imm(e, size, &m, t->next);
-    if (t->mode & MODE_SS32) {
-        t->adj -= size;
-        tr_flush_esp(t);
-    } else {
-        em_lea32(e, H_R9, G_ESP, -(i32)size);
-        em_rr(e, EM_66, 0x89, H_R9, G_ESP);
-    }
+    tr_move_sp(t, -(i32)size);
+    tr_flush_esp(t);
     tr_rec(t, PEND_NONE, SIDE_MID);
 }
 
@@ -243,13 +238,8 @@ static void branch_ret(struct tr *t)
     em_load(e, size, H_R14, &m);
     check_target(t, H_R14);
     u32 n = size + t->in->imm;
-    if (t->mode & MODE_SS32) {
-        t->adj += (i32)n;
-        tr_flush_esp(t);
-    } else {
-        em_lea32(e, H_R9, G_ESP, (i32)n);
-        em_rr(e, EM_66, 0x89, H_R9, G_ESP);
-    }
+    tr_move_sp(t, (i32)n);
+    tr_flush_esp(t);
     tr_rec(t, PEND_NONE, SIDE_MID);
     em_mov32(e, H_R9, H_R14);
     em_jmp_to(e, tr_gate(t, GATE_RET));

@@ -149,6 +149,14 @@ void tr_string(struct tr *t); /* string.c */
 void tr_branch(struct tr *t); /* branch.c */
 void tr_hand(struct tr *t);   /* hand.c */
 
+/* flags.c: EFLAGS as an image in r13d. */
+void tr_flags_image(struct tr *t);
+u8 *tr_flags_allowed(struct tr *t, u8 size, const struct hop *unless);
+void tr_flags_load(struct tr *t);
+
+/* stack.c: SP or ESP += n, behind the last access. */
+void tr_move_sp(struct tr *t, i32 n);
+
 /* plain.c, also for the fallback: emit the instruction with memory operand m (ignored when it has none). Returns false when it cannot
  * be encoded (AH..BH together with a register that needs REX). */
 bool plain_emit(struct emit *e, const struct dec_insn *in, const struct hop *m);

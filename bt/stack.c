@@ -12,8 +12,7 @@ static bool stack_ok(struct tr *t)
     return op_seg_ok(t, SEG_SS);
 }
 
-/* SP += n, behind the last access. */
-static void move_sp(struct tr *t, i32 n)
+void tr_move_sp(struct tr *t, i32 n)
 {
     if (t->mode & MODE_SS32) {
         t->adj += n;
@@ -21,6 +20,7 @@ static void move_sp(struct tr *t, i32 n)
             tr_flush_esp(t);
         return;
     }
+    tr_flush_esp(t);
     em_lea32(&t->e, H_R9, G_ESP, n);
     em_rr(&t->e, EM_66, 0x89, H_R9, G_ESP); /* mov r8w, r9w */
 }
@@ -29,7 +29,7 @@ static void push_r13(struct tr *t, u8 size)
 {
     struct hop m = op_stack(t, -(i32)size, size);
     em_store(&t->e, size, &m, H_R13);
-    move_sp(t, -(i32)size);
+    tr_move_sp(t, -(i32)size);
 }
 
 static void push_reg(struct tr *t)
@@ -43,7 +43,7 @@ static void push_reg(struct tr *t)
     }
     struct hop m = op_stack(t, -(i32)size, size);
     em_store(&t->e, size, &m, in->reg);
-    move_sp(t, -(i32)size);
+    tr_move_sp(t, -(i32)size);
 }
 
 static void push_imm(struct tr *t)
@@ -51,7 +51,7 @@ static void push_imm(struct tr *t)
     u8 size = t->in->stksz;
     struct hop m = op_stack(t, -(i32)size, size);
     em_store_imm(&t->e, size, &m, t->in->imm);
-    move_sp(t, -(i32)size);
+    tr_move_sp(t, -(i32)size);
 }
 
 static void push_mem(struct tr *t)
@@ -93,14 +93,14 @@ static void pop_reg(struct tr *t)
         em_rm(&t->e, EM_66, 0x8b, in->reg, &m); /* keeps the upper half */
     else
         em_load(&t->e, 4, in->reg, &m);
-    move_sp(t, size);
+    tr_move_sp(t, size);
 }
 
 static void pop_mem(struct tr *t)
 {
     const struct dec_insn *in = t->in;
     u8 size = in->stksz;
-    if (!op_seg_ok(t, in->seg) || !(t->mode & MODE_SS32)) {
+    if (!op_seg_ok(t, in->seg) || (!(t->mode & MODE_SS32) && in->base == R_ESP)) {
         tr_refuse(t, BT_REFUSE_SEGCHECK);
         return;
     }
@@ -114,77 +114,135 @@ static void pop_mem(struct tr *t)
     for (u32 i = first_step; i < t->n_steps; i++) /* but a fault leaves ESP as it was */
         t->steps[i].adj = old;
     em_store(&t->e, size, &to, H_R13);
-    move_sp(t, size);
+    tr_move_sp(t, size);
 }
 
-/* PUSHA and POPA on a flat 32-bit stack, in the manual's order of pushes and pops. */
+/* PUSHA and POPA, in the manual's order of pushes and pops. One check for all slots: they do not wrap then. */
 static void pusha(struct tr *t)
 {
-    for (unsigned r = 0; r < 8; r++) {
-        struct hop m = op_stack(t, -4 - 4 * (i32)r, 4);
+    i32 size = t->in->stksz;
+    struct hop m = op_stack(t, -8 * size, 8 * (u32)size);
+    i32 last = m.disp;
+    for (i32 r = 0; r < 8; r++) {
+        m.disp = last + (7 - r) * size;
         if (r == R_ESP) {
             em_lea32(&t->e, H_R13, G_ESP, t->adj);
-            em_store(&t->e, 4, &m, H_R13);
+            em_store(&t->e, (u32)size, &m, H_R13);
         } else {
-            em_store(&t->e, 4, &m, (u8)r);
+            em_store(&t->e, (u32)size, &m, (u8)r);
         }
     }
-    move_sp(t, -32);
+    tr_move_sp(t, -8 * size);
 }
 
 static void popa(struct tr *t)
 {
+    i32 size = t->in->stksz;
+    struct hop m = op_stack(t, 0, 8 * (u32)size);
+    i32 first = m.disp;
     for (i32 i = 0; i < 8; i++) { /* a fault comes before any register changes */
-        struct hop probe = op_stack(t, 4 * i, 4);
-        em_load(&t->e, 4, H_R13, &probe);
+        m.disp = first + i * size;
+        em_load(&t->e, (u32)size, H_R13, &m);
     }
-    for (unsigned r = 0; r < 8; r++) {
-        struct hop m = op_stack(t, 28 - 4 * (i32)r, 4);
-        if (r != R_ESP)
+    for (i32 r = 0; r < 8; r++) {
+        m.disp = first + (7 - r) * size;
+        if (r == R_ESP)
+            continue;
+        if (size == 2)
+            em_rm(&t->e, EM_66, 0x8b, (u8)r, &m); /* keeps the upper half */
+        else
             em_load(&t->e, 4, (u8)r, &m);
     }
-    move_sp(t, 32);
+    tr_move_sp(t, 8 * size);
 }
 
-/* r13d = EFLAGS as PUSHF shows them (VM and RF clear: translated code runs with RF clear and not in v86 here). */
-static void emit_eflags(struct tr *t)
+/* The low size bytes of r13 to EBP. */
+static void set_ebp(struct tr *t, u8 size)
 {
-    struct emit *e = &t->e;
-    struct hop sys = hop_base(H_CPU, CPU_DISP(sysflags)), iflag = hop_base(H_CPU, CPU_DISP(iflag));
-    struct hop df = hop_base(H_CPU, CPU_DISP(df));
-    em8(e, 0x9c); /* pushfq */
-    em8(e, 0x41);
-    em8(e, 0x5d); /* pop r13 */
-    em_mov_imm(e, H_R14, FL_ARITH);
-    em_pext(e, 4, H_R13, H_R13, H_R14);
-    em_pdep(e, H_R13, H_R13, H_R14); /* r13d = arithmetic flags */
-    em_load(e, 4, H_R14, &sys);
-    struct hop sum = {.base = H_R13, .index = H_R14, .scale = 1, .disp = EFL_R1};
-    em_lea(e, 4, H_R13, &sum);
-    em_load(e, 1, H_R14, &iflag);
-    em_rorx(e, 4, H_R14, H_R14, 32 - 9);
-    em_lea_sum(e, 4, H_R13, H_R13, H_R14, 1);
-    em_load(e, 4, H_R14, &df); /* 1 or -1: the sign is DF */
-    em_mov_imm(e, H_R12, 31);
-    em_shift(e, 4, 'r', H_R14, H_R14, H_R12);
-    em_rorx(e, 4, H_R14, H_R14, 32 - 10);
-    em_lea_sum(e, 4, H_R13, H_R13, H_R14, 1);
+    em_rr(&t->e, size == 2 ? EM_66 : 0, 0x89, H_R13, H_RBP);
 }
 
 static void leave(struct tr *t)
 {
-    struct gaddr a = {.base = R_EBP, .index = DEC_NO_REG, .scale = 1, .seg = SEG_SS, .adsz = 4, .size = 4};
+    struct emit *e = &t->e;
+    u8 size = t->in->stksz;
+    bool wide = t->mode & MODE_SS32;
+    struct gaddr a = {
+        .base = R_EBP, .index = DEC_NO_REG, .scale = 1, .seg = SEG_SS, .adsz = wide ? 4 : 2, .size = size};
     struct hop m = op_mem(t, &a);
-    em_load(&t->e, 4, H_R13, &m);
-    em_lea32(&t->e, G_ESP, R_EBP, 4);
-    em_mov32(&t->e, H_RBP, H_R13);
-    t->adj = 0;
+    em_load(e, size, H_R13, &m);
+    if (wide) {
+        em_lea32(e, G_ESP, R_EBP, size);
+        t->adj = 0;
+    } else {
+        tr_flush_esp(t);
+        em_lea32(e, H_R9, R_EBP, size);
+        em_rr(e, EM_66, 0x89, H_R9, G_ESP); /* mov r8w, r9w */
+    }
+    set_ebp(t, size);
+}
+
+/* ENTER with level 0. The word at the new stack pointer must be writable (SDM vol. 2, ENTER): it is written and restored. */
+static void enter(struct tr *t)
+{
+    struct emit *e = &t->e;
+    u8 size = t->in->stksz;
+    i32 room = (i32)(t->in->imm & 0xffff);
+    struct hop m = op_stack(t, -(i32)size, size);
+    em_store(e, size, &m, H_RBP);
+    if (room) {
+        m = op_stack(t, -(i32)size - room, size);
+        em_rm(e, size == 2 ? EM_66 : 0, 0xf7, 2, &m); /* not [m], which keeps the flags */
+        em_rm(e, size == 2 ? EM_66 : 0, 0xf7, 2, &m);
+    }
+    em_lea32(e, H_R13, G_ESP, t->adj - (i32)size);
+    if (size == 4 && !(t->mode & MODE_SS32)) { /* the frame pointer gets ESP's upper half */
+        em_lea32(e, H_R9, G_ESP, t->adj);
+        em_rr(e, EM_66, 0x89, H_R13, H_R9);
+        em_mov32(e, H_R13, H_R9);
+    }
+    set_ebp(t, size);
+    tr_move_sp(t, -(i32)size - room);
+}
+
+static void pushf(struct tr *t)
+{
+    u8 size = t->in->stksz;
+    /* In v86 the image of 16 bits shows nothing of VM; VME is C's. */
+    if ((t->mode & MODE_VM) && (size == 4 || !(t->mode & MODE_IOPL_OK))) {
+        tr_callout(t);
+        return;
+    }
+    tr_flags_image(t);
+    push_r13(t, size);
+}
+
+static void popf(struct tr *t)
+{
+    u8 size = t->in->stksz;
+    if ((t->mode & MODE_VM) && !(t->mode & MODE_IOPL_OK)) {
+        tr_callout(t);
+        return;
+    }
+    tr_flush_esp(t);
+    tr_rec(t, PEND_NONE, SIDE_MID);
+    struct hop m = op_stack(t, 0, size);
+    em_load(&t->e, size, H_R13, &m);
+    u8 *allowed = tr_flags_allowed(t, size, NULL);
+    tr_callout(t);
+    u8 *done = em_jmp8(&t->e);
+    em_here(&t->e, allowed);
+    tr_rec(t, PEND_NONE, SIDE_MID);
+    em_mov(&t->e, H_RCX, H_R11);
+    tr_flags_load(t);
+    tr_move_sp(t, size);
+    tr_flush_esp(t);
+    em_here(&t->e, done);
 }
 
 void tr_stack(struct tr *t)
 {
     const struct dec_insn *in = t->in;
-    bool wide = (t->mode & MODE_SS32) && in->stksz == 4;
     if (!stack_ok(t)) {
         tr_refuse(t, BT_REFUSE_SEGCHECK);
         return;
@@ -196,32 +254,17 @@ void tr_stack(struct tr *t)
     case OP_PUSH_SEG: push_seg(t); break;
     case OP_POP_R: pop_reg(t); break;
     case OP_POP_M: pop_mem(t); break;
-    case OP_PUSHA:
-        if (wide)
-            pusha(t);
+    case OP_PUSHA: pusha(t); break;
+    case OP_POPA: popa(t); break;
+    case OP_PUSHF: pushf(t); break;
+    case OP_POPF: popf(t); break;
+    case OP_LEAVE: leave(t); break;
+    case OP_ENTER:
+        if (t->in->imm2 & 31)
+            tr_callout(t);
         else
-            tr_callout(t);
+            enter(t);
         break;
-    case OP_POPA:
-        if (wide)
-            popa(t);
-        else
-            tr_callout(t);
-        break;
-    case OP_PUSHF:
-        if (t->mode & MODE_VM) {
-            tr_callout(t);
-            break;
-        }
-        emit_eflags(t);
-        push_r13(t, in->stksz);
-        break;
-    case OP_LEAVE:
-        if (wide)
-            leave(t);
-        else
-            tr_callout(t);
-        break;
-    default: /* POPF, ENTER */ tr_callout(t);
+    default: tr_callout(t);
     }
 }
