@@ -39,15 +39,15 @@ int desc_read(struct cpu *cpu, u16 sel, u64 *desc)
     return desc_fetch(cpu, sel, desc, EXC_GP, 0);
 }
 
-/* Replace the access byte, bits 40..47. */
-static int desc_write_access(struct cpu *cpu, u16 sel, u64 desc)
+/* Store bytes at and behind byte `from` of the descriptor. */
+static int desc_write(struct cpu *cpu, u16 sel, u64 desc, unsigned from, unsigned bytes)
 {
-    u8 access = (u8)(desc >> 40);
     u32 lin;
 
+    desc >>= 8 * from;
     if (!desc_address(cpu, sel, &lin))
         return mon_exc_err(cpu, EXC_GP, sel & 0xfffcu);
-    return lin_write(cpu, lin + 5, &access, 1, true);
+    return lin_write(cpu, lin + from, &desc, bytes, true);
 }
 
 int desc_mark_accessed(struct cpu *cpu, u16 sel, u64 *desc)
@@ -57,7 +57,7 @@ int desc_mark_accessed(struct cpu *cpu, u16 sel, u64 *desc)
     if (LIKELY(*desc & accessed))
         return 0;
     *desc |= accessed;
-    return desc_write_access(cpu, sel, *desc);
+    return desc_write(cpu, sel, *desc, 5, 1);
 }
 
 int desc_set_busy(struct cpu *cpu, u16 sel, bool busy)
@@ -67,7 +67,7 @@ int desc_set_busy(struct cpu *cpu, u16 sel, bool busy)
 
     if (desc_read(cpu, sel, &desc))
         return -1;
-    return desc_write_access(cpu, sel, busy ? desc | bit : desc & ~bit);
+    return desc_write(cpu, sel, busy ? desc | bit : desc & ~bit, 4, 4);
 }
 
 void desc_to_seg(struct cpu_seg *out, u32 *base, u16 sel, u64 desc)

@@ -236,7 +236,8 @@ static int settle(struct cpu *cpu, const struct task *t, bool tss32, bool has_er
 {
     struct frame f;
 
-    if ((cpu->cr0 & CR0_PG) && tss32 && mon_load_cr3(cpu, t->cr3))
+    /* Only a switch that changes CR3 loads PDPTEs and flushes (SDM vol. 3, 4.4.1 and 4.10.4.1). */
+    if ((cpu->cr0 & CR0_PG) && tss32 && t->cr3 != cpu->cr3 && mon_load_cr3(cpu, t->cr3))
         return -1;
     if (load_segments(cpu, t, ext))
         return -1;

@@ -223,13 +223,13 @@ run:                        ; ebp: the record
     mov cr3, eax
     mov eax, [in_cr4]
     mov cr4, eax
-    mov eax, [in_cr0]
-    mov cr0, eax
     lldt [in_ldtr]
     cmp word [in_tr], 0
     je .no_tr
-    ltr [in_tr]
+    ltr [in_tr]             ; writes to the GDT, which the case's tables may forbid
 .no_tr:
+    mov eax, [in_cr0]
+    mov cr0, eax
     test dword [in_flags], F_RING0
     jnz .ring0
     test dword [in_eflags], 1 << 17

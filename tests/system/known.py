@@ -46,6 +46,8 @@ def partial(field, ours):
 
 
 WANTED = [
+    ("paging/pdpte/cr0-[twma]*", "*", "MOV to CR0 loads PDPTEs only when it changes PG, CD or NW (SDM vol. 3, 4.4.1); Bochs does with every one"),
+    ("paging/pdpte/gp-not-in-cr0-ts", "*", "the same"),
     ("transfer/inner-ss/tss-limit[9a]/*", "*", "SS0 ends at byte 9 of a TSS: CALL checks 6 bytes (SDM, CALL: TSSstackAddress + 5 > limit; editions before 2016 and Bochs: + 7)"),
     ("transfer/inner-ss/tss-limit1[1]/1/*", "*", "the same for ring 1"),
     ("transfer/inner-ss/tss-limit19/2/*", "*", "the same for ring 2"),

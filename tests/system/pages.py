@@ -21,6 +21,7 @@ class Format:
         self.large = 0x200000 if self.pae else 0x400000
         self.pd = PAE_PD if self.pae else PD
         self.pt = PAE_PT if self.pae else PT
+        self.cr3 = PDPT if self.pae else PD
 
     def __repr__(self):
         return self.kind
@@ -33,6 +34,8 @@ class Format:
 
     def pte_address(self, linear, table=None):
         return (self.pt if table is None else table) + linear % self.large // 4096 * self.bytes
+
+    pt_entry = pte_address
 
     def pde(self, linear, entry):
         return {self.pde_address(linear): self.pack(entry)}
