@@ -91,6 +91,7 @@ struct bt_code {
     u32 avail;       /* how many may be used: to the end of the page, or 15 more when page 2 is given */
     u32 page_left;   /* bytes to the end of the first page; instructions starting behind it are not taken */
     struct cc_key key;
+    u16 cs_sel;           /* for the x87 unit's last code segment */
     bool one;             /* exactly one instruction */
     const u32 *slow_eips; /* instructions known to touch MMIO: by callout, not by window (n_slow of them) */
     u32 n_slow;
@@ -122,6 +123,7 @@ void bt_kick(struct bt *bt);
  * use SSE); x87 and MXCSR stay in the host's registers until this is called, which also gives C code a clean x87. The
  * gate then restores all of it. Idempotent. For whoever reads or writes x87 state, and before returning to the VM's owner. */
 void bt_fpu_save(struct cpu *cpu);
+#define BT_X87_IP_NONE 1ull /* the image's instruction pointer: no address of the cache, nor FNINIT's zero */
 
 /* Jump cache (in-cache lookup by EIP): one per window, BT_JCACHE_BYTES zeroed memory, and a return stack. */
 #define BT_JCACHE_ENTRIES 4096u

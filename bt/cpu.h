@@ -202,6 +202,11 @@ struct cpu {
     u64 fpu_ip, fpu_dp; /* x87 last instruction and data pointer: selector << 32 | offset */
     u16 fpu_opcode;
     u8 fpu_fresh; /* fpu_ip is news: fpu_dp is a linear address and fpu_opcode the host's (monitor/fpuenv.c refines them) */
+    u8 fpu_cs32;  /* while fresh: size of the code that fpu_ip names, and its linear address */
+    u32 fpu_lin;
+    u16 step_cs; /* code segment of what the fallback ran last */
+    u8 step_cs32;
+    u32 step_cs_base;
     void *bt; /* struct bt of this CPU */
     void *vm; /* the monitor's VM */
 };

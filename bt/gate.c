@@ -318,6 +318,7 @@ void bt_fpu_save(struct cpu *cpu)
     cpu->fpu_saved = 1;
     __asm__ volatile("fxsave64 %0" : "=m"(image));
     x87_note_pointers(cpu);
+    memcpy(image + 8, &(u64){BT_X87_IP_NONE}, 8);
     __asm__ volatile("fninit\n\tldmxcsr %0" : : "m"(default_mxcsr));
     memcpy(cpu->fpu, image, 160); /* the XMM part is there already, stored by the gate */
 }

@@ -147,6 +147,9 @@ enum bt_result bt_step(struct bt *bt, const struct dec_insn *in)
     u32 eip = cpu->eip;
     if (moves_x87_pointers(in)) {
         bt->step_eip = eip;
+        cpu->step_cs = cpu->seg[SEG_CS].sel;
+        cpu->step_cs_base = cpu->seg_base[SEG_CS];
+        cpu->step_cs32 = cpu->mode & MODE_CS32;
         if (in->mem)
             bt->step_dp = cpu->seg_base[in->seg] + ea;
     }

@@ -454,6 +454,7 @@ int bt_translate(struct bt *bt, const struct bt_code *code, struct cc_block **ou
                      t.n_recs * (u32)sizeof(struct side_rec));
     if (!*out)
         return -ENOMEM;
+    (*out)->tag = code->cs_sel;
     if (bt->opt.verify)
         verify_or_panic(bt, *out);
     bt->stats.blocks++;

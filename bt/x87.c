@@ -3,7 +3,8 @@
  *
  * The host's x87 unit remembers addresses in the code cache and in the window. When the guest's x87 state is
  * saved these are turned into what the guest would see: CS:EIP by the side table, the operand's linear address because
- * windows are aligned to 4 GiB; the monitor makes it an offset. What the unit remembers from elsewhere (a restored image) changes nothing.
+ * windows are aligned to 4 GiB; the monitor makes it an offset. A saved image goes back with BT_X87_IP_NONE as its pointer, so that
+ * the zero that FNINIT leaves is news and what was there before is not.
  */
 #include "bt/internal.h"
 
@@ -12,23 +13,42 @@ struct x87_env {
     u32 fcw, fsw, ftw, ip, cs_opcode, dp, ds;
 };
 
-/* Guest EIP of the host instruction whose address ends in ip. */
-static bool guest_eip(const struct bt *bt, u32 ip, u32 *eip)
+struct where {
+    u32 eip, cs_base;
+    u16 sel;
+    bool cs32;
+};
+
+#define MODE_CODE (MODE_CS32 | MODE_PE | MODE_VM | 3u << MODE_CPL_SHIFT)
+
+/* CS may have changed since. A block may run under several selectors of one base: the present one, if it can be, else that of
+ * its translation. */
+static u16 selector_of(const struct cpu *cpu, const struct cc_block *b)
 {
+    if (b->key.cs_base == cpu->seg_base[SEG_CS] && !((b->key.mode ^ cpu->mode) & MODE_CODE))
+        return cpu->seg[SEG_CS].sel;
+    return b->tag;
+}
+
+/* The guest's instruction of the host instruction whose address ends in ip. */
+static bool guest_code(const struct bt *bt, u32 ip, struct where *out)
+{
+    const struct cpu *cpu = bt->cpu;
     u32 off = ip - (u32)bt->rx_lo;
     const struct cc_block *b;
     const struct side_rec *r;
     if (off >= bt->rx_hi - bt->rx_lo)
         return false;
     if (off - bt->step_off < BT_STEP_BYTES) {
-        *eip = bt->step_eip;
+        *out = (struct where){bt->step_eip, cpu->step_cs_base, cpu->step_cs, cpu->step_cs32};
         return true;
     }
     b = cc_find(bt->cc, bt->rx_lo + off);
     r = b ? side_find(bt, b, bt->rx_lo + off) : NULL;
     if (!r)
         return false;
-    *eip = b->key.eip + r->guest;
+    *out = (struct where){b->key.eip + r->guest, b->key.cs_base, selector_of(cpu, b),
+                          b->key.mode & MODE_CS32};
     return true;
 }
 
@@ -36,12 +56,20 @@ void x87_note_pointers(struct cpu *cpu)
 {
     const struct bt *bt = cpu->bt;
     struct x87_env env;
-    u32 eip, dp;
+    struct where at;
+    u32 dp;
     __asm__ volatile("fnstenv %0" : "=m"(env));
-    if (!bt || !guest_eip(bt, env.ip, &eip))
+    if (!env.ip && !env.dp) { /* FNINIT */
+        cpu->fpu_fresh = 0;
+        cpu->fpu_ip = cpu->fpu_dp = 0;
+        cpu->fpu_opcode = 0;
+    }
+    if (!bt || !guest_code(bt, env.ip, &at))
         return;
     dp = env.dp - (u32)(u64)cpu->buf < sizeof(cpu->buf) ? bt->step_dp : env.dp;
-    cpu->fpu_ip = (u64)cpu->seg[SEG_CS].sel << 32 | eip;
+    cpu->fpu_ip = (u64)at.sel << 32 | at.eip;
+    cpu->fpu_lin = at.cs_base + at.eip;
+    cpu->fpu_cs32 = at.cs32;
     cpu->fpu_dp = dp;
     cpu->fpu_opcode = (u16)(env.cs_opcode >> 16) & 0x7ff;
     cpu->fpu_fresh = 1;

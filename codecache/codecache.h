@@ -59,6 +59,7 @@ struct cc_block {
     u32 guest_len;          /* guest bytes covered from key.eip */
     u32 n_insns;
     u16 n_exits;
+    u16 tag; /* the owner's */
     u8 dead;
     u8 flags;              /* the owner's */
     struct cc_exit *exits; /* in the metadata arena */

@@ -181,6 +181,7 @@ static void load_pointers(struct cpu *cpu, u64 ip, u64 dp, u16 op)
     cpu->fpu_dp = dp;
     cpu->fpu_opcode = op & 0x7ff;
     memset(cpu->fpu + FX_FOP, 0, FX_MXCSR - FX_FOP); /* the host's unit must not mistake them for its own */
+    put16(cpu->fpu + FX_FIP, BT_X87_IP_NONE);
 }
 
 static void load_env(struct cpu *cpu, unsigned size, const u8 *env)
@@ -266,22 +267,32 @@ static int get_operand(struct cpu *cpu, const struct dec_insn *insn, u8 *image, 
 /* What translated code cannot know of its last x87 instruction: the operand's segment and the guest's opcode. */
 static void refine_pointers(struct cpu *cpu)
 {
-    u32 eip = (u32)cpu->fpu_ip, dp = (u32)cpu->fpu_dp;
+    u32 dp = (u32)cpu->fpu_dp;
     u8 bytes[DEC_MAX_LEN];
     struct dec_insn d;
-    unsigned got, seg;
-    u64 gpa;
+    u32 cr2 = cpu->cr2;
+    unsigned left = PAGE_BYTES - (cpu->fpu_lin & PAGE_MASK), got = left < DEC_MAX_LEN ? left : DEC_MAX_LEN;
+    unsigned seg;
 
     if (!cpu->fpu_fresh)
         return;
     cpu->fpu_fresh = 0;
-    if (mem_fetch(cpu, eip, bytes, &got, &gpa) ||
-        dec_decode(&d, bytes, got, cpu->seg[SEG_CS].attr & SEG_ATTR_D, cpu->features) || d.fpu != DEC_FPU_X87)
+    if (lin_read(cpu, cpu->fpu_lin, bytes, got, true) ||
+        (got < DEC_MAX_LEN && lin_read(cpu, cpu->fpu_lin + got, bytes + got, DEC_MAX_LEN - got, true)) ||
+        dec_decode(&d, bytes, DEC_MAX_LEN, cpu->fpu_cs32, cpu->features) || d.fpu != DEC_FPU_X87) {
+        cpu->cr2 = cr2;
         return; /* no longer there */
+    }
     /* Without a memory operand the pointer is an earlier instruction's: most likely in DS. */
     seg = d.mem ? d.seg % SEG_COUNT : SEG_DS;
     cpu->fpu_opcode = (u16)((d.opcode & 7) << 8 | d.modrm);
     cpu->fpu_dp = dp ? (u64)cpu->seg[seg].sel << 32 | (dp - cpu->seg_base[seg]) : 0;
+}
+
+void mon_fpu_note(struct cpu *cpu)
+{
+    bt_fpu_save(cpu);
+    refine_pointers(cpu);
 }
 
 static int fnstenv(struct cpu *cpu, const struct dec_insn *insn)
@@ -346,17 +357,10 @@ static int check_fx_operand(struct cpu *cpu, const struct dec_insn *insn, bool w
     return write ? mem_probe_write(cpu, insn->seg, last, 1) : mem_probe_read(cpu, insn->seg, last, 1);
 }
 
-/* The host's, also in an image that came from elsewhere. */
-static u32 mxcsr_mask(const u8 *fx)
+/* The CPU model's: DAZ came with SSE2, and AMD's misaligned mode (bit 17) none has. */
+static u32 mxcsr_mask(const struct cpu *cpu)
 {
-    u8 host[512] __attribute__((aligned(16)));
-    u32 mask = get32(fx + FX_MXCSR_MASK);
-
-    if (!mask) {
-        __builtin_ia32_fxsave64(host);
-        mask = get32(host + FX_MXCSR_MASK);
-    }
-    return mask ? mask : 0xffbf;
+    return cpu->features >> FEAT_SSE2 & 1 ? 0xffff : 0xffbf;
 }
 
 /* Without CR4.OSFXSR real CPUs save the SSE part too (it is optional: SDM vol. 1, 10.5.1.2). */
@@ -369,7 +373,7 @@ static int fxsave(struct cpu *cpu, const struct dec_insn *insn)
     memcpy(image, cpu->fpu, sizeof(image));
     image[FX_FTW + 1] = 0;
     put16(image + FX_FOP, cpu->fpu_opcode & 0x7ff);
-    put32(image + FX_MXCSR_MASK, mxcsr_mask(cpu->fpu));
+    put32(image + FX_MXCSR_MASK, mxcsr_mask(cpu));
     put32(image + FX_FIP, (u32)cpu->fpu_ip);
     put32(image + FX_FIP + 4, (u16)(cpu->fpu_ip >> 32));
     put32(image + FX_FDP, (u32)cpu->fpu_dp);
@@ -386,7 +390,7 @@ static int fxrstor(struct cpu *cpu, const struct dec_insn *insn)
     if (check_fx_operand(cpu, insn, false) ||
         mem_read(cpu, insn->seg, dec_ea(cpu, insn), image, sizeof(image)))
         return -1;
-    if (get32(image + FX_MXCSR) & ~mxcsr_mask(cpu->fpu))
+    if (get32(image + FX_MXCSR) & ~mxcsr_mask(cpu))
         return mon_exc_err(cpu, EXC_GP, 0);
     put16(fx + FX_FCW, (get16(image + FX_FCW) & 0x1f3f) | 0x40);
     memcpy(fx + FX_FSW, image + FX_FSW, 3);
@@ -447,8 +451,7 @@ int mon_sys_fpuenv(struct cpu *cpu, const struct dec_insn *insn)
 
     if (check_enabled(cpu, insn))
         return -1;
-    bt_fpu_save(cpu);
-    refine_pointers(cpu);
+    mon_fpu_note(cpu);
     switch (insn->op) {
     case OP_FNSTENV: rc = fnstenv(cpu, insn); break;
     case OP_FLDENV: rc = fldenv(cpu, insn); break;

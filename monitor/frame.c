@@ -35,9 +35,7 @@ void frame_set_sp(struct frame *f, u32 sp)
     f->sp = (f->sp & ~mask) | (sp & mask);
 }
 
-/* One by one as the manual's pseudo-code pushes: each value is checked by itself, and CR2 is the first one that cannot be
- * stored. What was pushed before it stays in memory, below a stack pointer that has not moved. */
-static int push_each(struct cpu *cpu, struct frame *f, const u32 *val, unsigned n, unsigned size, u32 err)
+int frame_room(struct cpu *cpu, const struct frame *f, unsigned n, unsigned size, u32 err)
 {
     u32 sp = f->sp, mask = sp_mask(f);
 
@@ -46,7 +44,17 @@ static int push_each(struct cpu *cpu, struct frame *f, const u32 *val, unsigned 
         if (!seg_in_limit(&f->seg, sp, size))
             return mon_exc_err(cpu, EXC_SS, err);
     }
-    sp = f->sp;
+    return 0;
+}
+
+/* One by one as the manual's pseudo-code pushes: each value is checked by itself, and CR2 is the first one that cannot be
+ * stored. What was pushed before it stays in memory, below a stack pointer that has not moved. */
+static int push_each(struct cpu *cpu, struct frame *f, const u32 *val, unsigned n, unsigned size, u32 err)
+{
+    u32 sp = f->sp, mask = sp_mask(f);
+
+    if (frame_room(cpu, f, n, size, err))
+        return -1;
     for (unsigned i = 0; i < n; i++) {
         sp = (sp - size) & mask;
         if (lin_write(cpu, f->base + sp, &val[i], size, f->super))

@@ -26,7 +26,7 @@ static bool is_software(const struct event *ev)
 static bool pushes_rf(const struct event *ev)
 {
     const u32 faults = BIT(EXC_DE) | BIT(EXC_BR) | BIT(EXC_UD) | BIT(EXC_NM) | BIT(EXC_TS) | BIT(EXC_NP) |
-                       BIT(EXC_SS) | BIT(EXC_GP) | BIT(EXC_PF) | BIT(EXC_MF) | BIT(EXC_AC) | BIT(EXC_XM);
+                       BIT(EXC_SS) | BIT(EXC_GP) | BIT(EXC_DF) | BIT(EXC_PF) | BIT(EXC_MF) | BIT(EXC_AC) | BIT(EXC_XM);
 
     return ev->src == MON_EXCEPTION && ev->vector < 32 && (faults >> ev->vector & 1);
 }
@@ -113,10 +113,11 @@ static int gate_inner(struct cpu *cpu, const struct event *ev, u64 gate, u16 sel
     if (frame_from_tss(cpu, desc_dpl(desc), ev->ext, &ss_sel, &ss_desc, &f))
         return -1;
     n = fill_frame(cpu, ev, true, val);
+    if (eip > desc_limit(desc))
+        return frame_room(cpu, &f, n, size, (ss_sel & 0xfffcu) | ev->ext) ? -1
+                                                                          : mon_exc_err(cpu, EXC_GP, ev->ext);
     if (frame_push(cpu, &f, val, n, size, (ss_sel & 0xfffcu) | ev->ext))
         return -1;
-    if (eip > desc_limit(desc))
-        return mon_exc_err(cpu, EXC_GP, ev->ext);
     if (desc_mark_accessed(cpu, sel, &desc) || desc_mark_accessed(cpu, ss_sel, &ss_desc))
         return -1;
     enter_handler(cpu, gate);
@@ -140,10 +141,10 @@ static int gate_same(struct cpu *cpu, const struct event *ev, u64 gate, u16 sel,
         return -1;
     n = fill_frame(cpu, ev, false, val);
     frame_current(cpu, &f);
+    if (eip > desc_limit(desc))
+        return frame_room(cpu, &f, n, size, ev->ext) ? -1 : mon_exc_err(cpu, EXC_GP, ev->ext);
     if (frame_push(cpu, &f, val, n, size, ev->ext))
         return -1;
-    if (eip > desc_limit(desc))
-        return mon_exc_err(cpu, EXC_GP, ev->ext);
     enter_handler(cpu, gate);
     code_commit(cpu, sel, desc, eip, cpu->cpl);
     cpu->gpr[R_ESP] = f.sp;

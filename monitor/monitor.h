@@ -144,6 +144,8 @@ int mon_sys_transfer(struct cpu *cpu,
 int mon_sys_io(struct cpu *cpu, const struct dec_insn *insn);     /* IN, OUT, INS, OUTS */
 int mon_sys_bcd(struct cpu *cpu, const struct dec_insn *insn);    /* AAA.. DAS, BOUND */
 int mon_sys_fpuenv(struct cpu *cpu, const struct dec_insn *insn); /* FNSTENV.. FXRSTOR, MASKMOV */
+/* x87 instruction and data pointers, while the segment registers are still those of the instruction. */
+void mon_fpu_note(struct cpu *cpu);
 
 /* ---- segment.c ---- */
 int seg_load(struct cpu *cpu, unsigned seg,

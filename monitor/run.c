@@ -160,6 +160,10 @@ static void exit_exception(struct novt_vm *vm)
 {
     struct cpu *cpu = &vm->cpu;
     u8 vector = cpu->exc_vector;
+    if (vector == EXC_MF)
+        mon_fpu_note(cpu);
+    if (vector == EXC_XM && !(cpu->cr4 & CR4_OSXMMEXCPT))
+        vector = EXC_UD;
     if (vector == EXC_MF && !(cpu->cr0 & CR0_NE)) { /* FERR#: reported through IRQ 13 instead */
         if (vm->pc)
             pc_ferr(vm->pc);

@@ -186,6 +186,8 @@ void frame_from_desc(struct frame *f, u16 sel, u64 desc, u32 sp, bool super);
 /* Push n values of size bytes, in the order given. #SS(err) if they do not fit; nothing is stored then. */
 int frame_push(struct cpu *cpu, struct frame *f, const u32 *val, unsigned n, unsigned size,
                u32 err) MUST_CHECK;
+/* Is there room for them by the segment's limit? #SS(err) if not. */
+int frame_room(struct cpu *cpu, const struct frame *f, unsigned n, unsigned size, u32 err) MUST_CHECK;
 /* Pop n values of size bytes; only *f changes. #SS(0) if they lie outside. */
 int frame_pop(struct cpu *cpu, struct frame *f, u32 *val, unsigned n, unsigned size) MUST_CHECK;
 /* ESP = value; with a 16-bit stack only SP. */

@@ -429,6 +429,7 @@ struct cc_block *mon_block(struct novt_vm *vm, u32 exit_from)
     struct bt_code code = {.bytes = f.bytes,
                            .page_left = PAGE_BYTES - (lin & PAGE_MASK),
                            .avail = PAGE_BYTES - (lin & PAGE_MASK),
+                           .cs_sel = cpu->seg[SEG_CS].sel,
                            .key = {.gpa = (u32)f.gpa,
                                    .gpa2 = CC_NO_PAGE,
                                    .eip = cpu->eip,

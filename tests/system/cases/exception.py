@@ -150,7 +150,7 @@ def merged(*parts):
 
 
 def double_cases():
-    for mode in (PM32[0], PM32[3], paged(PM32[0]), paged(PM32[3])):
+    for mode in (PM32[0], paged(PM32[3])):
         for first, vector, code, more in first_faults(mode):
             for second, make in second_faults().items():
                 if second.startswith("tss") and not mode.ring or second.endswith("-page") and not hasattr(mode, "paging"):
@@ -186,7 +186,7 @@ def modrm(mode, reg, mem):
 
 def lock_cases():
     for mode in (PM32[3], PM16[0]):
-        for op in range(256):
+        for op in range(0 if mode.flat else 1, 256, 1 if mode.flat else 5):
             if op in PREFIX or op == 0x0f:
                 continue
             for mem in (True, False):
@@ -196,34 +196,38 @@ def lock_cases():
                 for reg in range(8) if op in GROUPS1 and mode.flat else (2,):
                     code, regs = opcode([0xf0, op] + modrm(mode, reg, mem), mode)
                     yield Case(f"lock/{op:02x}/{reg}/{'mem' if mem else 'reg'}/{mode}", mode, code, regs, mem=target(mode))
-        for op in range(256):
+        for op in range(0 if mode.flat else 3, 256, 1 if mode.flat else 8):
             if op in (0x34, 0x35, 0x22, 0x23, 0x20, 0x21):
                 continue
-            for mem in (True, False):
-                for reg in range(8) if op in GROUPS2 and mode.flat else (2,):
+            for reg in range(8) if op in (0xba, 0xc7) and mode.flat else (2,):
+                for mem in (True, False) if 0xa0 <= op < 0xc8 else (True,):
                     code, regs = opcode([0xf0, 0x0f, op] + modrm(mode, reg, mem), mode)
                     yield Case(f"lock/0f{op:02x}/{reg}/{'mem' if mem else 'reg'}/{mode}", mode, code, regs, mem=target(mode))
 
 
 def undefined_cases():
+    """Every group of the first two maps by its register field; every opcode of the second by its prefix."""
     modes = (PM32[3], PM32[0], PM16[3], REALMODE, V86)
-    for mode in modes:
-        for op in GROUPS1 + list(range(0xd8, 0xe0)):
-            for mem in (True, False):
-                for reg in range(8):
-                    code, regs = opcode([op] + modrm(mode, reg, mem), mode)
-                    yield Case(f"map1/{op:02x}/{reg}/{'mem' if mem else 'reg'}/{mode}", mode, code, regs, mem=target(mode))
-        for op in GROUPS2:
-            for mem in (True, False):
-                for reg in range(8):
-                    code, regs = opcode([0x0f, op] + modrm(mode, reg, mem), mode)
-                    yield Case(f"map2/{op:02x}/{reg}/{'mem' if mem else 'reg'}/{mode}", mode, code, regs, mem=target(mode))
+    for n, mode in enumerate(modes):
+        seen = n * 5
+        for kind, groups, head in (("map1", GROUPS1 + list(range(0xd8, 0xe0)), []), ("map2", GROUPS2, [0x0f])):
+            for op in groups:
+                for mem in (True, False):
+                    for reg in range(8):
+                        seen += 1
+                        if n and seen % 7:          # all in the first mode, a part in the others
+                            continue
+                        code, regs = opcode(head + [op] + modrm(mode, reg, mem), mode)
+                        yield Case(f"{kind}/{op:02x}/{reg}/{'mem' if mem else 'reg'}/{mode}", mode, code, dict(regs, cr4=mode.regs["cr4"] | OSFXSR), mem=target(mode))
         for op in range(256):
             if op in GROUPS2 or op in (0x20, 0x21, 0x22, 0x23, 0x34, 0x35, 0x31, 0x32, 0x33, 0xa2):
                 continue
             for prefix in ((), (0x66,), (0xf3,), (0xf2,)):
+                seen += 1
+                if n and seen % 11 or op == 0xbd and prefix == (0xf3,):     # LZCNT or BSR by CPU model
+                    continue
                 code, regs = opcode([*prefix, 0x0f, op] + modrm(mode, 1, bool(op & 1) ^ bool(len(prefix))), mode)
-                yield Case(f"map2/{op:02x}/{'%02x' % prefix[0] if prefix else 'np'}/{mode}", mode, code, dict(regs, cr4=mode.regs["cr4"] | OSFXSR))
+                yield Case(f"map2/{op:02x}/{'%02x' % prefix[0] if prefix else 'np'}/{mode}", mode, code, dict(regs, cr4=mode.regs["cr4"] | OSFXSR), mem=target(mode))
 
 
 def cases():
