@@ -159,7 +159,8 @@ struct dx_op {
  * translated); -EIO: the box died. A DX_PROTECT of pages that are not all mapped is -ENOENT and may be half done. */
 int dx_map(struct dx_box *b, const struct dx_op *ops, size_t n, size_t *done) MUST_CHECK;
 
-/* Forget everything of the guest: mappings, LDT, bytes left in the exit area. The next context gets the box as if new. -EIO: died. */
+/* Forget everything of the guest: mappings, LDT, bytes left in the exit area. The next context gets the box as if new. Costs a
+ * round trip and two unmappings. -EIO: it died, or was found tampered with and ended: free it, make another. */
 int dx_wipe(struct dx_box *b) MUST_CHECK;
 u32 dx_mappings(const struct dx_box *b); /* upper bound of host mappings in use */
 

@@ -246,6 +246,12 @@ static u8 gp_kind(struct dx_exit *x)
     return x->error ? DX_EXIT_FAULT : DX_EXIT_PRIVILEGED;
 }
 
+/* The signal that Linux makes of each exception; 0: of none that ring 3 can cause. */
+static const u8 signal_of[20] = {
+    [0] = SIGFPE,   [1] = SIGTRAP,  [3] = SIGTRAP,  [4] = SIGSEGV, [5] = SIGSEGV, [6] = SIGILL,  [10] = SIGSEGV,
+    [11] = SIGBUS,  [12] = SIGBUS,  [13] = SIGSEGV, [14] = SIGSEGV, [16] = SIGFPE, [17] = SIGBUS, [19] = SIGFPE,
+};
+
 /* What the signal means. DX_EXIT_COUNT: nothing that guest code can cause. */
 static u8 classify(const struct frame_uc *uc, const struct frame_info *si, struct dx_exit *x)
 {
@@ -257,26 +263,16 @@ static u8 classify(const struct frame_uc *uc, const struct frame_info *si, struc
         x->vector = 0x80;
         return si->arch == ARCH_I386 ? DX_EXIT_SYSCALL : DX_EXIT_COUNT;
     }
+    if (uc->trapno >= ARRAY_SIZE(signal_of) || si->signo != signal_of[uc->trapno])
+        return DX_EXIT_COUNT;
     x->vector = (u8)uc->trapno;
     x->error = (u32)uc->err;
     switch (uc->trapno) {
     case 1: return si->code == TRAP_TRACE_CODE ? DX_EXIT_STEP : DX_EXIT_FAULT;
     case 3: return DX_EXIT_BREAKPOINT;
     case 13: return gp_kind(x);
-    case 14:
-        x->cr2 = (u32)uc->cr2;
-        return si->signo == SIGSEGV ? DX_EXIT_PAGE_FAULT : DX_EXIT_COUNT;
-    case 0:
-    case 4:
-    case 5:
-    case 6:
-    case 10:
-    case 11:
-    case 12:
-    case 16:
-    case 17:
-    case 19: return DX_EXIT_FAULT;
-    default: return DX_EXIT_COUNT;
+    case 14: x->cr2 = (u32)uc->cr2; return DX_EXIT_PAGE_FAULT;
+    default: return DX_EXIT_FAULT;
     }
 }
 
@@ -300,7 +296,7 @@ static u8 take_exit(struct dx_box *b, struct dx_state *out, struct dx_exit *x)
         return DX_EXIT_DIED;
     u8 kind = classify(&uc, &si, x);
     if (kind == DX_EXIT_COUNT) {
-        if (si.signo == SIGBUS)
+        if (si.signo == SIGBUS && uc.trapno == 14)
             dx_box_die(b, "no memory left on the host for guest RAM (bus error at %#llx)", (unsigned long long)uc.cr2);
         else
             dx_box_die(b, "signal %d with trap %llu is none that guest code can cause", si.signo,
@@ -325,6 +321,33 @@ static u8 take_exit(struct dx_box *b, struct dx_state *out, struct dx_exit *x)
     memset(st.fxsave + XS_SW, 0, DX_FXSAVE_BYTES - XS_SW);
     *out = st;
     return kind;
+}
+
+/* Code that got into 64-bit mode can change one thing for good, because rt_sigreturn does not set it under all circumstances: the
+ * signal stack. So before another context gets the box: enter with nothing mapped, and look what the kernel itself writes
+ * into the frame of the fault. Signals that are due come out here, too. */
+bool dx_frame_verify(struct dx_box *b)
+{
+    const struct frame_uc *first = (const struct frame_uc *)(b->frame + b->uc_off - DX_ALT_STACK);
+    const struct frame_uc *uc = (const struct frame_uc *)(b->area + b->uc_off);
+    const struct frame_info *si = (const struct frame_info *)(b->area + b->info_off);
+    const struct dx_mail *m = mail(b);
+    struct dx_state st;
+
+    memset(&st, 0, sizeof(st));
+    for (unsigned i = 0; i < 6; i++)
+        st.seg[i].kind = DX_SEG_FLAT;
+    for (unsigned tries = 0; tries < 4; tries++) {
+        put_state(b, &st);
+        if (dx_stop_resume(b, &b->guest) || dx_stop_wait(b, &b->guest, NULL) != DX_WAIT_STOPPED)
+            return false;
+        if (m->uc != area_address(b->uc_off) || memcmp(&uc->stack, &first->stack, sizeof(uc->stack)) ||
+            uc->cs != HOST_CODE32 || uc->ip || uc->sigmask)
+            return false;
+        if (si->signo != SIGURG)
+            return si->signo == SIGSEGV && uc->trapno == 14;
+    }
+    return false;
 }
 
 void dx_kick(struct dx_box *b)

@@ -87,6 +87,8 @@ void dx_box_died(struct dx_box *b);
 int dx_frame_learn(struct dx_box *b) MUST_CHECK;
 /* Put the exit area back as it was at the first stop. */
 void dx_frame_reset(struct dx_box *b);
+/* With nothing mapped: is everything that outlives an exit as at the first stop? */
+bool dx_frame_verify(struct dx_box *b) MUST_CHECK;
 
 /* map.c: have the mapper do n operations that lie in the command pages. 0; -EIO: died; else the errno of operation *done. */
 int dx_mapper_run(struct dx_box *b, u32 n, u32 *done) MUST_CHECK;

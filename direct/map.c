@@ -130,6 +130,11 @@ int dx_wipe(struct dx_box *b)
         return -EIO;
     }
     dx_frame_reset(b);
+    if (!dx_frame_verify(b)) {
+        dx_box_die(b, "guest code changed the sandbox's signal stack");
+        return -EIO;
+    }
+    dx_frame_reset(b);
     b->mappings = 0;
     b->dx->stats.wipes++;
     return 0;

@@ -27,7 +27,7 @@
 #define STACK_AT 0x8000u
 
 #define SNIPPET(name, text)                                                                                            \
-    __asm__(".pushsection .rodata\n.code32\n" #name ":\n" text "\n" #name             \
+    __asm__(".pushsection .rodata\n.balign 64\n.code32\n" #name ":\n" text "\n" #name             \
             "_end:\n.code64\n.popsection\n");                                                                          \
     extern const u8 name[], name##_end[]
 
