@@ -304,7 +304,7 @@ def control_hand():
     efer = "mov ecx, 0xc0000080\nrdmsr\nxor eax, 0x800\nwrmsr\n"
     nx = PAE_.far(ALL, ALL | PTE_NX | PHYS)
     yield Case("nxe/off-makes-reserved", pae, efer + f"mov eax, [{FAR}]", mem=nx)
-    yield Case("nxe/on-makes-nx", pae, efer + f"mov eax, [{FAR}]\njmp {FAR}", regs=dict(efer=0), mem=nx)
+    yield Case("nxe/on-makes-nx", pae, efer + f"mov ebx, {FAR}\nmov eax, [ebx]\njmp ebx", regs=dict(efer=0), mem=nx)
     yield Case("nxe/off-after-use", pae, f"mov eax, [{FAR}]\n" + efer + CR3SAME + f"mov eax, [{FAR}]", mem=nx)
     # PSE off makes a large page's entry one that points to a table, PSE on again.
     ps = P32.far(ALL | PTE_PS)

@@ -120,7 +120,7 @@ def fetches():
                             continue
                         eip = EDGE - before
                         cs = CODE32(ring)
-                        yield Case(f"{f}/fetch/{name}/{state}/{before}/r{ring}", mode, f"jmp {eip:#x}", regs=dict(cs=cs),
+                        yield Case(f"{f}/fetch/{name}/{state}/{before}/r{ring}", mode, "jmp ecx", regs=dict(cs=cs, ecx=eip),
                                    mem=merge(tables(f, GOOD, e), put(eip, b + bytes([0x0f, 0x0b]))))
 
 
