@@ -329,8 +329,8 @@ static int meet(struct dx_box *b, int sock, char why[DX_WHY_BYTES])
             caps->cpuid_traps = !!(msg[1] & DX_HAS_CPUID_TRAP);
             b->killable_wait = !!(msg[1] & DX_HAS_KILLABLE_WAIT);
         }
-        if (!b->dx->plain_wait)
-            caps->sync_wake = ioctl(fd, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP) == 0;
+        caps->sync_wake =
+            !b->dx->plain_wait && ioctl(fd, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP) == 0;
     }
     return 0;
 }
@@ -355,6 +355,12 @@ static int first_stops(struct dx_box *b, char why[DX_WHY_BYTES])
     return err;
 }
 
+static u32 boot_flags(const struct dx *dx)
+{
+    return (dx->plain_wait ? DX_BOOT_PLAIN_WAIT : 0) | (dx->cfg.trap_tsc ? DX_BOOT_TRAP_TSC : 0) |
+           (dx->cfg.trap_cpuid ? DX_BOOT_TRAP_CPUID : 0);
+}
+
 /* The pages shared with the box. Returns the memfd, or -errno. */
 static int make_shared(struct dx_box *b)
 {
@@ -369,7 +375,7 @@ static int make_shared(struct dx_box *b)
             b->shared = p;
             b->area = b->shared + DX_CMD_BYTES;
             ((u32 *)p)[DX_CMD_PARENT / 4] = (u32)getpid();
-            ((u32 *)p)[DX_CMD_FLAGS / 4] = b->dx->plain_wait ? DX_BOOT_PLAIN_WAIT : 0;
+            ((u32 *)p)[DX_CMD_FLAGS / 4] = boot_flags(b->dx);
             return fd;
         }
     }

@@ -58,7 +58,7 @@ struct dx_state {
 
 enum dx_exit_kind {
     DX_EXIT_PAGE_FAULT,   /* #PF: cr2, error: only W (bit 1) and I/D (bit 4) mean anything, P and U are the shadow's. eip: the instruction */
-    DX_EXIT_PRIVILEGED,   /* #GP(0): privileged, RDTSC, CPUID if caps say so, segment limit, misaligned SSE. eip: the instruction */
+    DX_EXIT_PRIVILEGED,   /* #GP(0): privileged, RDTSC and CPUID if caps say so, segment limit, misaligned SSE. eip: the instruction */
     DX_EXIT_INT,          /* INT n that the host's IDT refuses: vector. eip: the instruction itself, prefixes included */
     DX_EXIT_SYSCALL,      /* INT 80h: vector is 80h. eip: after the instruction */
     DX_EXIT_FAST_SYSCALL, /* SYSENTER, or SYSCALL on AMD: EIP, ECX, ESP, EBP are LOST. Code with these must not run directly. On CPUs
@@ -85,8 +85,8 @@ struct dx_exit {
 
 /* What this host can do beyond what every box needs. Known after the first dx_box_new(). */
 struct dx_caps {
-    u8 tsc_traps;   /* RDTSC and RDTSCP in a box are DX_EXIT_PRIVILEGED (or FAULT 6) */
-    u8 cpuid_traps; /* so is CPUID */
+    u8 tsc_traps;   /* asked for, and works: RDTSC and RDTSCP are DX_EXIT_PRIVILEGED */
+    u8 cpuid_traps; /* asked for, and works: so is CPUID */
     u8 ldt;         /* modify_ldt works: LDT segments can be mirrored */
     u8 sync_wake;   /* hand-offs stay on one CPU by themselves (Linux 6.6); else threads are pinned */
     u32 min_gva;    /* lowest address that the host lets us map (vm.mmap_min_addr) */
@@ -96,6 +96,10 @@ struct dx_config {
     int ram_fd;     /* memfd of guest RAM and ROM; duplicated */
     u64 ram_bytes;  /* its size: offsets beyond are refused */
     u32 max_boxes;  /* processes at once; 0: 16. Each is two threads for RLIMIT_NPROC */
+    /* Have RDTSC, CPUID trap in boxes. Off: they run natively and show the host's values, so the scanner must keep them out. On: the host
+     * rewrites CR4 or an MSR at every switch to and from a box, which costs nothing much on bare CPUs, but in a VM doubles a round
+     * trip (measured: 10 us without, 22 us with trap_tsc). */
+    u8 trap_tsc, trap_cpuid;
     u32 max_mappings; /* host mappings in one box before dx_map() says -ENOMEM; 0: three quarters of vm.max_map_count */
 };
 

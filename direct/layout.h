@@ -26,6 +26,8 @@
 #define DX_CMD_DESC 0x9000 /* struct user_desc[DX_CMD_OPS_MAX] */
 #define DX_CMD_BYTES 0xb000
 
+#define DX_BOOT_TRAP_TSC 2
+#define DX_BOOT_TRAP_CPUID 4
 #define DX_BOOT_PLAIN_WAIT 1 /* do as a kernel before 5.19 does: no WAIT_KILLABLE_RECV (tests) */
 
 /* Exit area: the mailbox, stacks used only while starting, the signal stack. */

@@ -280,9 +280,9 @@ static _Noreturn void guest_main(void)
     i32 fd;
 
     must(DX_STEP_SIGNALS, sys3(SYS_sigaltstack, (u64)&ss, 0, 0));
-    if (sys3(SYS_prctl, PR_SET_TSC, PR_TSC_SIGSEGV, 0) == 0)
+    if ((boot_flags() & DX_BOOT_TRAP_TSC) && sys3(SYS_prctl, PR_SET_TSC, PR_TSC_SIGSEGV, 0) == 0)
         has |= DX_HAS_TSC_TRAP;
-    if (sys3(SYS_arch_prctl, ARCH_SET_CPUID, 0, 0) == 0)
+    if ((boot_flags() & DX_BOOT_TRAP_CPUID) && sys3(SYS_arch_prctl, ARCH_SET_CPUID, 0, 0) == 0)
         has |= DX_HAS_CPUID_TRAP;
     fd = listen(boot_flags() & DX_BOOT_PLAIN_WAIT, &killable);
     if (killable)

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include "direct/internal.h"
 #include "rig.h"
 
 #define SLOT_SEL(n) ((u16)((n) << 3 | 7))
@@ -167,7 +168,6 @@ static const struct exit_case exits[] = {
     {"mov eax, cr0", {0x0f, 0x20, 0xc0}, DX_EXIT_PRIVILEGED, 13, 0, 0},
     {"lldt ax", {0x0f, 0x00, 0xd0}, DX_EXIT_PRIVILEGED, 13, 0, 0},
     {"rdmsr", {0x0f, 0x32}, DX_EXIT_PRIVILEGED, 13, 0, 0},
-    {"rdtsc", {0x0f, 0x31}, DX_EXIT_PRIVILEGED, 13, 0, 0},
     {"int 21h", {0xcd, 0x21}, DX_EXIT_INT, 0x21, 0, 0},
     {"int 1", {0xcd, 0x01}, DX_EXIT_INT, 0x01, 0, 0},
     {"int 0eh", {0xcd, 0x0e}, DX_EXIT_INT, 0x0e, 0, 0},
@@ -207,6 +207,26 @@ Test(direct_enter, every_exception_has_its_kind)
         cr_assert(at || r.st.eip == CODE + c->eip, "%s: eip %x", c->name, r.st.eip);
         cr_assert_eq(r.x.why[0], '\0');
     }
+    rig_free(&r);
+}
+
+SNIPPET(read_tsc, "rdtsc; ud2");
+SNIPPET(read_cpuid, "xor %eax, %eax; cpuid; ud2");
+
+Test(direct_enter, rdtsc_and_cpuid_trap_when_asked_for)
+{
+    struct rig r = rig_new();
+
+    RUN(&r, read_tsc, DX_EXIT_FAULT);
+    cr_assert_eq(dx_caps(r.dx)->tsc_traps + dx_caps(r.dx)->cpuid_traps, 0);
+    dx_box_free(r.b);
+    r.dx->cfg.trap_tsc = r.dx->cfg.trap_cpuid = 1;
+    rig_box(&r);
+    cr_assert_eq(dx_caps(r.dx)->tsc_traps, 1);
+    RUN(&r, read_tsc, DX_EXIT_PRIVILEGED);
+    cr_assert_eq(r.st.eip, CODE);
+    r.st.eip = CODE;
+    RUN(&r, read_cpuid, dx_caps(r.dx)->cpuid_traps ? DX_EXIT_PRIVILEGED : DX_EXIT_FAULT);
     rig_free(&r);
 }
 
@@ -438,15 +458,17 @@ Test(direct_enter, kick_ends_an_endless_loop)
 {
     struct rig r = rig_new();
     struct later l;
+    u32 longest = 0;
 
-    for (unsigned i = 0; i < 5; i++) {
+    for (unsigned i = 0; i < 10; i++) { /* on a busy host some kicks come before the first instruction */
         r.st = rig_state(CODE);
-        kick_in(&l, &r, 5);
+        kick_in(&l, &r, 10);
         RUN(&r, spin, DX_EXIT_KICKED);
         kick_join(&l);
-        cr_assert_gt(r.st.gpr[DX_EAX], 1000);
+        longest = r.st.gpr[DX_EAX] > longest ? r.st.gpr[DX_EAX] : longest;
         cr_assert(r.st.eip == CODE || r.st.eip == CODE + 1);
     }
+    cr_assert_gt(longest, 1000);
     rig_free(&r);
 }
 

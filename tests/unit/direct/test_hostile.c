@@ -234,6 +234,56 @@ Test(direct_hostile, a_changed_signal_stack_does_not_survive_a_wipe)
     rig_free(&r);
 }
 
+SNIPPET(stop_later, ".code64; mov $50000000, %ecx; 1: loop 1b; movabs $0x100000000000, %rcx; or %rbx, %rcx; mov $39, %eax; "
+                    "jmp *%rcx; .code32");
+
+static void *ask_inside(void *arg)
+{
+    struct dx_box *b = arg;
+
+    while (!(atomic_load(&b->kick) & KICK_INSIDE))
+        ;
+    atomic_fetch_or(&b->kick, KICK_ASKED);
+    return NULL;
+}
+
+/* As on kernels before 5.19: a signal ends a stop unless it is blocked. The handler blocks it; code that stops by hand does not. */
+Test(direct_hostile, older_kernels_need_signals_blocked)
+{
+    struct rig r = rig_new();
+
+    dx_box_free(r.b);
+    r.dx->plain_wait = true;
+    rig_box(&r);
+    cr_assert_not(r.b->killable_wait);
+    cr_assert_not(dx_caps(r.dx)->sync_wake);
+    put_loop(&r);
+    for (unsigned i = 0; i < 20; i++) {
+        struct later l;
+        r.st = rig_state(LOOP_AT);
+        kick_in(&l, &r, 2);
+        cr_assert_eq(rig_enter(&r), DX_EXIT_KICKED, "exit %u: %s", r.x.kind, r.x.why);
+        kick_join(&l);
+    }
+    /* a stop by hand, 64-bit, after a while; first alone, then with a kick that was asked for but whose signal is not there yet */
+    memcpy(r.ram + CODE_AT + 0x810, stop_later, (size_t)(stop_later_end - stop_later));
+    memcpy(r.ram + CODE_AT + 0x800, "\xea\x10\x08\x40\x00\x33\x00", 7); /* ljmp 33h:400810h */
+    for (unsigned late = 0; late < 2; late++) {
+        pthread_t t;
+        rig_revive(&r);
+        r.st.eip = CODE + 0x800;
+        r.st.gpr[DX_EBX] = (u32)r.b->guest.ip - 2;
+        if (late)
+            cr_assert_eq(pthread_create(&t, NULL, ask_inside, r.b), 0);
+        rig_enter(&r);
+        if (late)
+            pthread_join(t, NULL);
+        cr_assert_eq(r.x.kind == DX_EXIT_DIED, late, "exit %u: %s", r.x.kind, r.x.why);
+    }
+    cr_assert_str_eq(r.x.why, "guest code unblocked signals");
+    rig_free(&r);
+}
+
 SNIPPET(spin_64, LONG("1: jmp 1b"));
 SNIPPET(trap_flag, LONG("pushf; orl $0x44100, (%rsp); mov %eax, %ecx; mov %rbx, %rax; shl $32, %rcx; or %rcx, %rax; popf; jmp *%rax"));
 /* EBX: low half of where to go in the image; the area is filled from DATA first. */
