@@ -137,13 +137,11 @@ static int gate_same(struct cpu *cpu, const struct event *ev, u64 gate, u16 sel,
     u32 val[12], eip = gate_offset(gate);
     struct frame f;
 
-    if (desc_mark_accessed(cpu, sel, &desc))
-        return -1;
     n = fill_frame(cpu, ev, false, val);
     frame_current(cpu, &f);
     if (eip > desc_limit(desc))
         return frame_room(cpu, &f, n, size, ev->ext) ? -1 : mon_exc_err(cpu, EXC_GP, ev->ext);
-    if (frame_push(cpu, &f, val, n, size, ev->ext))
+    if (frame_push(cpu, &f, val, n, size, ev->ext) || desc_mark_accessed(cpu, sel, &desc))
         return -1;
     enter_handler(cpu, gate);
     code_commit(cpu, sel, desc, eip, cpu->cpl);

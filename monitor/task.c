@@ -134,7 +134,7 @@ static int load_cs(struct cpu *cpu, u16 sel, u32 ext)
     return 0;
 }
 
-static int load_ss(struct cpu *cpu, u16 sel, u32 ext)
+static int load_ss(struct cpu *cpu, u16 sel, unsigned cpl, u32 ext)
 {
     u64 desc;
 
@@ -142,7 +142,7 @@ static int load_ss(struct cpu *cpu, u16 sel, u32 ext)
         return ts_err(cpu, EXC_TS, sel, ext);
     if (desc_fetch(cpu, sel, &desc, EXC_TS, ext))
         return -1;
-    if (!desc_is_writable_data(desc) || desc_dpl(desc) != cpu->cpl || (sel & 3) != cpu->cpl)
+    if (!desc_is_writable_data(desc) || desc_dpl(desc) != cpl || (sel & 3) != cpl)
         return ts_err(cpu, EXC_TS, sel, ext);
     if (!desc_present(desc))
         return ts_err(cpu, EXC_SS, sel, ext);
@@ -186,8 +186,9 @@ static int load_segments(struct cpu *cpu, const struct task *t, u32 ext)
             seg_load_real(cpu, i, t->sel[i]);
         return 0;
     }
-    if (load_cs(cpu, t->sel[SEG_CS], ext) || load_ss(cpu, t->sel[SEG_SS], ext))
+    if (load_cs(cpu, t->sel[SEG_CS], ext) || load_ss(cpu, t->sel[SEG_SS], t->sel[SEG_CS] & 3u, ext))
         return -1;
+    cpu->cpl = t->sel[SEG_CS] & 3;
     for (unsigned i = 0; i < ARRAY_SIZE(data); i++) {
         if (load_data(cpu, data[i], t->sel[data[i]], ext))
             return -1;
@@ -227,7 +228,9 @@ static int commit(struct cpu *cpu, u16 sel, u64 desc, enum task_reason why, u32 
         cpu->seg[i].attr = 0;
         cpu->seg_base[i] = 0;
     }
-    cpu->cpl = cpu->sysflags & EFL_VM ? 3 : t->sel[SEG_CS] & 3;
+    /* Until SS is loaded there is no stack: at CPL 3 the handler of a fault gets one from the TSS. */
+    cpu->seg[SEG_SS].limit = 0;
+    cpu->cpl = 3;
     return 0;
 }
 

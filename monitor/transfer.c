@@ -47,17 +47,17 @@ static int far_same(struct cpu *cpu, const struct far *t, u16 sel, u64 desc, u32
 {
     struct frame f;
 
+    frame_current(cpu, &f);
     if (!in_code_limit(desc, off))
-        return mon_exc_err(cpu, EXC_GP, 0);
-    if (desc_mark_accessed(cpu, sel, &desc))
-        return -1;
+        return t->call && frame_room(cpu, &f, 2, size, 0) ? -1 : mon_exc_err(cpu, EXC_GP, 0);
     if (t->call) {
         u32 val[2] = {cpu->seg[SEG_CS].sel, t->next};
-        frame_current(cpu, &f);
         if (frame_push(cpu, &f, val, 2, size, 0))
             return -1;
-        cpu->gpr[R_ESP] = f.sp;
     }
+    if (desc_mark_accessed(cpu, sel, &desc))
+        return -1;
+    cpu->gpr[R_ESP] = f.sp;
     code_commit(cpu, sel, desc, off, cpu->cpl);
     return 0;
 }
@@ -101,7 +101,7 @@ static int gate_inner(struct cpu *cpu, const struct far *t, u64 gate, u16 sel, u
     val[n++] = cpu->seg[SEG_CS].sel;
     val[n++] = t->next;
     if (!in_code_limit(desc, gate_offset(gate)))
-        return mon_exc_err(cpu, EXC_GP, 0);
+        return frame_room(cpu, &f, n, size, ss_sel & 0xfffcu) ? -1 : mon_exc_err(cpu, EXC_GP, 0);
     if (frame_push(cpu, &f, val, n, size, ss_sel & 0xfffcu))
         return -1;
     if (desc_mark_accessed(cpu, sel, &desc) || desc_mark_accessed(cpu, ss_sel, &ss_desc))

@@ -46,12 +46,19 @@ def partial(field, ours):
 
 
 WANTED = [
+    ("straddle/*/f[brl][lds][det]*/*", ("cr2", "[00024008]", "[00027020]", "[00029000]", "[00029004]", "[00029008]"),
+     "the order in which FBLD, FLDENV and FRSTOR read the parts of their operand is open; NoVT's CR2 is its first missing byte"),
+    ("straddle/*/f[sb]s*t*/second-*/*", "*", "a 10-byte store that faults in its second page has no effect, as on the host CPU; Bochs has written 8 bytes"),
+    ("straddle/*/s[gi]dt/second-*/*", "*", "SGDT and SIDT that fault in the second page have no effect; Bochs has written the limit"),
     ("paging/pdpte/cr0-[twma]*", "*", "MOV to CR0 loads PDPTEs only when it changes PG, CD or NW (SDM vol. 3, 4.4.1); Bochs does with every one"),
     ("paging/pdpte/gp-not-in-cr0-ts", "*", "the same"),
     ("transfer/inner-ss/tss-limit[9a]/*", "*", "SS0 ends at byte 9 of a TSS: CALL checks 6 bytes (SDM, CALL: TSSstackAddress + 5 > limit; editions before 2016 and Bochs: + 7)"),
     ("transfer/inner-ss/tss-limit1[1]/1/*", "*", "the same for ring 1"),
     ("transfer/inner-ss/tss-limit19/2/*", "*", "the same for ring 2"),
     ("transfer/inner-ss/*", partial, "CALL checks that the new stack has room for the whole frame before it pushes (SDM, CALL, MORE-PRIVILEGE); Bochs pushes until it fails"),
+    ("interrupt/*-ss/*", partial, "the same for INT and exceptions (SDM, INT: room for 10 to 24 bytes)"),
+    ("interrupt/v86/*/esp*", partial, "the same from v86 (SDM, INT: room for 36 or 40 bytes)"),
+    ("interrupt/real/*/sp*", partial, "the same in real mode (SDM, INT: room for 6 bytes)"),
     ("transfer/eight/call16/sp7/real", ("[0002e000]",), "as in the next, behind a call that fits"),
     ("transfer/eight/*/sp?/*", partial, "a frame that does not fit on the stack is #SS(0) before anything is pushed (SDM, CALL, INT); Bochs pushes until it fails"),
     ("transfer/limit/call/*-1/*", partial, "CALL checks the target against the limit of its segment before it pushes (SDM, CALL, SAME-PRIVILEGE); Bochs pushes first"),
