@@ -375,6 +375,28 @@ static void fill_record(struct dec_insn *out, const struct dec_source *src, bool
         dec_set_op(out, DEC_UD, OP_NONE);
 }
 
+/* What Zydis refuses: a form that does not exist, or one that takes no LOCK prefix. It still has a length. */
+static int undefined(struct dec_insn *out, const u8 *bytes, size_t avail, bool cs32, u32 features)
+{
+    u8 rest[DEC_MAX_LEN];
+    size_t n;
+    unsigned locks = dec_strip_lock(bytes, avail, rest, &n);
+    int len = locks ? dec_decode(out, rest, n, cs32, features) : dec_undefined_length(bytes, avail, cs32);
+
+    if (locks && len == 0)
+        len = (int)(out->len + locks);
+    if (len > DEC_MAX_LEN || (len == -ENODATA && avail >= DEC_MAX_LEN))
+        len = -E2BIG;
+    if (len < 0)
+        return len;
+    memset(out, 0, sizeof(*out));
+    out->cls = DEC_UD;
+    out->reg = out->reg2 = out->base = out->index = DEC_NO_REG;
+    out->len = (u8)len;
+    memcpy(out->bytes, bytes, out->len);
+    return 0;
+}
+
 int dec_decode(struct dec_insn *out, const u8 *bytes, size_t avail, bool cs32, u32 features)
 {
     struct dec_source src;
@@ -384,14 +406,8 @@ int dec_decode(struct dec_insn *out, const u8 *bytes, size_t avail, bool cs32, u
     out->reg = DEC_NO_REG;
     out->reg2 = DEC_NO_REG;
     err = zydis_decode(&src, bytes, avail, cs32, features);
-    if (err == -EILSEQ) {
-        out->cls = DEC_UD;
-        out->base = DEC_NO_REG;
-        out->index = DEC_NO_REG;
-        out->len = 1;
-        out->bytes[0] = bytes[0];
-        return 0;
-    }
+    if (err == -EILSEQ)
+        return undefined(out, bytes, avail, cs32, features);
     if (err)
         return err;
     fill_record(out, &src, cs32, features);

@@ -13,6 +13,12 @@ void dec_refine_form(struct dec_insn *out, bool is_mov);
 /* Registers, memory and segment beyond the named operands. override: segment prefix or -1. */
 void dec_fill_implicit(struct dec_insn *out, int override);
 
+/* Bytes that a CPU fetches of an undefined instruction; -ENODATA when avail is too short, -E2BIG. undefined.c. */
+int dec_undefined_length(const u8 *bytes, size_t avail, bool cs32);
+
+/* The bytes without LOCK prefixes, at most 15 of them; returns how many were taken out. */
+unsigned dec_strip_lock(const u8 *bytes, size_t avail, u8 rest[DEC_MAX_LEN], size_t *n);
+
 /* Condition code of Jcc, SETcc, CMOVcc, else 0. */
 u8 dec_condition(const struct dec_insn *out);
 

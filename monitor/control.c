@@ -318,6 +318,21 @@ static int do_hlt(struct cpu *cpu)
     return 0;
 }
 
+/* Checked like a read of one byte, but allowed in execute-only code (SDM vol. 2, CLFLUSH). */
+static int clflush(struct cpu *cpu, const struct dec_insn *insn)
+{
+    const struct cpu_seg *s = &cpu->seg[insn->seg % SEG_COUNT];
+    u32 ea = dec_ea(cpu, insn);
+    u8 byte;
+
+    if (!mon_is_protected(cpu) ||
+        (s->attr & (SEG_ATTR_P | SEG_ATTR_CODE | SEG_ATTR_RW)) != (SEG_ATTR_P | SEG_ATTR_CODE))
+        return mem_probe_read(cpu, insn->seg, ea, 1);
+    if (!seg_in_limit(s, ea, 1))
+        return mon_exc_err(cpu, insn->seg == SEG_SS ? EXC_SS : EXC_GP, 0);
+    return lin_read(cpu, cpu->seg_base[insn->seg % SEG_COUNT] + ea, &byte, 1, false);
+}
+
 static int dispatch(struct cpu *cpu, const struct dec_insn *insn)
 {
     switch (insn->op) {
@@ -337,7 +352,7 @@ static int dispatch(struct cpu *cpu, const struct dec_insn *insn)
     case OP_RDTSCP: return do_rdtscp(cpu);
     case OP_CPUID: return do_cpuid(cpu);
     case OP_HLT: return do_hlt(cpu);
-    case OP_CLFLUSH: return mem_probe_read(cpu, insn->seg, dec_ea(cpu, insn), 1);
+    case OP_CLFLUSH: return clflush(cpu, insn);
     default: return mon_exc(cpu, EXC_UD); /* UD2, RSM outside SMM, MONITOR, MWAIT */
     }
 }

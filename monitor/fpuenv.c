@@ -348,6 +348,8 @@ static int check_fx_operand(struct cpu *cpu, const struct dec_insn *insn, bool w
 {
     u32 ea = dec_ea(cpu, insn), last = ea + 511, lin = cpu->seg_base[insn->seg % SEG_COUNT] + ea;
 
+    if (insn->adsz == 2)
+        last = (u16)last;
     if (!seg_in_limit(&cpu->seg[insn->seg % SEG_COUNT], ea, 4))
         return mon_exc_err(cpu, insn->seg == SEG_SS ? EXC_SS : EXC_GP, 0);
     if ((cpu->mode & MODE_AC) && (lin & 3))
@@ -355,6 +357,23 @@ static int check_fx_operand(struct cpu *cpu, const struct dec_insn *insn, bool w
     if (lin & 15)
         return mon_exc_err(cpu, EXC_GP, 0);
     return write ? mem_probe_write(cpu, insn->seg, last, 1) : mem_probe_read(cpu, insn->seg, last, 1);
+}
+
+/* The operand piece by piece where 16-bit addresses wrap in its middle. What: 'p' probe for writing, 'r' read, 'w' write. */
+static int fx_access(struct cpu *cpu, const struct dec_insn *insn, char what, u8 *image, unsigned bytes)
+{
+    u32 ea = dec_ea(cpu, insn);
+    unsigned step = insn->adsz == 2 && ea + bytes > 0x10000 ? 16 : bytes;
+    int rc = 0;
+
+    for (unsigned i = 0; i < bytes && !rc; i += step) {
+        u32 at = insn->adsz == 2 ? (u16)(ea + i) : ea + i;
+
+        rc = what == 'p'   ? mem_probe_write(cpu, insn->seg, at, step)
+             : what == 'r' ? mem_read(cpu, insn->seg, at, image + i, step)
+                           : mem_write(cpu, insn->seg, at, image + i, step);
+    }
+    return rc;
 }
 
 /* The CPU model's: DAZ came with SSE2, and AMD's misaligned mode (bit 17) none has. */
@@ -368,7 +387,7 @@ static int fxsave(struct cpu *cpu, const struct dec_insn *insn)
 {
     u8 image[FX_END32];
 
-    if (check_fx_operand(cpu, insn, true) || mem_probe_write(cpu, insn->seg, dec_ea(cpu, insn), 512))
+    if (check_fx_operand(cpu, insn, true) || fx_access(cpu, insn, 'p', NULL, 512))
         return -1;
     memcpy(image, cpu->fpu, sizeof(image));
     image[FX_FTW + 1] = 0;
@@ -380,15 +399,14 @@ static int fxsave(struct cpu *cpu, const struct dec_insn *insn)
     put32(image + FX_FDP + 4, (u16)(cpu->fpu_dp >> 32));
     for (unsigned i = 0; i < 8; i++)
         memset(image + FX_ST + 16 * i + 10, 0, 6);
-    return mem_write(cpu, insn->seg, dec_ea(cpu, insn), image, sizeof(image));
+    return fx_access(cpu, insn, 'w', image, sizeof(image));
 }
 
 static int fxrstor(struct cpu *cpu, const struct dec_insn *insn)
 {
     u8 image[512], *fx = cpu->fpu;
 
-    if (check_fx_operand(cpu, insn, false) ||
-        mem_read(cpu, insn->seg, dec_ea(cpu, insn), image, sizeof(image)))
+    if (check_fx_operand(cpu, insn, false) || fx_access(cpu, insn, 'r', image, sizeof(image)))
         return -1;
     if (get32(image + FX_MXCSR) & ~mxcsr_mask(cpu))
         return mon_exc_err(cpu, EXC_GP, 0);

@@ -2,7 +2,7 @@
  * step_branch.c - near branches in C: Jcc, JMP, CALL, RET, LOOPcc, JCXZ.
  *
  * A 16-bit operand size truncates the target to 16 bits. A taken branch checks its target against the
- * limit of CS before anything changes: beyond it is #GP(0). Source: SDM vol. 2.
+ * limit of CS before anything changes: beyond it is #GP(0). For CALL the stack's faults come first. Source: SDM vol. 2.
  */
 #include "monitor/step.h"
 
@@ -61,7 +61,8 @@ static int call(struct cpu *cpu, const struct dec_insn *insn, u32 target)
 
     if (ss == 2)
         sp = (u16)sp;
-    if (check_target(cpu, target) || mem_write(cpu, SEG_SS, sp, &ret, insn->stksz))
+    if (mem_probe_write(cpu, SEG_SS, sp, insn->stksz) || check_target(cpu, target) ||
+        mem_write(cpu, SEG_SS, sp, &ret, insn->stksz))
         return -1;
     step_set(cpu, R_ESP, ss, sp);
     cpu->eip = target;

@@ -424,6 +424,10 @@ struct cc_block *mon_block(struct novt_vm *vm, u32 exit_from)
     struct cpu *cpu = &vm->cpu;
     u32 lin = cpu->seg_base[SEG_CS] + cpu->eip;
     struct fetch f;
+    if (cpu->eip > cpu->seg_limit[SEG_CS]) { /* #GP, whatever the page says */
+        cpu->exit_kind = BT_EXIT_STEP;
+        return NULL;
+    }
     if (fetch_page(vm, lin, &f))
         return NULL;
     struct bt_code code = {.bytes = f.bytes,

@@ -40,15 +40,25 @@ bool cand_allowed(const struct dec_insn *insn)
     case OP_SLDT:
     case OP_STR:
     case OP_SMSW:
+    case OP_INT1: /* hypervisors report its EIP in two ways */
+    case OP_SYSENTER:
+    case OP_SYSEXIT:
+    case OP_MONITOR:
+    case OP_MWAIT:
+    case OP_RSM: return false;
+    default: return !cand_seg(insn);
+    }
+}
+
+bool cand_seg(const struct dec_insn *insn)
+{
+    switch (insn->op) {
     case OP_LAR:
     case OP_LSL:
     case OP_VERR:
     case OP_VERW:
-    case OP_INT:
-    case OP_INT1: /* hypervisors report its EIP in two ways */
+    case OP_INT: /* one vector is the host's system call */
     case OP_IRET:
-    case OP_SYSENTER:
-    case OP_SYSEXIT:
     case OP_CALL_FAR_I:
     case OP_JMP_FAR_I:
     case OP_CALL_FAR_M:
@@ -56,11 +66,8 @@ bool cand_allowed(const struct dec_insn *insn)
     case OP_RET_FAR:
     case OP_MOV_SEG_RM:
     case OP_POP_SEG:
-    case OP_LOAD_FAR:
-    case OP_MONITOR:
-    case OP_MWAIT:
-    case OP_RSM: return false;
-    default: return true;
+    case OP_LOAD_FAR: return true;
+    default: return false;
     }
 }
 

@@ -7,7 +7,11 @@
  * rights, segment descriptors and selectors are the same on both sides.
  *
  * A program is a list of items, one instruction each, with symbolic branch targets, so that the
- * shrinker can take any of them away. It ends in INT3 or in whatever fault comes first.
+ * shrinker can take any of them away. Each exception is an event: vector, error code, CR2 and all registers are
+ * noted, then the program goes on behind it (resume.c), until the INT3 at its end. FPU and memory are compared at the end.
+ *
+ * What the host kernel hides, and so is not compared: DR6 and the #DB's cause, system calls (INT 80h, SYSENTER), SGDT and
+ * its like (emulated for UMIP), GDT selectors other than the flat ones; IRET with NT (64-bit kernels know no tasks).
  */
 #ifndef NOVT_TESTS_DIFF_H
 #define NOVT_TESTS_DIFF_H
@@ -19,6 +23,10 @@
 /* ---- the program's memory: user pages, everything else is not present ---- */
 #define CODE_GVA 0x10000000u
 #define CODE_PAGES 2u
+#define CODE_BYTES (CODE_PAGES * PAGE_BYTES)
+#define RUNS_OFF 64u /* a program that starts so close to the end is meant to run off its pages */
+#define WRAP_GVA 0x1fff0000u /* 64 KiB below the data: offsets of one segment that wrap at 64 KiB find both */
+#define WRAP_PAGES 1u
 #define DATA_GVA 0x20000000u
 #define DATA_PAGES 3u /* two writable, the third read-only, then nothing */
 #define DATA_RW_PAGES 2u
@@ -26,7 +34,7 @@
 #define STACK_PAGES 2u
 #define HIGH_GVA 0xfffff000u /* the last page below 4 GiB */
 #define HIGH_PAGES 1u
-#define ALL_PAGES (CODE_PAGES + DATA_PAGES + STACK_PAGES + HIGH_PAGES)
+#define ALL_PAGES (CODE_PAGES + DATA_PAGES + STACK_PAGES + HIGH_PAGES + WRAP_PAGES)
 
 struct diff_region {
     u32 gva, pages;
@@ -51,25 +59,45 @@ enum diff_ldt {
     LDT_DOWN,    /* expand-down, 32-bit, base DATA_GVA - 10000h, limit ffffh: offsets from 10000h */
     LDT_CODE32,  /* base CODE_GVA - 2000h, limit 3fffh */
     LDT_BASED,   /* flat limit, base 1000h */
+    /* From here on random ones, new every LDT_PROGRAMS programs; the purposes are ranges of slots. */
+    LDT_R_DATA,
+    LDT_R_WRAP = LDT_R_DATA + 6, /* offsets 0 and ffffh both in memory */
+    LDT_R_DOWN = LDT_R_WRAP + 2,
+    LDT_R_CODE16 = LDT_R_DOWN + 3,
+    LDT_R_CODE32 = LDT_R_CODE16 + 3,
+    LDT_R_STACK = LDT_R_CODE32 + 3,
+    LDT_R_ABSENT = LDT_R_STACK + 4, /* not present, of any type */
+    LDT_R_EMPTY,                    /* no descriptor */
+    LDT_R_TINY,                     /* a few bytes */
+    LDT_R_ANY,
     LDT_COUNT
 };
+#define LDT_PROGRAMS 64
 #define SEL_LDT(n) ((u16)((n) << 3 | 7))
 
 struct diff_descriptor {
     u32 base, limit; /* limit in bytes */
-    bool code, write, down, big;
+    bool pages;      /* page granular: the limit's low 12 bits are ones */
+    bool code, rw;   /* rw: writable data, readable code */
+    bool down, big, absent;
 };
-extern const struct diff_descriptor diff_ldt_table[LDT_COUNT];
+/* The LDT of a seed; the table is good until another seed is asked for. */
+const struct diff_descriptor *diff_ldt(u64 seed);
 
+/* Descriptor of one of the selectors above in the LDT asked for last; false for null ones, outsiders, empty slots. */
+bool diff_descriptor(u16 sel, struct diff_descriptor *out);
+/* Is offset off, size bytes, within the limit? */
+bool diff_in_limit(const struct diff_descriptor *d, u32 off, u32 size);
+/* May seg be loaded with sel at CPL 3? Null ones too, except in SS and CS. */
+bool diff_loadable(unsigned seg, u16 sel);
+
+/* Fixed sets of selectors, in enum dec_seg order. */
 struct diff_segments {
     const char *name;
-    u16 cs, ss, ds, es, gs; /* FS is null: the host uses it */
+    u16 sel[SEG_COUNT];
 };
 extern const struct diff_segments diff_configs[];
 extern const unsigned diff_config_count;
-
-/* Descriptor of one of the selectors above; a null one gives false. */
-bool diff_descriptor(u16 sel, struct diff_descriptor *out);
 
 /* ---- random numbers ---- */
 struct diff_rng {
@@ -81,7 +109,7 @@ bool rng_chance(struct diff_rng *r, unsigned percent);
 u32 rng_interesting(struct diff_rng *r); /* 32 bits, biased to the edges of 8, 16 and 32 bits */
 
 /* ---- one program ---- */
-#define DIFF_MAX_ITEMS 96
+#define DIFF_MAX_ITEMS 160
 
 struct diff_item {
     u8 bytes[16];
@@ -89,15 +117,18 @@ struct diff_item {
     u8 fix_off, fix_size; /* field to fill with the target's address */
     u8 fix_abs;           /* its offset in CS, plus fix_add; else relative to the end of this item */
     i8 fix_add;
-    i16 target; /* item whose address it is; -1: none; the item count: the end */
-    i32 cand;   /* index of the candidate, -1: glue */
-    bool off;   /* taken away by the shrinker */
-    bool tied;  /* stays as long as the item before it does */
+    bool cs32;    /* the code segment that it is meant for: size, base */
+    u32 cs_base;  /* subtracted from the target's address; a far transfer's is the new one's */
+    i16 target;   /* item whose address it is; -1: none; the item count: the end */
+    i32 cand;     /* index of the candidate, -1: glue */
+    bool off;     /* taken away by the shrinker */
+    bool tied;    /* stays as long as the item before it does */
 };
 
 struct diff_case {
-    u64 seed;
-    const struct diff_segments *segs;
+    u64 seed, ldt_seed;
+    const char *config;
+    u16 sel[SEG_COUNT];
     unsigned n;
     struct diff_item item[DIFF_MAX_ITEMS];
     u32 start; /* offset of the first item in the code pages */
@@ -105,24 +136,44 @@ struct diff_case {
     u32 eflags;
     u8 fpu[512]; /* 64-bit FXSAVE form */
     u64 memory_seed;
+    u32 addr[DIFF_MAX_ITEMS + 1]; /* linear; filled by diff_assemble() */
 };
 
 /* Where each item starts (linear), and the end at addr[n]. Fills the code pages of the image. False: too long. */
-bool diff_assemble(const struct diff_case *c, struct diff_memory *mem, u32 addr[DIFF_MAX_ITEMS + 1]);
+bool diff_assemble(struct diff_case *c, struct diff_memory *mem);
 void diff_fill_memory(u64 seed, struct diff_memory *mem);
 
-/* ---- the end state ---- */
+/* ---- what happens ---- */
 #define DIFF_VECTOR_TIMEOUT 0x100 /* did not end */
 #define DIFF_VECTOR_ESCAPE 0x101  /* made a host system call: not comparable */
+#define DIFF_MAX_EVENTS 64
 
-struct diff_state {
+/* One exception and the registers that its handler finds. */
+struct diff_event {
+    u32 vector, error, cr2; /* error and cr2 are 0 where the vector has none */
     u32 gpr[8];
     u32 eip, eflags;
-    u32 vector, error, cr2; /* error and cr2 are 0 where the vector has none */
-    u16 cs, ss;
+    u16 sel[SEG_COUNT];
+};
+
+/* After an exception the program goes on: behind the item that faulted, in place after a trap. Changes the registers that the
+ * program resumes with. False: this one ended it. Safe in signal handlers. */
+bool diff_resume(const struct diff_case *c, struct diff_event *e, unsigned events);
+
+/* A fault in the middle of a POPA: AMD's CPUs have changed some registers by then, others none. It ends the program. */
+bool diff_loose(const struct diff_case *c, const struct diff_event *e);
+
+struct diff_state {
+    unsigned n;
+    struct diff_event event[DIFF_MAX_EVENTS]; /* the last one ended the program */
     u8 fpu[512];
     struct diff_memory mem;
 };
+
+static inline const struct diff_event *diff_end(const struct diff_state *s)
+{
+    return &s->event[s->n - 1];
+}
 
 /* ---- cand.c ---- */
 struct diff_candidate {
@@ -133,11 +184,12 @@ struct diff_candidate {
 };
 int cand_init(u32 features) MUST_CHECK;
 void cand_fini(void);
+bool cand_seg(const struct dec_insn *insn); /* segment loads and far transfers: with chosen selectors only */
 /* A random candidate: first the opcode, then its form, so that rare groups get their share. */
 i32 cand_pick(struct diff_rng *r);
 const struct diff_candidate *cand_get(i32 i);
 void cand_hit(i32 i);
-/* May this instruction run on both sides with the same outcome? */
+/* May this instruction run on both sides with the same outcome, whatever its operands? */
 bool cand_allowed(const struct dec_insn *insn);
 /* Prints how many candidates were hit, and the table of those that were not. Returns the number never hit. */
 unsigned cand_report(bool verbose);
@@ -147,6 +199,7 @@ void gen_case(struct diff_case *c, u64 seed, u32 features);
 
 /* ---- native.c ---- */
 int native_init(void) MUST_CHECK; /* 0 or -errno */
+bool native_has_icebp(void);      /* does INT1 arrive here as on a bare CPU? */
 void native_run(const struct diff_case *c, const struct diff_memory *start, struct diff_state *out);
 
 /* ---- guest.c ---- */
@@ -162,9 +215,9 @@ void guest_tick(void); /* signal-safe: end a run that takes too long */
 
 /* ---- report.c ---- */
 /* 0: same. Else, if text is not NULL, says on it what differs. */
-int report_compare(const struct diff_state *native, const struct diff_state *guest, bool verbose);
-void report_case(const struct diff_case *c);
-void report_end(const struct diff_case *c, const struct diff_state *s); /* the end state's code bytes */
-bool report_shrink(struct diff_case *c, bool (*differs)(const struct diff_case *c));
+int report_compare(const struct diff_case *c, const struct diff_state *native, const struct diff_state *guest, bool verbose);
+void report_case(struct diff_case *c);
+void report_end(const struct diff_state *s); /* the end state's code bytes, and the events */
+bool report_shrink(struct diff_case *c, bool (*differs)(struct diff_case *c));
 
 #endif

@@ -13,7 +13,7 @@ struct diff_item *gen_item(struct gen *g, const u8 *bytes, unsigned len, i32 can
 {
     struct diff_item *it;
 
-    if (g->c->n >= DIFF_MAX_ITEMS - 2 || len > 15)
+    if (g->c->n >= DIFF_MAX_ITEMS - 2 || len > 16)
         return NULL;
     it = &g->c->item[g->c->n++];
     memset(it, 0, sizeof(*it));
@@ -21,6 +21,8 @@ struct diff_item *gen_item(struct gen *g, const u8 *bytes, unsigned len, i32 can
     it->len = (u8)len;
     it->target = -1;
     it->cand = cand;
+    it->cs32 = g->cs32;
+    it->cs_base = g->seg[SEG_CS].base;
     return it;
 }
 
@@ -58,33 +60,57 @@ bool gen_store_imm(struct gen *g, unsigned seg, u32 off, u32 value, unsigned siz
     return store(g, seg, off, value, size) != NULL;
 }
 
-/* PUSH imm, of the code's own operand size; a target makes it an address. */
-static bool push_imm(struct gen *g, u32 value, unsigned size, int target)
+/* A target a few items on, as an offset in a code segment. */
+static void aim_absolute(struct gen *g, struct diff_item *it, unsigned off, unsigned size, u32 cs_base)
+{
+    it->fix_off = (u8)off;
+    it->fix_size = (u8)size;
+    it->fix_abs = 1;
+    it->cs_base = cs_base;
+    it->target = (i16)(g->c->n + 1 + rng_below(&g->rng, 3));
+}
+
+bool gen_store_address(struct gen *g, unsigned seg, u32 off, unsigned size, u32 cs_base)
+{
+    struct diff_item *it = store(g, seg, off, 0, size);
+
+    if (it)
+        aim_absolute(g, it, it->len - size, size, cs_base);
+    return it != NULL;
+}
+
+static struct diff_item *push(struct gen *g, u32 value, unsigned size)
 {
     u8 b[8], n = 0;
-    struct diff_item *it;
 
     if ((size == 4) != g->cs32)
         b[n++] = 0x66;
     b[n++] = 0x68;
     memcpy(b + n, &value, 4);
-    it = gen_item(g, b, n + size, -1);
-    if (it && target >= 0) {
-        it->fix_off = n;
-        it->fix_size = (u8)size;
-        it->fix_abs = 1;
-        it->target = (i16)target;
-    }
+    return gen_item(g, b, n + size, -1);
+}
+
+bool gen_push_imm(struct gen *g, u32 value, unsigned size)
+{
+    return push(g, value, size) != NULL;
+}
+
+bool gen_push_address(struct gen *g, unsigned size, u32 cs_base)
+{
+    struct diff_item *it = push(g, 0, size);
+
+    if (it)
+        aim_absolute(g, it, it->len - size, size, cs_base);
     return it != NULL;
 }
 
-static u32 random_flags(struct gen *g)
+u32 gen_flags(struct gen *g)
 {
     u32 fl = (u32)rng_u64(&g->rng) & (FL_ARITH | EFL_ID);
 
     if (rng_chance(&g->rng, 15))
         fl |= EFL_DF;
-    if (rng_chance(&g->rng, 3))
+    if (rng_chance(&g->rng, 6))
         fl |= EFL_AC;
     return fl | EFL_R1 | EFL_IF;
 }
@@ -97,10 +123,12 @@ static unsigned put_prefixes(struct gen *g, u8 *b, const struct diff_candidate *
     bool string = k->cls == DEC_STRING || k->op == OP_INS || k->op == OP_OUTS || k->op == OP_XLAT;
 
     *seg = -1;
-    if ((k->is_mem || string) && rng_chance(&g->rng, g->c->segs->gs ? 18 : 10)) {
-        static const u8 choice[] = {SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_GS, SEG_GS, SEG_GS, SEG_GS};
-
-        *seg = rng_chance(&g->rng, 1) ? SEG_FS : choice[rng_below(&g->rng, sizeof(choice))];
+    if ((k->is_mem || string) && rng_chance(&g->rng, 16)) {
+        for (unsigned i = 0; i < 3; i++) {
+            *seg = (int)rng_below(&g->rng, SEG_COUNT);
+            if (g->seg_ok[*seg])
+                break;
+        }
         b[n++] = seg_prefix[*seg];
     }
     if (rng_chance(&g->rng, k->map == 0    ? 25
@@ -117,18 +145,37 @@ static unsigned put_prefixes(struct gen *g, u8 *b, const struct diff_candidate *
     return n;
 }
 
-/* A 32-bit address in flat segments never fits 16 bits: take GS then, which is near. */
+/* A segment in which 16 bits reach the data; -1: none. */
+static int near_segment(struct gen *g)
+{
+    unsigned first = rng_below(&g->rng, SEG_COUNT);
+
+    for (unsigned i = 0; i < SEG_COUNT; i++) {
+        unsigned s = (first + i) % SEG_COUNT;
+
+        if (g->seg_ok[s] && DATA_GVA + PAGE_BYTES - g->seg[s].base < 0x10000)
+            return (int)s;
+    }
+    return -1;
+}
+
+/* A 32-bit address in flat segments never fits 16 bits: take a segment that is near. */
 static unsigned encode(struct gen *g, u8 *b, const struct diff_candidate *k, bool absolute)
 {
     int seg;
     unsigned n = put_prefixes(g, b, k, &seg);
     bool ad = memchr(b, 0x67, n) != NULL, adsz32 = g->cs32 != ad;
 
-    if (!adsz32 && (k->is_mem || k->cls == DEC_STRING) && seg < 0 && g->seg[SEG_DS].base < 0x10000 &&
-        rng_chance(&g->rng, 90)) {
-        memmove(b + 1, b, n++);
-        b[0] = seg_prefix[SEG_GS];
+    if (!adsz32 && (k->is_mem || k->cls == DEC_STRING) && seg < 0 &&
+        DATA_GVA - g->seg[SEG_DS].base >= 0x10000 && rng_chance(&g->rng, 90)) {
+        seg = near_segment(g);
+        if (seg >= 0) {
+            memmove(b + 1, b, n++);
+            b[0] = seg_prefix[seg];
+        }
     }
+    if (rng_chance(&g->rng, 4))
+        n += gen_junk(g, b, n);
     if (k->map)
         b[n++] = 0x0f;
     if (k->map == 2)
@@ -153,7 +200,7 @@ static void put_immediate(struct gen *g, u8 *b, const struct dec_insn *d)
         b[d->imm_off] = (u8)rng_below(&g->rng, 64);
         b[d->imm_off + 1] = 0;
         b[d->imm_off + 2] = (u8)(rng_chance(&g->rng, 95) ? rng_below(&g->rng, 4) : rng_below(&g->rng, 256));
-    } else if (d->op == OP_RET && d->imm_size) {
+    } else if ((d->op == OP_RET || d->op == OP_RET_FAR) && d->imm_size) {
         b[d->imm_off] = (u8)rng_below(&g->rng, 32);
         b[d->imm_off + 1] = 0;
     }
@@ -166,14 +213,15 @@ static bool writes_pointers(u8 op)
     return op == OP_FNSTENV || op == OP_FNSAVE || op == OP_FXSAVE;
 }
 
-/* Some CPUs store pointers to the last x87 instruction in FXSAVE only while an exception is pending: wipe them. */
+/* Some CPUs store pointers to the last x87 instruction in FXSAVE only while an exception is pending, and MXCSR_MASK is the model's:
+ * wipe them. */
 static bool wipe_pointers(struct gen *g, const struct dec_insn *d, u32 off)
 {
     unsigned first = g->c->n;
 
     if (d->op != OP_FXSAVE)
         return true;
-    for (unsigned at = 8; at < 24; at += 4)
+    for (unsigned at = 8; at < 32; at += at == 20 ? 8 : 4)
         if (!gen_store_imm(g, d->seg, off + at, 0, 4))
             return false;
     if (!gen_store_imm(g, d->seg, off + 6, 0, 2))
@@ -197,13 +245,30 @@ static bool prepare_string(struct gen *g, const struct dec_insn *d)
     }
     if (rng_chance(&g->rng, 4))
         return true;
+    if (rng_chance(&g->rng, d->adsz == 2 ? 15 : 3)) { /* around 64 KiB or 4 GiB */
+        u32 si = rng_below(&g->rng, 64) - 32, di = rng_chance(&g->rng, 50) ? rng_below(&g->rng, 64) - 32
+                                                                          : gen_target(g, SEG_ES, 4, true);
+
+        return gen_mov_imm(g, R_ESI, d->adsz == 2 ? high | (u16)si : si) &&
+               gen_mov_imm(g, R_EDI, d->adsz == 2 ? high | (u16)di : di);
+    }
     return gen_mov_imm(g, R_ESI, high ^ gen_target(g, d->seg, 4, false)) &&
            gen_mov_imm(g, R_EDI, high ^ gen_target(g, SEG_ES, 4, true));
 }
 
-static u32 stack_target(struct gen *g)
+u32 gen_stack_target(struct gen *g)
 {
-    return STACK_GVA + 0x200 + rng_below(&g->rng, 0x380) * 4 - g->seg[SEG_SS].base;
+    const struct diff_descriptor *d = &g->seg[SEG_SS];
+    u32 off = 0;
+
+    for (unsigned i = 0; i < 8; i++) {
+        off = STACK_GVA + 0x200 + rng_below(&g->rng, 0x700) * 4 - d->base;
+        if (diff_in_limit(d, off - 0x40, 0x80))
+            break;
+    }
+    if (rng_chance(&g->rng, 6)) /* the first push wraps, or comes to the limit */
+        off = rng_chance(&g->rng, 50) ? rng_below(&g->rng, 24) : d->limit - 8 + rng_below(&g->rng, 16);
+    return d->big ? off : (off & 0xffff) | (u32)rng_u64(&g->rng) << 16;
 }
 
 /* Decoded with its operand fixed; false: no room left. */
@@ -217,10 +282,15 @@ static bool prepare(struct gen *g, const struct dec_insn *d)
     case OP_XLAT: return gen_mov_imm(g, R_EBX, gen_target(g, d->seg, 256, false));
     case OP_MASKMOV: return gen_mov_imm(g, R_EDI, gen_target(g, d->seg, 16, true));
     case OP_PUSHA:
-    case OP_POPA: /* in the middle of a fault their state is the CPU maker's: keep them to good stacks */
-        return !g->esp_dirty || gen_mov_imm(g, R_ESP, stack_target(g));
+    case OP_POPA:
+        if (rng_chance(&g->rng, 40)) { /* across the end of what is there */
+            u32 at = rng_chance(&g->rng, 50) ? STACK_GVA : STACK_GVA + STACK_PAGES * PAGE_BYTES;
+
+            return gen_mov_imm(g, R_ESP, at - 40 + rng_below(&g->rng, 80) - g->seg[SEG_SS].base);
+        }
+        return !g->esp_dirty || gen_mov_imm(g, R_ESP, gen_stack_target(g));
     case OP_ENTER:
-    case OP_LEAVE: return gen_mov_imm(g, R_EBP, stack_target(g));
+    case OP_LEAVE: return gen_mov_imm(g, R_EBP, gen_stack_target(g));
     case OP_BT:
     case OP_BTS:
     case OP_BTR:
@@ -230,15 +300,15 @@ static bool prepare(struct gen *g, const struct dec_insn *d)
         return gen_mov_imm(
             g, ext, rng_chance(&g->rng, 80) ? rng_below(&g->rng, 600) - 300 : rng_interesting(&g->rng));
     case OP_POPF: {
-        u32 fl = random_flags(g);
+        u32 fl = gen_flags(g);
 
-        if (rng_chance(&g->rng, 4))
+        if (rng_chance(&g->rng, 10))
             fl |= EFL_TF;
         if (rng_chance(&g->rng, 5))
-            fl |= EFL_NT;
+            fl |= EFL_NT, g->nt_dirty = true;
         if (rng_chance(&g->rng, 20))
             fl ^= (u32)rng_u64(&g->rng) & (EFL_IOPL | EFL_VIF | EFL_VIP | EFL_VM | EFL_RF | EFL_IF);
-        return push_imm(g, fl, d->stksz, -1);
+        return gen_push_imm(g, fl, d->stksz);
     }
     default: break;
     }
@@ -265,9 +335,8 @@ static bool indirect(struct gen *g, const u8 *b, const struct dec_insn *d, u32 o
     unsigned size = d->stksz;
 
     if (d->mem) {
-        it = store(g, d->seg, off, 0, size);
-        if (it)
-            it->fix_off = (u8)(it->len - size);
+        if (!gen_store_address(g, d->seg, off, size, g->seg[SEG_CS].base))
+            return false;
     } else {
         u8 m[8] = {0}, n = 0;
 
@@ -275,15 +344,10 @@ static bool indirect(struct gen *g, const u8 *b, const struct dec_insn *d, u32 o
             m[n++] = 0x66;
         m[n++] = (u8)(0xb8 | (d->reg & 7));
         it = gen_item(g, m, n + 4u, -1);
-        if (it)
-            it->fix_off = n;
-        size = 4;
+        if (!it)
+            return false;
+        aim_absolute(g, it, n, 4, g->seg[SEG_CS].base);
     }
-    if (!it)
-        return false;
-    it->fix_size = (u8)size;
-    it->fix_abs = 1;
-    it->target = (i16)(g->c->n + 1 + rng_below(&g->rng, 3));
     return gen_item(g, b, d->len, cand) != NULL;
 }
 
@@ -294,7 +358,7 @@ static bool branch(struct gen *g, u8 *b, struct dec_insn *d, u32 off, i32 cand)
     if (d->op == OP_JMP_RM || d->op == OP_CALL_RM)
         return indirect(g, b, d, off, cand);
     if (d->op == OP_RET) {
-        if (rng_chance(&g->rng, 90) && !push_imm(g, 0, d->stksz, (int)(g->c->n + 2 + rng_below(&g->rng, 3))))
+        if (rng_chance(&g->rng, 90) && !gen_push_address(g, d->stksz, g->seg[SEG_CS].base))
             return false;
         return gen_item(g, b, d->len, cand) != NULL;
     }
@@ -307,20 +371,28 @@ static bool branch(struct gen *g, u8 *b, struct dec_insn *d, u32 off, i32 cand)
     return it != NULL;
 }
 
+/* Operands that other items store to. */
+static bool wants_absolute(u8 op)
+{
+    return writes_pointers(op) || op == OP_JMP_RM || op == OP_CALL_RM ||
+           (cand_seg(&(struct dec_insn){.op = op}) && op != OP_INT);
+}
+
 static bool unit(struct gen *g, i32 cand)
 {
     const struct diff_candidate *k = cand_get(cand);
     u8 b[32];
     struct dec_insn d;
     u32 off = 0;
-    bool absolute = writes_pointers(k->op) || k->op == OP_JMP_RM || k->op == OP_CALL_RM;
+    bool absolute = wants_absolute(k->op);
     unsigned keep = g->c->n;
 
     memset(b, 0, sizeof(b));
     encode(g, b, k, absolute);
     if (dec_decode(&d, b, DEC_MAX_LEN, g->cs32, g->features) || d.len > 15)
         return true;
-    if (d.cls == DEC_UD ? !(d.prefixes & DEC_PFX_LOCK) || rng_chance(&g->rng, 70) : !cand_allowed(&d))
+    if (d.cls == DEC_UD ? !(d.prefixes & DEC_PFX_LOCK) || rng_chance(&g->rng, 70)
+                        : !cand_allowed(&d) && !cand_seg(&d))
         return true;
     if ((d.gpr_written & BIT(R_ESP)) && d.cls == DEC_PLAIN && rng_chance(&g->rng, 95))
         return true;
@@ -330,7 +402,14 @@ static bool unit(struct gen *g, i32 cand)
     if (d.mem && d.op == OP_FXRSTOR && rng_chance(&g->rng, 60) && d.base != DEC_NO_REG &&
         d.index == DEC_NO_REG && !gen_mov_imm(g, d.base, DATA_GVA + 0x400 - g->seg[d.seg].base - (u32)d.disp))
         goto full;
-    if (dec_decode(&d, b, DEC_MAX_LEN, g->cs32, g->features) || !prepare(g, &d))
+    if (dec_decode(&d, b, DEC_MAX_LEN, g->cs32, g->features))
+        goto full;
+    if (cand_seg(&d)) {
+        if (!gen_seg(g, b, &d, off, cand))
+            goto full;
+        return true;
+    }
+    if (!prepare(g, &d))
         goto full;
     if (d.cls == DEC_BRANCH) {
         if (!branch(g, b, &d, off, cand))
@@ -390,7 +469,7 @@ static bool modify_code(struct gen *g)
     struct diff_item *it;
     unsigned reg = rng_below(&g->rng, 8), to;
 
-    if (reg == R_ESP || g->seg[SEG_DS].base != 0 || !g->seg[SEG_DS].write || g->seg[SEG_CS].base != 0)
+    if (reg == R_ESP || g->seg[SEG_DS].base != 0 || !g->seg[SEG_DS].rw || !g->seg_ok[SEG_DS] || g->seg[SEG_CS].base != 0)
         return true;
     it = store(g, SEG_DS, 0, rng_below(&g->rng, 256), 1);
     if (!it)
@@ -425,77 +504,51 @@ static void keep_out_of_loops(struct gen *g)
 
 /* --- the start state ------------------------------------------------------------------------------- */
 
-static void random_fpu(struct gen *g, u8 *fx)
+/* Mostly what programs have: flat, or one of the fixed sets; else any segments that may be loaded. */
+static void start_segments(struct gen *g)
 {
-    u16 fcw = 0x37f, fsw = (u16)(rng_below(&g->rng, 8) << 11);
-    u32 mxcsr = 0x1f80;
+    u32 kind = rng_below(&g->rng, 100);
+    const struct diff_segments *fixed =
+        &diff_configs[kind < 35 ? 0 : rng_below(&g->rng, diff_config_count)];
 
-    memset(fx, 0, 512);
-    if (rng_chance(&g->rng, 30))
-        fcw = (u16)(0x7f | rng_below(&g->rng, 16) << 8);
-    if (rng_chance(&g->rng, 5))
-        fcw &= (u16) ~(1u << rng_below(&g->rng, 6));
-    if (rng_chance(&g->rng, 30))
-        mxcsr |= rng_below(&g->rng, 8) << 13;
-    if (rng_chance(&g->rng, 5))
-        mxcsr &= ~(0x80u << rng_below(&g->rng, 6));
-    memcpy(fx, &fcw, 2);
-    memcpy(fx + 2, &fsw, 2);
-    fx[4] = (u8)(rng_chance(&g->rng, 50) ? rng_u64(&g->rng) : rng_chance(&g->rng, 50) ? 0 : 0xff);
-    memcpy(fx + 24, &mxcsr, 4);
-    for (unsigned i = 0; i < 8; i++) {
-        u64 m = rng_u64(&g->rng) | 1ull << 63;
-        u16 e = (u16)(0x3ff0 + rng_below(&g->rng, 32));
-        u32 kind = rng_below(&g->rng, 16);
+    g->c->config = kind < 60 ? fixed->name : "random";
+    for (unsigned i = 0; i < SEG_COUNT; i++) {
+        u16 sel = fixed->sel[i];
 
-        if (kind == 0)
-            m = 0, e = 0;
-        else if (kind == 1)
-            e = 0x7fff, m = rng_chance(&g->rng, 50) ? 1ull << 63 : m;
-        else if (kind == 2)
-            m &= ~(1ull << 63), e = (u16)(rng_chance(&g->rng, 50) ? 0 : e);
-        else if (kind == 3)
-            e = (u16)rng_u64(&g->rng);
-        e |= (u16)(rng_below(&g->rng, 2) << 15);
-        memcpy(fx + 32 + 16 * i, &m, 8);
-        memcpy(fx + 40 + 16 * i, &e, 2);
-    }
-    for (unsigned i = 160; i < 288; i += 4) {
-        u32 v = rng_chance(&g->rng, 50)
-                    ? rng_interesting(&g->rng)
-                    : (rng_below(&g->rng, 512) + 0x3f000) << 12 | rng_below(&g->rng, 4096);
-
-        memcpy(fx + i, &v, 4);
+        if (kind >= 60 && !rng_chance(&g->rng, 20)) {
+            do
+                sel = gen_selector(g, i);
+            while (!diff_loadable(i, sel));
+        }
+        if (i == SEG_CS)
+            sel |= 3;
+        gen_set_segment(g, i, sel);
+        g->c->sel[i] = sel;
     }
 }
 
 static void start_state(struct gen *g)
 {
-    static const u16 sels[SEG_COUNT];
-    u16 sel[SEG_COUNT];
+    u32 off;
 
-    memcpy(sel, sels, sizeof(sel));
-    sel[SEG_ES] = g->c->segs->es;
-    sel[SEG_CS] = g->c->segs->cs;
-    sel[SEG_SS] = g->c->segs->ss;
-    sel[SEG_DS] = g->c->segs->ds;
-    sel[SEG_GS] = g->c->segs->gs;
-    for (unsigned i = 0; i < SEG_COUNT; i++)
-        g->seg_ok[i] = diff_descriptor(sel[i], &g->seg[i]);
-    g->cs32 = g->seg[SEG_CS].big;
-    g->ss32 = g->seg[SEG_SS].big;
+    start_segments(g);
     for (unsigned i = 0; i < 8; i++)
         g->c->gpr[i] = rng_interesting(&g->rng);
-    g->c->gpr[R_ESP] = STACK_GVA + PAGE_BYTES + (rng_below(&g->rng, 256) - 128) * 4 - g->seg[SEG_SS].base;
+    g->c->gpr[R_ESP] = gen_stack_target(g);
     if (rng_chance(&g->rng, 5))
         g->c->gpr[R_ESP] -= rng_below(&g->rng, 4);
-    if (!g->ss32)
-        g->c->gpr[R_ESP] |= (u32)rng_u64(&g->rng) << 16;
     if (rng_chance(&g->rng, 50))
-        g->c->gpr[R_EBP] = stack_target(g);
-    g->c->eflags = random_flags(g);
-    random_fpu(g, g->c->fpu);
+        g->c->gpr[R_EBP] = gen_stack_target(g);
+    g->c->eflags = gen_flags(g);
+    gen_fpu(g, g->c->fpu);
     g->c->start = rng_chance(&g->rng, 30) ? PAGE_BYTES - rng_below(&g->rng, 64) : rng_below(&g->rng, 2048);
+    if (rng_chance(&g->rng, 2))
+        g->c->start = CODE_BYTES - 1 - rng_below(&g->rng, RUNS_OFF);
+    off = CODE_GVA + g->c->start - g->seg[SEG_CS].base;
+    if (!diff_in_limit(&g->seg[SEG_CS], off, 1)) {
+        gen_set_segment(g, SEG_CS, SEL_CS_FLAT);
+        g->c->sel[SEG_CS] = SEL_CS_FLAT;
+    }
 }
 
 void gen_case(struct diff_case *c, u64 seed, u32 features)
@@ -505,14 +558,18 @@ void gen_case(struct diff_case *c, u64 seed, u32 features)
 
     memset(c, 0, sizeof(*c));
     c->seed = seed;
-    c->memory_seed = seed >> 8;
-    c->segs = &diff_configs[rng_chance(&g.rng, 45) ? 0 : rng_below(&g.rng, diff_config_count)];
+    c->memory_seed = seed >> 5;
+    c->ldt_seed = seed / LDT_PROGRAMS;
+    diff_ldt(c->ldt_seed);
     start_state(&g);
-    units = 1 + rng_below(&g.rng, 16);
+    units = 1 + rng_below(&g.rng, 28);
     for (unsigned i = 0; i < units; i++) {
         u32 r = rng_below(&g.rng, 100);
 
-        if (r < 4 ? !loop(&g) : r < 6 ? !modify_code(&g) : !unit(&g, cand_pick(&g.rng)))
+        if (r < 4   ? !loop(&g)
+            : r < 6 ? !modify_code(&g)
+            : r < 9 ? !gen_fault(&g)
+                    : !unit(&g, cand_pick(&g.rng)))
             break;
     }
     keep_out_of_loops(&g);

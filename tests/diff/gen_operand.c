@@ -34,21 +34,40 @@ static u32 linear_target(struct gen *g, unsigned size)
     return DATA_GVA - rng_below(&g->rng, 64);
 }
 
+/* Somewhere that the segment reaches, if there is anything. */
+static u32 within_limit(struct gen *g, const struct diff_descriptor *d, u32 lin, unsigned size)
+{
+    static const struct {
+        u32 gva, bytes;
+    } areas[] = {
+        {DATA_GVA, DATA_PAGES * PAGE_BYTES},        {STACK_GVA, STACK_PAGES * PAGE_BYTES},
+        {CODE_GVA + PAGE_BYTES, PAGE_BYTES},        {HIGH_GVA, HIGH_PAGES * PAGE_BYTES},
+        {WRAP_GVA, WRAP_PAGES * PAGE_BYTES},
+    };
+
+    for (unsigned i = 0; i < 12 && !diff_in_limit(d, lin - d->base, size + 16); i++) {
+        unsigned at = i < 4 ? 0 : rng_below(&g->rng, ARRAY_SIZE(areas));
+
+        lin = areas[at].gva + rng_below(&g->rng, areas[at].bytes - 64);
+    }
+    return lin;
+}
+
 u32 gen_target(struct gen *g, unsigned seg, unsigned size, bool write)
 {
     const struct diff_descriptor *d = &g->seg[seg];
-    u32 lin = linear_target(g, size ? size : 4);
+    u32 lin = linear_target(g, size ? size : 4), at;
 
-    if (d->base >= STACK_GVA && rng_chance(&g->rng, 95))
-        lin = STACK_GVA + rng_below(&g->rng, STACK_PAGES * PAGE_BYTES - 64);
-    else if (d->code && d->base >= CODE_GVA - 0x10000 && rng_chance(&g->rng, 90))
-        lin = CODE_GVA + PAGE_BYTES + rng_below(&g->rng, PAGE_BYTES - 64);
+    (void)write;
+    if (g->seg_ok[seg] && rng_chance(&g->rng, 93))
+        lin = within_limit(g, d, lin, size);
     if (g->seg_ok[seg] && !d->big && rng_chance(&g->rng, 3))
         return 0xffff - rng_below(&g->rng, 8);
     /* With a base and a limit of 4 GiB an access across the top may wrap or fault (SDM vol. 3, 5.3): NoVT lets it wrap. */
-    if ((d->base == 0 || d->limit != 0xffffffff) && rng_chance(&g->rng, 2))
-        return (d->down ? d->limit + 1 : d->limit) - rng_below(&g->rng, size + 4);
-    (void)write;
+    if ((d->base == 0 || d->limit != 0xffffffff) && rng_chance(&g->rng, d->base ? 12 : 2)) {
+        at = rng_chance(&g->rng, 80) ? (d->down ? d->limit + 1 : d->limit) : d->down && !d->big ? 0xffff : 0;
+        return at - rng_below(&g->rng, size + 4) + rng_below(&g->rng, 2);
+    }
     return lin - d->base;
 }
 
@@ -132,6 +151,8 @@ bool gen_fix_operand(struct gen *g, u8 *bytes, struct dec_insn *d, bool absolute
     u32 target = gen_target(g, d->seg, d->mem_size, d->mem_write), index = 0;
     bool high = d->adsz == 2 && rng_chance(&g->rng, 50);
 
+    if (d->adsz == 2 && rng_chance(&g->rng, 5)) /* over the end of 64 KiB */
+        target = 0xffff - rng_below(&g->rng, d->mem_size + 4u);
     if (absolute) {
         set_disp(bytes, d, db, target);
         *off = d->adsz == 2 ? (u16)target : target;

@@ -2,9 +2,9 @@
  * guest.c - the program in NoVT: a CPL 3 task under PAE paging, with the pages and segments that
  * native.c has.
  *
- * The machine has no firmware. Every gate of the IDT leads to a HLT of its own with interrupts off, so the
- * first exception ends the run, and delivery is tested with it: the end state is the frame on the ring 0
- * stack. Guest-physical memory is drawn at the constants.
+ * The machine has no firmware. Every gate of the IDT leads to a HLT of its own with interrupts off, so each
+ * exception stops the machine, and delivery is tested with it: the event is the frame on the ring 0 stack. To go on,
+ * CS:EIP, SS:ESP and the flags are put back here. Guest-physical memory is drawn at the constants.
  */
 #include <stdio.h>
 #include <string.h>
@@ -43,30 +43,31 @@ static struct novt_vm *vm;
 static struct novt_regs template;
 static bool stepping;
 
+/* limit in pages when attr has G. */
 static u64 descriptor(u32 base, u32 limit, u16 attr)
 {
-    u64 lim = limit;
+    u64 lim = attr & SEG_ATTR_G ? limit >> 12 : limit;
 
-    if (limit > 0xfffff) {
-        lim = limit >> 12;
-        attr |= SEG_ATTR_G;
-    }
     return (lim & 0xffff) | (u64)(base & 0xffffff) << 16 | (u64)attr << 40 | (lim >> 16 & 15) << 48 |
            (u64)(base >> 24) << 56;
 }
 
 static u16 attributes(const struct diff_descriptor *d)
 {
-    u16 attr = SEG_ATTR_P | SEG_ATTR_DPL | SEG_ATTR_S | SEG_ATTR_ACCESSED;
+    u16 attr = SEG_ATTR_DPL | SEG_ATTR_S | SEG_ATTR_ACCESSED;
 
+    if (!d->absent)
+        attr |= SEG_ATTR_P;
     if (d->code)
-        attr |= SEG_ATTR_CODE | SEG_ATTR_RW;
-    if (d->write)
+        attr |= SEG_ATTR_CODE;
+    if (d->rw)
         attr |= SEG_ATTR_RW;
     if (d->down)
         attr |= SEG_ATTR_DC;
     if (d->big)
         attr |= SEG_ATTR_D;
+    if (d->pages)
+        attr |= SEG_ATTR_G;
     return attr;
 }
 
@@ -110,17 +111,14 @@ static void make_tables(void)
     struct diff_descriptor d;
     u32 esp0 = KERNEL_GVA + STACK_END_GPA, ss0 = SEL_KERNEL_DS, no_io_map = 0xffff0000;
 
-    put64(GDT_GPA + SEL_KERNEL_CS, descriptor(0, 0xffffffff, 0x4000 | 0x9b));
-    put64(GDT_GPA + SEL_KERNEL_DS, descriptor(0, 0xffffffff, 0x4000 | 0x93));
+    put64(GDT_GPA + SEL_KERNEL_CS, descriptor(0, 0xffffffff, SEG_ATTR_G | SEG_ATTR_D | 0x9b));
+    put64(GDT_GPA + SEL_KERNEL_DS, descriptor(0, 0xffffffff, SEG_ATTR_G | SEG_ATTR_D | 0x93));
     diff_descriptor(SEL_CS_FLAT, &d);
     put64(GDT_GPA + (SEL_CS_FLAT & ~7u), descriptor(d.base, d.limit, attributes(&d)));
     diff_descriptor(SEL_DS_FLAT, &d);
     put64(GDT_GPA + (SEL_DS_FLAT & ~7u), descriptor(d.base, d.limit, attributes(&d)));
     put64(GDT_GPA + SEL_TSS, descriptor(KERNEL_GVA + TSS_GPA, 0x67, 0x8b));
     put64(GDT_GPA + SEL_LDT_SYS, descriptor(KERNEL_GVA + LDT_GPA, LDT_COUNT * 8 - 1, 0x82));
-    for (unsigned i = 0; i < LDT_COUNT; i++)
-        put64(LDT_GPA + 8 * i,
-              descriptor(diff_ldt_table[i].base, diff_ldt_table[i].limit, attributes(&diff_ldt_table[i])));
     put(TSS_GPA + 4, &esp0, 4);
     put(TSS_GPA + 8, &ss0, 4);
     put(TSS_GPA + 0x64, &no_io_map, 4);
@@ -134,14 +132,30 @@ static void make_tables(void)
     }
 }
 
+static void load_ldt(u64 seed)
+{
+    static u64 loaded;
+    static bool any;
+    const struct diff_descriptor *d = diff_ldt(seed);
+    u64 bytes[LDT_COUNT] = {0};
+
+    if (any && loaded == seed)
+        return;
+    for (unsigned i = 0; i < LDT_COUNT; i++)
+        if (i != LDT_R_EMPTY)
+            bytes[i] = descriptor(d[i].base, d[i].limit, attributes(&d[i]));
+    put(LDT_GPA, bytes, sizeof(bytes));
+    loaded = seed;
+    any = true;
+}
+
 static struct novt_segment segment(u16 sel)
 {
     struct diff_descriptor d;
 
-    if (!diff_descriptor(sel, &d))
+    if (!(sel & ~3) || !diff_descriptor(sel, &d))
         return (struct novt_segment){sel, 0, 0, 0};
-    return (struct novt_segment){sel, (u16)(attributes(&d) | (d.limit > 0xfffff ? SEG_ATTR_G : 0)), d.base,
-                                 d.limit};
+    return (struct novt_segment){sel, attributes(&d), d.base, d.limit};
 }
 
 static void make_template(void)
@@ -200,7 +214,7 @@ u32 guest_features(void)
 void guest_tick(void)
 {
     if (vm)
-        novt_vm_stop(vm, 1);
+        mon_stop(vm, STOP_QUIT, 1);
 }
 
 static void load_memory(const struct diff_memory *m)
@@ -214,28 +228,31 @@ static void load_memory(const struct diff_memory *m)
     }
 }
 
+static void put_segment(struct cpu *cpu, unsigned i, const struct novt_segment *s)
+{
+    cpu->seg[i] = (struct cpu_seg){s->limit, s->sel, s->attr};
+    cpu->seg_base[i] = s->base;
+    cpu->seg_limit[i] = s->limit;
+}
+
 /* The first time all registers go through the API; then only what a run changes, so that windows stay warm. */
 static void load_cpu(const struct diff_case *c)
 {
     static bool again;
     struct cpu *cpu = &vm->cpu;
     struct novt_regs *r = &template;
-    const u16 sel[6] = {c->segs->es, c->segs->cs, c->segs->ss, c->segs->ds, 0, c->segs->gs};
 
     memcpy(r->gpr, c->gpr, sizeof(r->gpr));
     for (unsigned i = 0; i < 6; i++)
-        r->seg[i] = segment(sel[i]);
+        r->seg[i] = segment(c->sel[i]);
     r->eip = CODE_GVA + c->start - r->seg[NOVT_CS].base;
     r->eflags = c->eflags;
     if (!again)
         novt_vm_set_regs(vm, r);
     again = true;
     memcpy(cpu->gpr, r->gpr, sizeof(cpu->gpr));
-    for (unsigned i = 0; i < 6; i++) {
-        cpu->seg[i] = (struct cpu_seg){r->seg[i].limit, r->seg[i].sel, r->seg[i].attr};
-        cpu->seg_base[i] = r->seg[i].base;
-        cpu->seg_limit[i] = r->seg[i].limit;
-    }
+    for (unsigned i = 0; i < 6; i++)
+        put_segment(cpu, i, &r->seg[i]);
     cpu->eip = r->eip;
     cpu_eflags_set(cpu, r->eflags);
     cpu->cpl = 3;
@@ -251,6 +268,7 @@ static void load_cpu(const struct diff_case *c)
     memcpy(cpu->fpu, c->fpu, sizeof(cpu->fpu));
     cpu->fpu_ip = cpu->fpu_dp = 0;
     cpu->fpu_opcode = 0;
+    cpu->fpu_fresh = 0;
 }
 
 static u32 kernel32(u32 gva)
@@ -262,41 +280,80 @@ static u32 kernel32(u32 gva)
     return v;
 }
 
+/* The exception that led to the stub at EIP, from its frame. */
+static void note_event(struct cpu *cpu, int why, struct diff_event *e)
+{
+    u32 stub = cpu->eip - 1 - (KERNEL_GVA + STUB_GPA), esp = cpu->gpr[R_ESP];
+    bool has_error;
+
+    memset(e, 0, sizeof(*e));
+    e->vector = why == STOP_QUIT ? DIFF_VECTOR_TIMEOUT : DIFF_VECTOR_TIMEOUT + 3 + (u32)why;
+    memcpy(e->gpr, cpu->gpr, sizeof(e->gpr));
+    for (unsigned i = 0; i < SEG_COUNT; i++)
+        e->sel[i] = cpu->seg[i].sel;
+    if (why != STOP_DEAD || stub >= 4096 || stub % 16 != 0)
+        return;
+    e->vector = stub / 16;
+    has_error = e->vector == EXC_DF || (e->vector >= EXC_TS && e->vector <= EXC_PF) || e->vector == EXC_AC;
+    e->error = has_error ? kernel32(esp) : 0;
+    esp += has_error ? 4 : 0;
+    e->eip = kernel32(esp);
+    e->sel[SEG_CS] = (u16)kernel32(esp + 4);
+    e->eflags = kernel32(esp + 8);
+    e->gpr[R_ESP] = kernel32(esp + 12);
+    e->sel[SEG_SS] = (u16)kernel32(esp + 16);
+    e->cr2 = e->vector == EXC_PF ? cpu->cr2 : 0;
+    if (e->vector == EXC_PF && cpu->cr2 - KERNEL_GVA < KERNEL_BYTES)
+        e->error &= ~MMU_PF_P; /* nothing is there on the other side */
+}
+
+/* Back to ring 3, as a return from the handler: without the pointers to the last x87 instruction. */
+static void go_on(struct cpu *cpu, const struct diff_event *e)
+{
+    struct novt_segment cs = segment(e->sel[SEG_CS]), ss = segment(e->sel[SEG_SS]);
+
+    put_segment(cpu, SEG_CS, &cs);
+    put_segment(cpu, SEG_SS, &ss);
+    cpu->gpr[R_ESP] = e->gpr[R_ESP];
+    cpu->eip = e->eip;
+    cpu_eflags_set(cpu, e->eflags);
+    cpu->cpl = 3;
+    cpu->halted = 0;
+    cpu->inhibit = 0;
+    bt_fpu_save(cpu);
+    memset(cpu->fpu + 6, 0, 18);
+    cpu->fpu_ip = cpu->fpu_dp = 0;
+    cpu->fpu_opcode = 0;
+    cpu->fpu_fresh = 0;
+    mon_state_changed(cpu);
+}
+
 void guest_run(const struct diff_case *c, const struct diff_memory *start, struct diff_state *out)
 {
     struct cpu *cpu = &vm->cpu;
-    struct novt_outcome end;
-    struct novt_error err;
-    u32 esp, stub;
-    bool has_error;
+    struct diff_event next;
 
+    load_ldt(c->ldt_seed);
     load_memory(start);
     load_cpu(c);
-    memset(out, 0, offsetof(struct diff_state, fpu));
-    if (novt_vm_run(vm, &end, &err)) {
-        fprintf(stderr, "diff: %s\n", err.cause);
-        out->vector = DIFF_VECTOR_TIMEOUT + 2;
+    out->n = 0;
+    vm->stop = STOP_NONE;
+    if (bt_thread_init(vm->bt)) {
+        fprintf(stderr, "diff: signals cannot be set up\n");
         return;
     }
-    stub = cpu->eip - 1 - (KERNEL_GVA + STUB_GPA);
-    out->vector = end.why == NOVT_STOPPED ? DIFF_VECTOR_TIMEOUT : DIFF_VECTOR_TIMEOUT + 3 + (u32)end.why;
-    memcpy(out->gpr, cpu->gpr, sizeof(out->gpr));
-    if (end.why == NOVT_DEAD && stub < 4096 && stub % 16 == 0) {
-        out->vector = stub / 16;
-        has_error = out->vector == EXC_DF || (out->vector >= EXC_TS && out->vector <= EXC_PF) ||
-                    out->vector == EXC_AC;
-        esp = cpu->gpr[R_ESP];
-        out->error = has_error ? kernel32(esp) : 0;
-        esp += has_error ? 4 : 0;
-        out->eip = kernel32(esp);
-        out->cs = (u16)kernel32(esp + 4);
-        out->eflags = kernel32(esp + 8);
-        out->gpr[R_ESP] = kernel32(esp + 12);
-        out->ss = (u16)kernel32(esp + 16);
-        out->cr2 = out->vector == EXC_PF ? cpu->cr2 : 0;
-        if (out->vector == EXC_PF && cpu->cr2 - KERNEL_GVA < KERNEL_BYTES)
-            out->error &= ~MMU_PF_P; /* nothing is there on the other side */
+    for (;;) {
+        struct diff_event *e = &out->event[out->n++];
+        int why = mon_run(vm);
+
+        note_event(cpu, why, e);
+        next = *e;
+        vm->stop = STOP_NONE;
+        if (!diff_resume(c, &next, out->n))
+            break;
+        go_on(cpu, &next);
     }
+    bt_thread_fini(vm->bt);
     bt_fpu_save(cpu);
     memcpy(out->fpu, cpu->fpu, sizeof(out->fpu));
     for (unsigned i = 0; i < ALL_PAGES; i++)

@@ -1,5 +1,5 @@
 /*
- * layout.c - what both sides share: pages, descriptors, random numbers, and the assembler that turns a
+ * layout.c - what both sides share: pages, random numbers, and the assembler that turns a
  * program's items into bytes.
  */
 #include <string.h>
@@ -13,49 +13,9 @@ const struct diff_region diff_regions[] = {
      CODE_PAGES + DATA_RW_PAGES},
     {STACK_GVA, STACK_PAGES, true, false, CODE_PAGES + DATA_PAGES},
     {HIGH_GVA, HIGH_PAGES, true, false, CODE_PAGES + DATA_PAGES + STACK_PAGES},
+    {WRAP_GVA, WRAP_PAGES, true, false, CODE_PAGES + DATA_PAGES + STACK_PAGES + HIGH_PAGES},
 };
 const unsigned diff_region_count = ARRAY_SIZE(diff_regions);
-
-const struct diff_descriptor diff_ldt_table[LDT_COUNT] = {
-    [LDT_DATA] = {DATA_GVA - 0x1000, 0x3fff, false, true, false, true},
-    [LDT_CODE16] = {CODE_GVA, 0xffff, true, false, false, false},
-    [LDT_STACK16] = {STACK_GVA, 0xffff, false, true, false, false},
-    [LDT_RODATA] = {DATA_GVA, 0x2fff, false, false, false, true},
-    [LDT_DOWN] = {DATA_GVA - 0x10000, 0xffff, false, true, true, true},
-    [LDT_CODE32] = {CODE_GVA - 0x2000, 0x3fff, true, false, false, true},
-    [LDT_BASED] = {0x1000, 0xffffffff, false, true, false, true},
-};
-
-#define F SEL_DS_FLAT
-const struct diff_segments diff_configs[] = {
-    {"flat", SEL_CS_FLAT, F, F, F, SEL_LDT(LDT_DATA)},
-    {"based", SEL_CS_FLAT, F, SEL_LDT(LDT_BASED), F, SEL_LDT(LDT_DATA)},
-    {"limits", SEL_CS_FLAT, F, SEL_LDT(LDT_DATA), SEL_LDT(LDT_DATA), SEL_LDT(LDT_DOWN)},
-    {"odd", SEL_CS_FLAT, F, SEL_LDT(LDT_DOWN), SEL_LDT(LDT_DATA), SEL_LDT(LDT_RODATA)},
-    {"readonly", SEL_CS_FLAT, F, SEL_LDT(LDT_RODATA), F, 0},
-    {"code16", SEL_LDT(LDT_CODE16), SEL_LDT(LDT_STACK16), SEL_LDT(LDT_DATA), SEL_LDT(LDT_DATA), F},
-    {"code16-flat", SEL_LDT(LDT_CODE16), F, F, F, SEL_LDT(LDT_DATA)},
-    {"stack16", SEL_CS_FLAT, SEL_LDT(LDT_STACK16), F, F, SEL_LDT(LDT_DATA)},
-    {"code32", SEL_LDT(LDT_CODE32), F, F, F, SEL_LDT(LDT_DATA)},
-};
-#undef F
-const unsigned diff_config_count = ARRAY_SIZE(diff_configs);
-
-bool diff_descriptor(u16 sel, struct diff_descriptor *out)
-{
-    static const struct diff_descriptor flat_data = {0, 0xffffffff, false, true, false, true};
-    static const struct diff_descriptor flat_code = {0, 0xffffffff, true, false, false, true};
-
-    if (sel == SEL_CS_FLAT)
-        *out = flat_code;
-    else if (sel == SEL_DS_FLAT)
-        *out = flat_data;
-    else if (sel & 4 && sel >> 3 < LDT_COUNT)
-        *out = diff_ldt_table[sel >> 3];
-    else
-        return false;
-    return true;
-}
 
 /* splitmix64 */
 u64 rng_u64(struct diff_rng *r)
@@ -143,47 +103,46 @@ void diff_fill_memory(u64 seed, struct diff_memory *mem)
     }
 }
 
-static bool place(const struct diff_case *c, u32 cs_base, struct diff_memory *mem, const u32 *addr,
-                  unsigned i)
+/* A program may run off the end of its pages: what does not fit is not there. */
+static bool place(const struct diff_case *c, struct diff_memory *mem, unsigned i)
 {
     const struct diff_item *it = &c->item[i];
     u8 bytes[16];
-    u32 target, off = addr[i] - CODE_GVA;
+    u32 target, off = c->addr[i] - CODE_GVA, n = it->len;
 
     memcpy(bytes, it->bytes, sizeof(bytes));
     if (it->fix_size) {
-        target = addr[it->target < 0 || (unsigned)it->target > c->n ? c->n : (unsigned)it->target];
+        target = c->addr[it->target < 0 || (unsigned)it->target > c->n ? c->n : (unsigned)it->target];
         if (it->fix_abs)
-            target += (u32)(i32)it->fix_add - cs_base;
+            target += (u32)(i32)it->fix_add - it->cs_base;
         else
-            target -= addr[i] + it->len;
+            target -= c->addr[i] + it->len;
         if (it->fix_size == 1 && (i32)target != (i8)target)
             return false;
         if (it->fix_size == 2 && (i32)target != (i16)target && !it->fix_abs)
             return false;
         memcpy(bytes + it->fix_off, &target, it->fix_size);
     }
-    memcpy(&mem->page[0][0] + off, bytes, it->len);
+    if (off < CODE_BYTES)
+        memcpy(&mem->page[0][0] + off, bytes, off + n <= CODE_BYTES ? n : CODE_BYTES - off);
     return true;
 }
 
-bool diff_assemble(const struct diff_case *c, struct diff_memory *mem, u32 addr[DIFF_MAX_ITEMS + 1])
+bool diff_assemble(struct diff_case *c, struct diff_memory *mem)
 {
-    struct diff_descriptor cs = {0};
     u32 at = CODE_GVA + c->start;
 
-    diff_descriptor(c->segs->cs, &cs);
     for (unsigned i = 0; i < c->n; i++) {
-        addr[i] = at;
+        c->addr[i] = at;
         if (!c->item[i].off)
             at += c->item[i].len;
     }
-    addr[c->n] = at;
-    if (at - CODE_GVA >= CODE_PAGES * PAGE_BYTES)
+    c->addr[c->n] = at;
+    if (at - CODE_GVA >= CODE_BYTES && c->start < CODE_BYTES - RUNS_OFF)
         return false;
-    memset(mem->page, 0xcc, CODE_PAGES * PAGE_BYTES);
+    memset(mem->page, 0xcc, CODE_BYTES);
     for (unsigned i = 0; i < c->n; i++)
-        if (!c->item[i].off && !place(c, cs.base, mem, addr, i))
+        if (!c->item[i].off && !place(c, mem, i))
             return false;
     return true;
 }

@@ -46,66 +46,100 @@ static void on_tick(int sig)
 {
     (void)sig;
     guest_tick();
+    raise(SIGURG); /* arrives where the tick came in: translated code leaves */
 }
 
 enum verdict { SAME, DIFFERENT, SKIPPED };
 
-/* A program that wrote over itself may end in an instruction that we do not compare. */
-static bool ends_in_the_wild(const struct diff_case *c, const struct diff_state *s)
+static u32 linear_eip(const struct diff_event *e)
+{
+    struct diff_descriptor cs = {0};
+
+    diff_descriptor(e->sel[SEG_CS], &cs);
+    return e->eip + cs.base;
+}
+
+/* Is there an item as assembled at linear address lin? */
+static bool at_item(const struct diff_case *c, const struct diff_state *s, u32 lin)
+{
+    u32 off = lin - CODE_GVA;
+
+    for (unsigned i = 0; i < c->n; i++)
+        if (c->addr[i] == lin && !c->item[i].off && off + c->item[i].len <= CODE_BYTES)
+            return !memcmp(&s->mem.page[0][0] + off, &start_memory.page[0][0] + off, c->item[i].len);
+    return false;
+}
+
+/* A program that wrote over itself, or jumped into the middle of an instruction, may come to one that we do not compare. */
+static bool in_the_wild(const struct diff_case *c, const struct diff_state *s, const struct diff_event *e)
 {
     struct diff_descriptor cs = {0};
     struct dec_insn d;
-    u32 at;
+    u32 at = linear_eip(e) - CODE_GVA;
 
-    diff_descriptor(c->segs->cs, &cs);
-    at = s->eip + cs.base - CODE_GVA;
-    if (at + DEC_MAX_LEN > CODE_PAGES * PAGE_BYTES ||
+    diff_descriptor(e->sel[SEG_CS], &cs);
+    if (at + DEC_MAX_LEN > CODE_BYTES || at_item(c, s, at + CODE_GVA) ||
         dec_decode(&d, &s->mem.page[0][0] + at, DEC_MAX_LEN, cs.big, opt.self ? ~0u : guest_features()))
         return false;
     return d.cls != DEC_UD && !cand_allowed(&d);
 }
 
-/* Both runs of one program. A timer tick in the middle of a run looks like a timeout: then once more. */
-static enum verdict run_both(const struct diff_case *c, bool verbose)
+/* The first pair of events that are not the same, or the last. */
+static bool ends_in_the_wild(const struct diff_case *c)
 {
-    u32 addr[DIFF_MAX_ITEMS + 1];
+    const struct diff_state *a = &state_native, *b = &state_guest;
+    unsigned i = 0;
 
+    while (i + 1 < a->n && i + 1 < b->n && !memcmp(&a->event[i], &b->event[i], sizeof(a->event[i])))
+        i++;
+    return in_the_wild(c, a, &a->event[i]) || in_the_wild(c, b, &b->event[i]);
+}
+
+static bool timed_out(const struct diff_state *s)
+{
+    return diff_end(s)->vector == DIFF_VECTOR_TIMEOUT;
+}
+
+/* Both runs of one program. A timer tick in the middle of a run looks like a timeout: then once more. */
+static enum verdict run_both(struct diff_case *c, bool verbose)
+{
+    diff_ldt(c->ldt_seed);
     if (!memory_filled || memory_of != c->memory_seed) {
         diff_fill_memory(c->memory_seed, &start_memory);
         memory_of = c->memory_seed;
         memory_filled = true;
     }
-    if (!diff_assemble(c, &start_memory, addr))
+    if (!diff_assemble(c, &start_memory))
         return SKIPPED;
     for (int tries = 0; tries < (shrinking ? 1 : 3); tries++) {
         native_run(c, &start_memory, &state_native);
-        if (state_native.vector == DIFF_VECTOR_ESCAPE)
+        if (diff_end(&state_native)->vector == DIFF_VECTOR_ESCAPE)
             return SKIPPED;
-        if (state_native.vector == DIFF_VECTOR_TIMEOUT)
+        if (timed_out(&state_native))
             continue;
         if (opt.self)
             native_run(c, &start_memory, &state_guest);
         else
             guest_run(c, &start_memory, &state_guest);
-        if (state_guest.vector != DIFF_VECTOR_TIMEOUT)
+        if (!timed_out(&state_guest))
             break;
     }
-    if (state_native.vector == DIFF_VECTOR_TIMEOUT || (opt.self && state_guest.vector == DIFF_VECTOR_TIMEOUT))
+    if (timed_out(&state_native) || (opt.self && timed_out(&state_guest)))
         return SKIPPED;
-    if (!report_compare(&state_native, &state_guest, verbose))
+    if (!report_compare(c, &state_native, &state_guest, verbose))
         return SAME;
     /* One iteration at a time, a REP instruction that stores over itself ends there; CPUs finish it. */
-    if (opt.step && memcmp(state_native.mem.page, start_memory.page, CODE_PAGES * PAGE_BYTES) != 0)
+    if (opt.step && memcmp(state_native.mem.page, start_memory.page, CODE_BYTES) != 0)
         return SKIPPED;
-    return ends_in_the_wild(c, &state_native) || ends_in_the_wild(c, &state_guest) ? SKIPPED : DIFFERENT;
+    return ends_in_the_wild(c) ? SKIPPED : DIFFERENT;
 }
 
-static bool still_differs(const struct diff_case *c)
+static bool still_differs(struct diff_case *c)
 {
     return run_both(c, false) == DIFFERENT;
 }
 
-static void show(const struct diff_case *c)
+static void show(struct diff_case *c)
 {
     static struct diff_case small;
 
@@ -118,30 +152,51 @@ static void show(const struct diff_case *c)
     } else {
         report_case(&small);
         run_both(&small, true);
-        report_end(&small, &state_native);
+        report_end(&state_native);
     }
     shrinking = false;
     fflush(stdout);
 }
 
-/* Items before the end count as run: forward branches may have skipped a few. */
+static u64 vectors[32]; /* events so far, by vector */
+
+/* Items before the furthest event count as run: forward branches may have skipped a few. */
 static unsigned count_hits(const struct diff_case *c)
 {
-    static struct diff_memory scratch;
-    u32 addr[DIFF_MAX_ITEMS + 1], end = state_native.eip;
-    struct diff_descriptor cs = {0};
+    const struct diff_state *s = &state_native;
+    u32 end = 0;
     unsigned n = 0;
 
-    diff_descriptor(c->segs->cs, &cs);
-    if (!diff_assemble(c, &scratch, addr))
-        return 0;
+    for (unsigned i = 0; i < s->n; i++) {
+        u32 off = linear_eip(&s->event[i]) - CODE_GVA;
+
+        if (off < CODE_BYTES && off > end)
+            end = off;
+        if (s->event[i].vector < ARRAY_SIZE(vectors))
+            vectors[s->event[i].vector]++;
+    }
     for (unsigned i = 0; i < c->n; i++) {
-        if (addr[i] > end + cs.base && end + cs.base >= addr[0])
-            break;
+        if (c->item[i].off || c->addr[i] - CODE_GVA > end)
+            continue;
         cand_hit(c->item[i].cand);
         n++;
     }
     return n;
+}
+
+static void print_events(void)
+{
+    static const char *const names[ARRAY_SIZE(vectors)] = {
+        [EXC_DE] = "DE", [EXC_DB] = "DB", [EXC_BP] = "BP", [EXC_OF] = "OF", [EXC_BR] = "BR",
+        [EXC_UD] = "UD", [EXC_NM] = "NM", [EXC_NP] = "NP", [EXC_SS] = "SS", [EXC_GP] = "GP",
+        [EXC_PF] = "PF", [EXC_MF] = "MF", [EXC_AC] = "AC", [EXC_XM] = "XM",
+    };
+
+    printf("events:");
+    for (unsigned v = 0; v < ARRAY_SIZE(vectors); v++)
+        if (vectors[v])
+            printf(" #%s %llu", names[v] ? names[v] : "?", (unsigned long long)vectors[v]);
+    printf("\n");
 }
 
 static int round_of_programs(void)
@@ -176,6 +231,7 @@ static int round_of_programs(void)
     printf("programs %llu, instructions about %llu, skipped %llu, differences %llu, %llu s\n",
            (unsigned long long)done, (unsigned long long)insns, (unsigned long long)skipped,
            (unsigned long long)bad, (unsigned long long)(time(NULL) - began));
+    print_events();
     cand_report(opt.coverage);
     return bad ? 1 : 0;
 }
@@ -258,6 +314,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "novt-fuzz: set-up failed: %s\n", strerror(-rc));
         return 2;
     }
+    sigfillset(&sa.sa_mask);
     sigaction(SIGALRM, &sa, NULL);
     setitimer(ITIMER_REAL, &tick, NULL);
     rc = round_of_programs();

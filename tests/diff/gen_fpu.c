@@ -1,0 +1,55 @@
+/*
+ * gen_fpu.c - x87, MMX and SSE state that a program starts with.
+ *
+ * Mostly what compilers leave: all exceptions masked, some registers in use. Now and then an exception is unmasked, or a
+ * register holds a denormal, a NaN, an infinity or something that is no number at all.
+ */
+#include <string.h>
+
+#include "tests/diff/gen.h"
+
+void gen_fpu(struct gen *g, u8 *fx)
+{
+    u16 fcw = 0x37f, fsw = (u16)(rng_below(&g->rng, 8) << 11);
+    u32 mxcsr = 0x1f80;
+
+    memset(fx, 0, 512);
+    if (rng_chance(&g->rng, 30))
+        fcw = (u16)(0x7f | rng_below(&g->rng, 16) << 8);
+    if (rng_chance(&g->rng, 12))
+        fcw &= (u16) ~(1u << rng_below(&g->rng, 6));
+    if (rng_chance(&g->rng, 30))
+        mxcsr |= rng_below(&g->rng, 8) << 13;
+    if (rng_chance(&g->rng, 8))
+        mxcsr |= 0x40; /* DAZ */
+    if (rng_chance(&g->rng, 12))
+        mxcsr &= ~(0x80u << rng_below(&g->rng, 6));
+    memcpy(fx, &fcw, 2);
+    memcpy(fx + 2, &fsw, 2);
+    fx[4] = (u8)(rng_chance(&g->rng, 50) ? rng_u64(&g->rng) : rng_chance(&g->rng, 50) ? 0 : 0xff);
+    memcpy(fx + 24, &mxcsr, 4);
+    for (unsigned i = 0; i < 8; i++) {
+        u64 m = rng_u64(&g->rng) | 1ull << 63;
+        u16 e = (u16)(0x3ff0 + rng_below(&g->rng, 32));
+        u32 kind = rng_below(&g->rng, 16);
+
+        if (kind == 0)
+            m = 0, e = 0;
+        else if (kind == 1)
+            e = 0x7fff, m = rng_chance(&g->rng, 50) ? 1ull << 63 : m;
+        else if (kind == 2)
+            m &= ~(1ull << 63), e = (u16)(rng_chance(&g->rng, 50) ? 0 : e);
+        else if (kind == 3)
+            e = (u16)rng_u64(&g->rng);
+        e |= (u16)(rng_below(&g->rng, 2) << 15);
+        memcpy(fx + 32 + 16 * i, &m, 8);
+        memcpy(fx + 40 + 16 * i, &e, 2);
+    }
+    for (unsigned i = 160; i < 288; i += 4) {
+        u32 v = rng_chance(&g->rng, 50)
+                    ? rng_interesting(&g->rng)
+                    : (rng_below(&g->rng, 512) + 0x3f000) << 12 | rng_below(&g->rng, 4096);
+
+        memcpy(fx + i, &v, 4);
+    }
+}
