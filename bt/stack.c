@@ -118,10 +118,30 @@ static void pop_mem(struct tr *t)
 }
 
 /* PUSHA and POPA, in the manual's order of pushes and pops. One check for all slots: they do not wrap then. */
+static struct hop eight_slots(struct tr *t, i32 off)
+{
+    struct emit *e = &t->e;
+    i32 bytes = 8 * t->in->stksz;
+    struct hop m = op_stack(t, off, (u32)bytes);
+    if (t->mode & MODE_SS32)
+        return m;
+    /* r9 = SP + off: (r9 + bytes - 1) >> 16 is 0, whatever the segment's limit */
+    em_lea32(e, H_R11, H_R9, bytes - 1);
+    em_mov(e, H_R12, H_RCX);
+    em_mov_imm(e, H_RCX, 16);
+    em_shift(e, 4, 'r', H_RCX, H_R11, H_RCX);
+    u8 *ok = em_jrcxz(e);
+    em_mov(e, H_RCX, H_R12);
+    tr_jmp_step(t, false);
+    em_here(e, ok);
+    em_mov(e, H_RCX, H_R12);
+    return m;
+}
+
 static void pusha(struct tr *t)
 {
     i32 size = t->in->stksz;
-    struct hop m = op_stack(t, -8 * size, 8 * (u32)size);
+    struct hop m = eight_slots(t, -8 * size);
     i32 last = m.disp;
     for (i32 r = 0; r < 8; r++) {
         m.disp = last + (7 - r) * size;
@@ -138,7 +158,7 @@ static void pusha(struct tr *t)
 static void popa(struct tr *t)
 {
     i32 size = t->in->stksz;
-    struct hop m = op_stack(t, 0, 8 * (u32)size);
+    struct hop m = eight_slots(t, 0);
     i32 first = m.disp;
     for (i32 i = 0; i < 8; i++) { /* a fault comes before any register changes */
         m.disp = first + i * size;

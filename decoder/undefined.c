@@ -121,8 +121,8 @@ int dec_undefined_length(const u8 *bytes, size_t avail, bool cs32)
             return -ENODATA;
         op = bytes[n++];
         modrm = has_modrm_0f(op);
-        imm = (op >= 0x70 && op <= 0x73) || op == 0xba || op == 0xa4 || op == 0xac || (op >= 0xc4 && op <= 0xc6) ||
-              op == 0xc2 || op == 0x0f || op == 0x3a;
+        imm = (op >= 0x70 && op <= 0x73) || op == 0xba || op == 0xa4 || op == 0xac ||
+              (op >= 0xc4 && op <= 0xc6) || op == 0xc2 || op == 0x0f || op == 0x3a;
         if (op == 0x38 || op == 0x3a) {
             modrm = true;
             n++;

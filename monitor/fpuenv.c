@@ -267,22 +267,25 @@ static int get_operand(struct cpu *cpu, const struct dec_insn *insn, u8 *image, 
 /* What translated code cannot know of its last x87 instruction: the operand's segment and the guest's opcode. */
 static void refine_pointers(struct cpu *cpu)
 {
-    u32 dp = (u32)cpu->fpu_dp;
-    u8 bytes[DEC_MAX_LEN];
+    u32 dp = (u32)cpu->fpu_dp, error = cpu->exc_error, cr2 = cpu->cr2;
+    u8 bytes[DEC_MAX_LEN] = {0}, vector = cpu->exc_vector, has_error = cpu->exc_has_error;
     struct dec_insn d;
-    u32 cr2 = cpu->cr2;
     unsigned left = PAGE_BYTES - (cpu->fpu_lin & PAGE_MASK), got = left < DEC_MAX_LEN ? left : DEC_MAX_LEN;
     unsigned seg;
+    bool there;
 
     if (!cpu->fpu_fresh)
         return;
     cpu->fpu_fresh = 0;
-    if (lin_read(cpu, cpu->fpu_lin, bytes, got, true) ||
-        (got < DEC_MAX_LEN && lin_read(cpu, cpu->fpu_lin + got, bytes + got, DEC_MAX_LEN - got, true)) ||
-        dec_decode(&d, bytes, DEC_MAX_LEN, cpu->fpu_cs32, cpu->features) || d.fpu != DEC_FPU_X87) {
-        cpu->cr2 = cr2;
+    there = !lin_read(cpu, cpu->fpu_lin, bytes, got, true);
+    if (there && got < DEC_MAX_LEN && !lin_read(cpu, cpu->fpu_lin + got, bytes + got, DEC_MAX_LEN - got, true))
+        got = DEC_MAX_LEN;
+    cpu->cr2 = cr2; /* a fault of these reads is nobody's; one may be under way */
+    cpu->exc_vector = vector;
+    cpu->exc_has_error = has_error;
+    cpu->exc_error = error;
+    if (!there || dec_decode(&d, bytes, got, cpu->fpu_cs32, cpu->features) || d.fpu != DEC_FPU_X87)
         return; /* no longer there */
-    }
     /* Without a memory operand the pointer is an earlier instruction's: most likely in DS. */
     seg = d.mem ? d.seg % SEG_COUNT : SEG_DS;
     cpu->fpu_opcode = (u16)((d.opcode & 7) << 8 | d.modrm);

@@ -89,8 +89,8 @@ static int popa(struct cpu *cpu, unsigned size)
     unsigned ss = step_stack_size(cpu);
     u32 v[8] = {0}, sp = cpu->gpr[R_ESP];
 
-    for (unsigned i = 0; i < 8; i++)
-        if (i != 7 - R_ESP && mem_read(cpu, SEG_SS, sp_add(sp, (i32)(i * size), ss), &v[7 - i], size))
+    for (unsigned i = 0; i < 8; i++) /* ESP's slot is read too, for nothing */
+        if (mem_read(cpu, SEG_SS, sp_add(sp, (i32)(i * size), ss), &v[7 - i], size))
             return -1;
     for (unsigned r = 0; r < 8; r++)
         if (r != R_ESP)

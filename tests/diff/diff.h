@@ -24,7 +24,7 @@
 #define CODE_GVA 0x10000000u
 #define CODE_PAGES 2u
 #define CODE_BYTES (CODE_PAGES * PAGE_BYTES)
-#define RUNS_OFF 64u /* a program that starts so close to the end is meant to run off its pages */
+#define RUNS_OFF 64u         /* a program that starts so close to the end is meant to run off its pages */
 #define WRAP_GVA 0x1fff0000u /* 64 KiB below the data: offsets of one segment that wrap at 64 KiB find both */
 #define WRAP_PAGES 1u
 #define DATA_GVA 0x20000000u
@@ -117,12 +117,12 @@ struct diff_item {
     u8 fix_off, fix_size; /* field to fill with the target's address */
     u8 fix_abs;           /* its offset in CS, plus fix_add; else relative to the end of this item */
     i8 fix_add;
-    bool cs32;    /* the code segment that it is meant for: size, base */
-    u32 cs_base;  /* subtracted from the target's address; a far transfer's is the new one's */
-    i16 target;   /* item whose address it is; -1: none; the item count: the end */
-    i32 cand;     /* index of the candidate, -1: glue */
-    bool off;     /* taken away by the shrinker */
-    bool tied;    /* stays as long as the item before it does */
+    bool cs32;   /* the code segment that it is meant for: size, base */
+    u32 cs_base; /* subtracted from the target's address; a far transfer's is the new one's */
+    i16 target;  /* item whose address it is; -1: none; the item count: the end */
+    i32 cand;    /* index of the candidate, -1: glue */
+    bool off;    /* taken away by the shrinker */
+    bool tied;   /* stays as long as the item before it does */
 };
 
 struct diff_case {
@@ -215,7 +215,8 @@ void guest_tick(void); /* signal-safe: end a run that takes too long */
 
 /* ---- report.c ---- */
 /* 0: same. Else, if text is not NULL, says on it what differs. */
-int report_compare(const struct diff_case *c, const struct diff_state *native, const struct diff_state *guest, bool verbose);
+int report_compare(const struct diff_case *c, const struct diff_state *native, const struct diff_state *guest,
+                   bool verbose);
 void report_case(struct diff_case *c);
 void report_end(const struct diff_state *s); /* the end state's code bytes, and the events */
 bool report_shrink(struct diff_case *c, bool (*differs)(struct diff_case *c));

@@ -246,8 +246,8 @@ static bool prepare_string(struct gen *g, const struct dec_insn *d)
     if (rng_chance(&g->rng, 4))
         return true;
     if (rng_chance(&g->rng, d->adsz == 2 ? 15 : 3)) { /* around 64 KiB or 4 GiB */
-        u32 si = rng_below(&g->rng, 64) - 32, di = rng_chance(&g->rng, 50) ? rng_below(&g->rng, 64) - 32
-                                                                          : gen_target(g, SEG_ES, 4, true);
+        u32 si = rng_below(&g->rng, 64) - 32,
+            di = rng_chance(&g->rng, 50) ? rng_below(&g->rng, 64) - 32 : gen_target(g, SEG_ES, 4, true);
 
         return gen_mov_imm(g, R_ESI, d->adsz == 2 ? high | (u16)si : si) &&
                gen_mov_imm(g, R_EDI, d->adsz == 2 ? high | (u16)di : di);
@@ -469,7 +469,8 @@ static bool modify_code(struct gen *g)
     struct diff_item *it;
     unsigned reg = rng_below(&g->rng, 8), to;
 
-    if (reg == R_ESP || g->seg[SEG_DS].base != 0 || !g->seg[SEG_DS].rw || !g->seg_ok[SEG_DS] || g->seg[SEG_CS].base != 0)
+    if (reg == R_ESP || g->seg[SEG_DS].base != 0 || !g->seg[SEG_DS].rw || !g->seg_ok[SEG_DS] ||
+        g->seg[SEG_CS].base != 0)
         return true;
     it = store(g, SEG_DS, 0, rng_below(&g->rng, 256), 1);
     if (!it)
@@ -508,8 +509,7 @@ static void keep_out_of_loops(struct gen *g)
 static void start_segments(struct gen *g)
 {
     u32 kind = rng_below(&g->rng, 100);
-    const struct diff_segments *fixed =
-        &diff_configs[kind < 35 ? 0 : rng_below(&g->rng, diff_config_count)];
+    const struct diff_segments *fixed = &diff_configs[kind < 35 ? 0 : rng_below(&g->rng, diff_config_count)];
 
     g->c->config = kind < 60 ? fixed->name : "random";
     for (unsigned i = 0; i < SEG_COUNT; i++) {

@@ -14,7 +14,7 @@ struct gen {
     u16 sel[SEG_COUNT]; /* as far as the program's straight way knows */
     struct diff_descriptor seg[SEG_COUNT];
     bool seg_ok[SEG_COUNT]; /* not null */
-    struct { /* loops: entered only where their count is set */
+    struct {                /* loops: entered only where their count is set */
         i16 first, last;
     } loop[8];
     unsigned loops;

@@ -14,13 +14,14 @@ static bool undefined(struct gen *g)
 {
     static const u8 codes[][3] = {
         /* opcode bytes, and ModRM.reg + 1 with a register operand where it counts */
-        {0x0b}, {0xb9, 0, 9}, {0x04}, {0x0a}, {0x0c}, {0x24}, {0x25}, {0x26}, {0x27},
-        {0x36}, {0x39}, {0x3b}, {0x3c}, {0x3d}, {0x3e}, {0x3f}, {0x7a}, {0x7b}, {0xa6}, {0xa7},
-        {0xba, 0, 1}, {0xba, 0, 4}, {0x71, 0, 1}, {0x71, 0, 8}, {0x72, 0, 2}, {0x73, 0, 1}, {0x73, 0, 6},
-        {0xc7, 0, 1}, {0xc7, 0, 2}, {0x00, 0, 7}, {0x00, 0, 8},
+        {0x0b},       {0xb9, 0, 9}, {0x04},       {0x0a},       {0x0c},       {0x24},       {0x25},
+        {0x26},       {0x27},       {0x36},       {0x39},       {0x3b},       {0x3c},       {0x3d},
+        {0x3e},       {0x3f},       {0x7a},       {0x7b},       {0xa6},       {0xa7},       {0xba, 0, 1},
+        {0xba, 0, 4}, {0x71, 0, 1}, {0x71, 0, 8}, {0x72, 0, 2}, {0x73, 0, 1}, {0x73, 0, 6}, {0xc7, 0, 1},
+        {0xc7, 0, 2}, {0x00, 0, 7}, {0x00, 0, 8},
     };
-    static const u8 one_byte[][2] = {{0xfe, 2}, {0xfe, 7}, {0xff, 7}, {0xc6, 1}, {0xc6, 6}, {0xc7, 2}, {0x8e, 1},
-                                     {0x8e, 6}, {0x8e, 7}, {0x8c, 6}, {0x8c, 7}, {0x8d, 3}};
+    static const u8 one_byte[][2] = {{0xfe, 2}, {0xfe, 7}, {0xff, 7}, {0xc6, 1}, {0xc6, 6}, {0xc7, 2},
+                                     {0x8e, 1}, {0x8e, 6}, {0x8e, 7}, {0x8c, 6}, {0x8c, 7}, {0x8d, 3}};
     u8 b[16], n = 0;
 
     if (rng_chance(&g->rng, 20))
@@ -40,7 +41,8 @@ static bool undefined(struct gen *g)
         b[n++] = 0x0f;
         b[n++] = k[0];
         if (k[2])
-            b[n++] = (u8)(0xc0 | (k[2] == 9 ? rng_below(&g->rng, 8) : k[2] - 1u) << 3 | rng_below(&g->rng, 8));
+            b[n++] =
+                (u8)(0xc0 | (k[2] == 9 ? rng_below(&g->rng, 8) : k[2] - 1u) << 3 | rng_below(&g->rng, 8));
     }
     return gen_item(g, b, n, -1) != NULL;
 }
@@ -79,9 +81,10 @@ static bool flags(struct gen *g)
 
 static bool exception(struct gen *g)
 {
-    static const u8 codes[][3] = {{1, 0xcc},       {1, 0xce},       {1, 0xf4},       {1, 0xfa}, {1, 0xfb},
-                                  {1, 0xec},       {2, 0xcd, 0x03}, {2, 0xcd, 0x04}, {1, 0xf1}, {2, 0xf7, 0xf0},
-                                  {2, 0xd4, 0x00}, {2, 0x0f, 0x06}, {2, 0x0f, 0x08}};
+    static const u8 codes[][3] = {{1, 0xcc},      {1, 0xce},       {1, 0xf4},       {1, 0xfa},
+                                  {1, 0xfb},      {1, 0xec},       {2, 0xcd, 0x03}, {2, 0xcd, 0x04},
+                                  {1, 0xf1},      {2, 0xf7, 0xf0}, {2, 0xd4, 0x00}, {2, 0x0f, 0x06},
+                                  {2, 0x0f, 0x08}};
     const u8 *k = codes[rng_below(&g->rng, ARRAY_SIZE(codes))];
 
     if (k[1] == 0xf1 && !native_has_icebp())

@@ -40,8 +40,8 @@ static u32 within_limit(struct gen *g, const struct diff_descriptor *d, u32 lin,
     static const struct {
         u32 gva, bytes;
     } areas[] = {
-        {DATA_GVA, DATA_PAGES * PAGE_BYTES},        {STACK_GVA, STACK_PAGES * PAGE_BYTES},
-        {CODE_GVA + PAGE_BYTES, PAGE_BYTES},        {HIGH_GVA, HIGH_PAGES * PAGE_BYTES},
+        {DATA_GVA, DATA_PAGES * PAGE_BYTES}, {STACK_GVA, STACK_PAGES * PAGE_BYTES},
+        {CODE_GVA + PAGE_BYTES, PAGE_BYTES}, {HIGH_GVA, HIGH_PAGES * PAGE_BYTES},
         {WRAP_GVA, WRAP_PAGES * PAGE_BYTES},
     };
 

@@ -54,7 +54,8 @@ static bool writable(const struct gen *g, unsigned seg, u32 off, unsigned size)
     u32 lin = d->base + off;
 
     return g->seg_ok[seg] && !d->code && d->rw && diff_in_limit(d, off, size) &&
-           (lin - DATA_GVA < DATA_RW_PAGES * PAGE_BYTES - 8 || lin - STACK_GVA < STACK_PAGES * PAGE_BYTES - 8);
+           (lin - DATA_GVA < DATA_RW_PAGES * PAGE_BYTES - 8 ||
+            lin - STACK_GVA < STACK_PAGES * PAGE_BYTES - 8);
 }
 
 /* The selector where the instruction reads it: a register or memory. 1: done, 0: cannot be, -1: full. */
@@ -90,7 +91,8 @@ static bool load(struct gen *g, const u8 *b, const struct dec_insn *d, u32 off, 
 
         if (!writable(g, d->seg, off, d->opsz + 2u))
             return true;
-        put = gen_store_imm(g, d->seg, off, value, d->opsz) && gen_store_imm(g, d->seg, off + d->opsz, sel, 2);
+        put =
+            gen_store_imm(g, d->seg, off, value, d->opsz) && gen_store_imm(g, d->seg, off + d->opsz, sel, 2);
         put = put ? 1 : -1;
     } else if (d->op == OP_POP_SEG) {
         put = gen_push_imm(g, sel | (d->stksz == 4 ? (u32)rng_u64(&g->rng) << 16 : 0), d->stksz) ? 1 : -1;
@@ -125,13 +127,15 @@ static int put_far(struct gen *g, const struct dec_insn *d, u32 off, u16 sel, u3
     case OP_JMP_FAR_M:
         if (!writable(g, d->seg, off, size + 2))
             return 0;
-        return gen_store_imm(g, d->seg, off + size, sel, 2) && gen_store_address(g, d->seg, off, size, base) ? 1
-                                                                                                            : -1;
+        return gen_store_imm(g, d->seg, off + size, sel, 2) && gen_store_address(g, d->seg, off, size, base)
+                   ? 1
+                   : -1;
     case OP_IRET:
         if (g->nt_dirty)
             return 0;
-        if (!gen_push_imm(g, gen_flags(g) | (rng_chance(&g->rng, 10) ? EFL_TF : 0) |
-                                 (rng_chance(&g->rng, 10) ? EFL_RF : 0),
+        if (!gen_push_imm(g,
+                          gen_flags(g) | (rng_chance(&g->rng, 10) ? EFL_TF : 0) |
+                              (rng_chance(&g->rng, 10) ? EFL_RF : 0),
                           size))
             return -1;
         __attribute__((fallthrough));

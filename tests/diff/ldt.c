@@ -110,7 +110,8 @@ static void make_stack(struct diff_rng *r, struct diff_descriptor *d)
         set_limit(d, TOP, true);
     } else {
         d->base = STACK_GVA - rng_below(r, 0x4000);
-        set_limit(d, rng_chance(r, 50) ? 0xffff : STACK_GVA - d->base + rng_below(r, STACK_PAGES * PAGE_BYTES),
+        set_limit(d,
+                  rng_chance(r, 50) ? 0xffff : STACK_GVA - d->base + rng_below(r, STACK_PAGES * PAGE_BYTES),
                   rng_chance(r, 20));
     }
     d->rw = true;

@@ -95,17 +95,20 @@ int report_compare(const struct diff_case *c, const struct diff_state *native, c
     return r;
 }
 
-static void print_item(const csh handle[2], const struct diff_memory *mem, u32 addr, const struct diff_item *it)
+static void print_item(const csh handle[2], const struct diff_memory *mem, u32 addr,
+                       const struct diff_item *it)
 {
     cs_insn *insn = NULL;
     const u8 *bytes = &mem->page[0][0] + (addr - CODE_GVA);
-    size_t n = addr - CODE_GVA + it->len > CODE_BYTES ? 0
-                                                      : cs_disasm(handle[it->cs32], bytes, it->len, addr, 1, &insn);
+    size_t n = addr - CODE_GVA + it->len > CODE_BYTES
+                   ? 0
+                   : cs_disasm(handle[it->cs32], bytes, it->len, addr, 1, &insn);
 
     printf("  %08x ", addr);
     for (unsigned i = 0; i < 15; i++)
-        i < it->len && addr - CODE_GVA + i < CODE_BYTES ? printf(" %02x", bytes[i]) : printf("   ");
-    printf("  %s%s %s\n", it->cs32 ? "" : "(16) ", n ? insn[0].mnemonic : "(unknown)", n ? insn[0].op_str : "");
+        i < it->len &&addr - CODE_GVA + i < CODE_BYTES ? printf(" %02x", bytes[i]) : printf("   ");
+    printf("  %s%s %s\n", it->cs32 ? "" : "(16) ", n ? insn[0].mnemonic : "(unknown)",
+           n ? insn[0].op_str : "");
     if (n)
         cs_free(insn, n);
 }
@@ -117,8 +120,8 @@ static void print_segment(unsigned seg, u16 sel)
     printf("%s %04x", seg_names[seg], sel);
     if ((sel & ~3) && diff_descriptor(sel, &d))
         printf(": base %08x limit %08x%s%s %s%s%s%s", d.base, d.limit, d.pages ? " pages" : "",
-               d.down ? " down" : "", d.big ? "32" : "16", d.code ? " code" : "", d.rw ? d.code ? "+r" : " rw" : "",
-               d.absent ? " absent" : "");
+               d.down ? " down" : "", d.big ? "32" : "16", d.code ? " code" : "",
+               d.rw ? d.code ? "+r" : " rw" : "", d.absent ? " absent" : "");
     printf("\n");
 }
 
@@ -180,9 +183,9 @@ void report_end(const struct diff_state *s)
         printf(" %02x", (&s->mem.page[0][0])[at + i]);
     printf("\n");
     for (unsigned i = 0; i < s->n; i++)
-        printf("  event %u: vector %x error %x cr2 %08x at %04x:%08x eflags %08x esp %08x\n", i, s->event[i].vector,
-               s->event[i].error, s->event[i].cr2, s->event[i].sel[SEG_CS], s->event[i].eip, s->event[i].eflags,
-               s->event[i].gpr[R_ESP]);
+        printf("  event %u: vector %x error %x cr2 %08x at %04x:%08x eflags %08x esp %08x\n", i,
+               s->event[i].vector, s->event[i].error, s->event[i].cr2, s->event[i].sel[SEG_CS],
+               s->event[i].eip, s->event[i].eflags, s->event[i].gpr[R_ESP]);
 }
 
 static void set_off(struct diff_case *c, unsigned i, bool off)

@@ -60,8 +60,8 @@ bool diff_resume(const struct diff_case *c, struct diff_event *e, unsigned event
     struct diff_descriptor cs;
     u32 lin, next;
 
-    if (e->vector >= DIFF_VECTOR_TIMEOUT || events >= DIFF_MAX_EVENTS || !diff_descriptor(e->sel[SEG_CS], &cs) ||
-        !(e->sel[SEG_SS] & ~3))
+    if (e->vector >= DIFF_VECTOR_TIMEOUT || events >= DIFF_MAX_EVENTS ||
+        !diff_descriptor(e->sel[SEG_CS], &cs) || !(e->sel[SEG_SS] & ~3))
         return false;
     lin = cs.base + e->eip;
     e->eflags &= ~EFL_RF;

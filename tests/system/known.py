@@ -63,6 +63,7 @@ WANTED = [
     ("transfer/eight/*/sp?/*", partial, "a frame that does not fit on the stack is #SS(0) before anything is pushed (SDM, CALL, INT); Bochs pushes until it fails"),
     ("transfer/limit/call/*-1/*", partial, "CALL checks the target against the limit of its segment before it pushes (SDM, CALL, SAME-PRIVILEGE); Bochs pushes first"),
     ("transfer/outer?/pop-limit15/*", "*", "RETF to an outer ring pops 16 bytes, SS as 4 of them (SDM, RET: top 16 + SRC bytes within stack limits); Bochs reads 2"),
+    ("segment/access/arpl/*", "*", "the same as in the next: a read-only operand is no fault when RPL stays"),
     ("paging/ad/*/arpl/[rn][op]/*", "*", "ARPL reads its operand and writes only when RPL rises, as the host CPU does (SDM, ARPL: no write cycle is promised); Bochs asks for write access first"),
 ]
 
