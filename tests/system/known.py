@@ -28,8 +28,8 @@ def part_of_store(field, case, ours, theirs):
 
 
 def mxcsr_mask(field, case, ours, theirs):
-    """FXSAVE tells which bits of MXCSR exist; AMD processors have bit 17, misaligned exception mask (APM vol. 2, 11.5.10)."""
-    return field.startswith("[") and ours.get(field, "").endswith(" 0002ffff") and theirs.get(field, "").endswith(" 0000ffff") and "fxsave" in case.code
+    """FXSAVE tells which bits of MXCSR exist; AMD processors have bit 17, misaligned exception mask (APM vol. 2, 11.5.10), a Pentium III no DAZ."""
+    return field.startswith("[") and ours.get(field, "").endswith((" 0002ffff", " 0000ffbf")) and theirs.get(field, "").endswith(" 0000ffff") and "fxsave" in case.code
 
 
 RULES = [
@@ -46,8 +46,10 @@ def partial(field, ours):
 
 
 WANTED = [
-    ("straddle/*/f[brl][lds][det]*/*", ("cr2", "[00024008]", "[00027020]", "[00029000]", "[00029004]", "[00029008]"),
-     "the order in which FBLD, FLDENV and FRSTOR read the parts of their operand is open; NoVT's CR2 is its first missing byte"),
+    ("straddle/*/f[brl][lds][det]*/*", ("cr2", "fpu0", "fpu2", "[00024008]", "[00027020]", "[00029000]", "[00029004]", "[00029008]"),
+     "the order in which FBLD, FLDENV and FRSTOR read the parts of their operand is open: NoVT's is the host CPU's; Bochs has loaded some of it when it faults"),
+    ("straddle/hand/task-to/np/*", ("cr2",), "which byte of a new TSS is found missing first is open; Bochs looks at its last"),
+    ("straddle/hand/gdt-tss/ro/*", ("tr",), "LTR marks the descriptor busy before it loads TR (SDM, LTR, operation)"),
     ("straddle/*/f[sb]s*t*/second-*/*", "*", "a 10-byte store that faults in its second page has no effect, as on the host CPU; Bochs has written 8 bytes"),
     ("straddle/*/s[gi]dt/second-*/*", "*", "SGDT and SIDT that fault in the second page have no effect; Bochs has written the limit"),
     ("paging/pdpte/cr0-[twma]*", "*", "MOV to CR0 loads PDPTEs only when it changes PG, CD or NW (SDM vol. 3, 4.4.1); Bochs does with every one"),
