@@ -51,6 +51,8 @@ struct bt_hooks {
     bool (*peek_code)(void *opaque, u32 lin, void *buf, unsigned n);
     /* A host fault that is neither the window's nor the guest's: a bug. Never returns to translated code. */
     void (*bug)(void *opaque, const char *what, u64 host_pc, u64 addr);
+    /* A kick found the thread outside translated code; in the signal handler. May be NULL. */
+    void (*kicked)(void *opaque);
 };
 
 /* Why a block ended or an instruction was not translated: refusals are normal, named, counted. */

@@ -209,9 +209,12 @@ static void handler(int sig, siginfo_t *si, void *context)
         bt->cpu->kick = 1;
     if (bt && (u64)g[REG_RIP] - bt->rx_lo < bt->rx_hi - bt->rx_lo) {
         in_cache_signal(bt, sig, si, g);
+    } else if (sig == SIGURG) {
+        if (bt && bt->hooks.kicked)
+            bt->hooks.kicked(bt->hooks.opaque);
     } else if (sig == SIGTRAP && bt && (g[REG_EFL] & HOST_TF)) {
         g[REG_EFL] &= ~(greg_t)HOST_TF; /* stepped out into C: cpu->kick is still set */
-    } else if (sig != SIGURG) {
+    } else {
         if (bt && bt->hooks.bug)
             bt->hooks.bug(bt->hooks.opaque, "host fault in the monitor", (u64)g[REG_RIP], (u64)si->si_addr);
         signal(sig, SIG_DFL); /* not ours: fault again, with the default action */

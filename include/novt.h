@@ -60,6 +60,13 @@ struct novt_serial {
 #define NOVT_TRACE_EXIT 0x40u
 #define NOVT_TRACE_LINK 0x80u
 
+/* How the guest's code runs. */
+enum novt_engine {
+    NOVT_ENGINE_AUTO,   /* translated, or directly in a sandbox process where that is legal and pays */
+    NOVT_ENGINE_BT,     /* translated only; no further process is started */
+    NOVT_ENGINE_DIRECT, /* directly wherever it is legal, whatever it costs: for tests */
+};
+
 /* Rare paths forced, for tests. */
 #define NOVT_STRESS_TINY_CACHE 0x01u
 #define NOVT_STRESS_ONE_INSN 0x02u
@@ -90,6 +97,7 @@ struct novt_config {
     bool no_reboot;              /* a reset of the machine ends novt_vm_run() */
     int64_t rtc_epoch_s;         /* what the RTC shows at start, 0: the host's UTC */
     size_t code_cache_bytes;     /* 0: default */
+    uint32_t engine;             /* enum novt_engine */
     uint32_t stress;             /* NOVT_STRESS_* */
     uint32_t trace_items;        /* NOVT_TRACE_* */
     uint32_t trace_lo, trace_hi; /* linear addresses to trace; both 0: all */

@@ -406,12 +406,16 @@ static int opt_stats(struct cli_options *opt, const char *arg, struct novt_error
 
 static int opt_engine(struct cli_options *opt, const char *arg, struct novt_error *err)
 {
-    (void)opt;
-    if (!strcmp(arg, "direct"))
-        return usage(err, "use -engine auto or bt", "-engine: direct execution does not exist yet");
-    if (strcmp(arg, "auto") && strcmp(arg, "bt"))
-        return usage(err, "use -engine auto or bt", "-engine: unknown engine \"%s\"", arg);
-    return 0;
+    static const char *const names[] = {
+        [NOVT_ENGINE_AUTO] = "auto", [NOVT_ENGINE_BT] = "bt", [NOVT_ENGINE_DIRECT] = "direct"};
+
+    for (unsigned i = 0; i < ARRAY_SIZE(names); i++) {
+        if (!strcmp(arg, names[i])) {
+            opt->config.engine = i;
+            return 0;
+        }
+    }
+    return usage(err, "use -engine auto, bt or direct", "-engine: unknown engine \"%s\"", arg);
 }
 
 static int opt_stress(struct cli_options *opt, const char *arg, struct novt_error *err)
@@ -532,7 +536,7 @@ static const struct option_row option_rows[] = {
     {"dump-screen", ARG_NEEDED, opt_dump_screen,
      "--dump-screen FILE      at the end write what the text screen shows, UTF-8"},
     {"stats", ARG_EQUALS, opt_stats, "--stats[=json]          counters on stderr at the end"},
-    {"engine", ARG_NEEDED, opt_engine, "-engine auto|bt         how guest code runs"},
+    {"engine", ARG_NEEDED, opt_engine, "-engine auto|bt|direct  how guest code runs"},
     {"stress", ARG_NEEDED, opt_stress,
      "--stress ITEM,...|help  force rare paths: tiny-cache one-insn no-chain slow-mem fail-alloc verify"},
     {"perf-map", ARG_NONE, opt_perf_map, "-perf-map               names of translated code for perf"},

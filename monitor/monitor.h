@@ -12,6 +12,7 @@
 #include "codecache/codecache.h"
 #include "decoder/decoder.h"
 #include "devices/devices.h"
+#include "monitor/pick.h"
 #include "shadowmmu/shadowmmu.h"
 
 /* A context: what a window needs beyond its pages (hangs on mmu_window.user). One mapping holds it all. */
@@ -24,6 +25,7 @@ struct mon_ctx {
     u64 ret_tag;          /* ctx_tag that the records were made under */
     u32 *code_map;        /* linear page number -> guest-physical page | 1 of code looked up there; 0: none */
     u8 code_in_4m[1024];  /* does code_map have entries in this 4 MiB? */
+    struct pick_history history;
 };
 
 /* Jump-cache tags: every (mode, CS base, CS limit) seen has a number of its own; a number is never given twice before
@@ -40,7 +42,7 @@ struct mon_tags {
 #define MON_SLOW_EIPS 64
 
 /* Why translated code asks for the fallback: emitted code does (limit check, self-check, refusal), or the fill hook. */
-enum mon_step_reason { STEP_EMITTED, STEP_MMIO, STEP_WATCHED };
+enum mon_step_reason { STEP_EMITTED, STEP_MMIO, STEP_WATCHED, STEP_SANDBOX };
 
 /* Translations that the monitor's own accesses found, by linear page; valid until the next flush or INVLPG (mem.c). */
 #define MON_TLB_ENTRIES 64u
@@ -77,6 +79,7 @@ struct novt_vm {
     bool promoted;             /* guarded links are direct, for user_window */
     struct mon_ctx *ctxs;      /* all windows' contexts */
     struct mon_run_state *run; /* run.c's */
+    struct sandbox *sandbox;   /* direct execution; NULL: none (sandbox.h) */
     struct mon_tags tags;      /* state.c */
     struct mon_tlb_entry tlb[MON_TLB_ENTRIES];
     u32 dbg_hits; /* DR6 bits of data breakpoints hit by the current instruction (debug.c) */

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "monitor/monitor.h"
+#include "monitor/sandbox.h"
 
 #ifndef sigev_notify_thread_id
 #define sigev_notify_thread_id _sigev_un._tid
@@ -286,6 +287,16 @@ static enum bt_exit_kind run_translated(struct novt_vm *vm, u32 exit_from)
     return bt_enter(vm->bt, b);
 }
 
+/* The engines: one instruction by the fallback, direct execution, translated code. */
+static enum bt_exit_kind run_guest(struct novt_vm *vm, u32 exit_from)
+{
+    if (must_step(&vm->cpu))
+        return BT_EXIT_STEP;
+    if (vm->sandbox && sandbox_pick(vm) == PICK_DIRECT)
+        return sandbox_enter(vm);
+    return run_translated(vm, exit_from);
+}
+
 int mon_run(struct novt_vm *vm)
 {
     struct cpu *cpu = &vm->cpu;
@@ -309,7 +320,7 @@ int mon_run(struct novt_vm *vm)
             mon_deliver(cpu, MON_EXTERNAL, pc_intr_ack(vm->pc), false, 0, cpu->eip);
             continue;
         }
-        enum bt_exit_kind kind = must_step(cpu) ? BT_EXIT_STEP : run_translated(vm, from);
+        enum bt_exit_kind kind = run_guest(vm, from);
         from = kind == BT_EXIT_LOOKUP ? cpu->exit_from : 0;
         if (mon_tracing(vm, TRACE_EXIT, cpu->seg_base[SEG_CS] + cpu->eip))
             mon_trace(vm, "exit %s at %04x:%08x", exit_names[kind < BT_EXIT_COUNT ? kind : BT_EXIT_LOOKUP],
@@ -317,6 +328,7 @@ int mon_run(struct novt_vm *vm)
         exit_handlers[kind < BT_EXIT_COUNT ? kind : BT_EXIT_LOOKUP](vm);
     }
     bt_fpu_save(cpu);
+    sandbox_thread_end(vm);
     timer_stop(vm);
     vm->run = NULL;
     return vm->stop;

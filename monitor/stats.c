@@ -5,6 +5,7 @@
  * dotted by part: exits.*, bt.*, refused.*, cache.*, mmu.*, vm.*.
  */
 #include "monitor/machine.h"
+#include "monitor/sandbox.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -98,6 +99,39 @@ static void shadow(struct sink *s, const struct mmu_stats *m)
     item(s, "mmu", "mappings_evicted", m->mappings_evicted);
 }
 
+static void direct(struct sink *s, const struct sandbox *x)
+{
+    static const char *const kinds[DX_EXIT_COUNT] = {
+        [DX_EXIT_PAGE_FAULT] = "page_fault",
+        [DX_EXIT_PRIVILEGED] = "privileged",
+        [DX_EXIT_INT] = "int",
+        [DX_EXIT_SYSCALL] = "syscall",
+        [DX_EXIT_FAST_SYSCALL] = "fast_syscall",
+        [DX_EXIT_FAULT] = "fault",
+        [DX_EXIT_BREAKPOINT] = "breakpoint",
+        [DX_EXIT_STEP] = "step",
+        [DX_EXIT_KICKED] = "kicked",
+        [DX_EXIT_REFUSED] = "refused",
+        [DX_EXIT_DIED] = "died",
+    };
+
+    if (!x)
+        return;
+    for (unsigned i = 0; i < PICK_COUNT; i++)
+        item(s, "pick", pick_name(i), x->stats.picks[i]);
+    item(s, "direct", "entries", x->stats.entries);
+    for (unsigned i = 0; i < DX_EXIT_COUNT; i++)
+        item(s, "direct", kinds[i] ? kinds[i] : "?", x->stats.exits[i]);
+    item(s, "direct", "fills", x->stats.fills);
+    item(s, "direct", "wipes", x->stats.wipes);
+    item(s, "direct", "worthwhile_cycles", x->worthwhile);
+    item(s, "direct", "overhead_cycles", x->overhead);
+    item(s, "scan", "clean", x->stats.pages_clean);
+    for (unsigned i = 1; i < SCAN_REASON_COUNT; i++)
+        item(s, "scan", scan_reason_name(i), x->stats.pages_bad[i]);
+    item(s, "scan", "rescans", x->stats.rescans);
+}
+
 size_t novt_vm_stats(const struct novt_vm *vm, bool json, char *buf, size_t bytes)
 {
     struct sink s = {buf, bytes, 0, json, false};
@@ -110,6 +144,7 @@ size_t novt_vm_stats(const struct novt_vm *vm, bool json, char *buf, size_t byte
     translator(&s, bt_stats(vm->bt));
     cache(&s, cc_stats(vm->cc));
     shadow(&s, mmu_stats(vm->mmu));
+    direct(&s, vm->sandbox);
     item(&s, "vm", "slow_steps", vm->slow_steps);
     item(&s, "vm", "selfcheck_pages_made", vm->selfcheck_pages_made);
     item(&s, "vm", "selfcheck_pages_ended", vm->selfcheck_pages_ended);

@@ -13,6 +13,7 @@
 #include <x86intrin.h>
 
 #include "monitor/monitor.h"
+#include "monitor/sandbox.h"
 
 #define PAGE_SELFCHECK 1u      /* cc_page.flags: blocks verify their bytes, the page is not watched */
 #define HOT_WRITES 24u         /* writes that make a burst */
@@ -61,9 +62,9 @@ static struct mon_ctx *ctx_new(struct novt_vm *vm, struct mmu_window *w)
 void mon_window_freed(void *opaque, struct mmu_window *w)
 {
     struct mon_ctx *c = ctx_of(w);
-    (void)opaque;
     if (!c)
         return;
+    sandbox_window_freed(opaque, w);
     *c->pprev = c->next;
     if (c->next)
         c->next->pprev = c->pprev;
@@ -117,6 +118,7 @@ int mon_window_switched(struct novt_vm *vm, struct mmu_window *old, struct mmu_w
     if (!to)
         return -ENOMEM;
     consider_promotion(vm, new);
+    sandbox_window_switched(vm, old, new);
     bt_set_window(vm->bt, new->base, to->jcache, to->code_map, to->ret_lo, to->ret_top, to->ret_sp);
     return 0;
 }
@@ -227,6 +229,7 @@ void mon_code_written(struct novt_vm *vm, u64 gpa, u32 len)
 {
     for (u64 at = gpa & ~(u64)PAGE_MASK; at < gpa + len; at += PAGE_BYTES) {
         struct cc_page *p = at >> 32 ? NULL : cc_page(vm->cc, (u32)at);
+        sandbox_code_written(vm, at);
         if (!p) {
             mmu_unwatch(vm->mmu, at);
             continue;

@@ -10,6 +10,7 @@
  * The memfd holds RAM, then the BIOS, then one unit of all ones for shadow areas that show no ROM.
  */
 #include "monitor/machine.h"
+#include "monitor/sandbox.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -296,6 +297,7 @@ static int make_engine(struct machine *m, struct novt_error *err)
         .mem_probe_write = hook_mem_probe_write,
         .peek_code = mon_peek_code,
         .bug = mon_bug,
+        .kicked = sandbox_kick,
     };
     struct bt_options opt = {
         .max_insns = stress & NOVT_STRESS_ONE_INSN ? 1 : 0,
@@ -313,6 +315,8 @@ static int make_engine(struct machine *m, struct novt_error *err)
         mon_cache_init(&m->vm);
     if (!rc)
         rc = bt_new(&m->vm.bt, &m->vm.cpu, m->vm.cc, &hooks, &opt);
+    if (!rc)
+        rc = sandbox_new(&m->vm, (enum mon_engine_option)m->config.engine);
     if (rc)
         return mon_fail(err, NOVT_ERR_HOST, rc, remedy_memory, "no executable memory for the code cache: %s",
                         strerror(-rc));
@@ -430,6 +434,7 @@ void novt_vm_free(struct novt_vm *vm)
     m->wired = false;
     pc_free(vm->pc);
     trace_close(m);
+    sandbox_free(vm);
     if (vm->bt)
         bt_free(vm->bt);
     if (vm->mmu)

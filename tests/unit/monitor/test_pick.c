@@ -1,4 +1,6 @@
-/* The decision algorithm: its truth table, one condition at a time and in their order, and what a context learns about cost. */
+/*
+ * test_pick.c - The decision algorithm: its truth table, one condition at a time and in their order, and what a context learns about cost.
+ */
 #include <criterion/criterion.h>
 
 #include "bt/bt.h"

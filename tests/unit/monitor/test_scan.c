@@ -1,4 +1,6 @@
-/* The scanner of code that may run directly: what keeps a page out, what it follows, where it stops. */
+/*
+ * test_scan.c - The scanner of code that may run directly: what keeps a page out, what it follows, where it stops.
+ */
 #include <criterion/criterion.h>
 #include <string.h>
 

@@ -1,4 +1,6 @@
-/* The record of changes in a window: a copy that is kept up to date by it alone stays equal to the window. */
+/*
+ * test_track.c - The record of changes in a window: a copy that is kept up to date by it alone stays equal to the window.
+ */
 #include "guest.h"
 
 #define PAGES (1u << 20)

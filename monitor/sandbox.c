@@ -1,0 +1,430 @@
+/*
+ * sandbox.c - boxes: which window each one mirrors, what it maps, which pages may be executed there.
+ *
+ * The mirror is an array of what the box maps. A sync compares it with the window where the shadow MMU recorded a change and sends
+ * the differences as runs. A page is executable only while its verdict stands: it is under write-watch from the scan on, and the write
+ * that ends the watch takes it out of every box first (sandbox_code_written), so no box runs bytes that were not scanned.
+ */
+#include "monitor/sandbox.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+/* Verdict on a page, bits 3..0 of sandbox.page[]. */
+#define PAGE_UNSEEN 0u
+#define PAGE_CLEAN 1u
+#define PAGE_BAD 2u
+#define PAGE_VERDICT 0x0fu
+#define PAGE_RESCAN 0x10u /* counts in bits 7..4 */
+#define PAGE_RESCANS 0xf0u
+
+#define LINEAR_PAGES (1u << 20)
+#define POPULATE_MAX 64u /* pages; longer runs are not all used */
+
+/* ---- life ---- */
+
+int sandbox_new(struct novt_vm *vm, enum mon_engine_option option)
+{
+    struct sandbox *s;
+    u64 bytes;
+
+    if (option != ENGINE_DIRECT) /* "auto" translates only until its decision was measured on real programs */
+        return 0;
+    s = calloc(1, sizeof(*s));
+    if (!s)
+        return -ENOMEM;
+    (void)mmu_memfd(vm->mmu, &bytes);
+    s->pages = (u32)(bytes >> PAGE_SHIFT);
+    s->page = mmap(NULL, 2ull * s->pages, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                   -1, 0);
+    if (s->page == MAP_FAILED) {
+        free(s);
+        return -ENOMEM;
+    }
+    s->tail = s->page + s->pages;
+    s->option = (u8)option;
+    s->worthwhile = 400000; /* until it is measured */
+    vm->sandbox = s;
+    return 0;
+}
+
+static void box_end(struct sandbox_box *b)
+{
+    dx_box_free(b->dx);
+    if (b->mirror)
+        munmap(b->mirror, LINEAR_PAGES * sizeof(u32));
+    if (b->win)
+        mmu_track(b->win, false);
+    memset(b, 0, sizeof(*b));
+}
+
+void sandbox_thread_end(struct novt_vm *vm)
+{
+    for (u32 i = 0; vm->sandbox && i < SANDBOX_BOXES; i++)
+        box_end(&vm->sandbox->box[i]);
+}
+
+void sandbox_free(struct novt_vm *vm)
+{
+    struct sandbox *s = vm->sandbox;
+
+    if (!s)
+        return;
+    sandbox_thread_end(vm);
+    if (s->dx)
+        dx_free(s->dx);
+    munmap(s->page, 2ull * s->pages);
+    free(s);
+    vm->sandbox = NULL;
+}
+
+/* ---- boxes and windows ---- */
+
+static bool box_empty(struct sandbox_box *b)
+{
+    if (dx_wipe(b->dx))
+        return false;
+    /* Fresh zero pages; the mapping itself stays. */
+    if (madvise(b->mirror, LINEAR_PAGES * sizeof(u32), MADV_DONTNEED))
+        memset(b->mirror, 0, LINEAR_PAGES * sizeof(u32));
+    b->n_exec = 0;
+    b->look_all = true;
+    return true;
+}
+
+static bool box_start(struct sandbox *s, struct sandbox_box *b)
+{
+    if (dx_box_new(s->dx, &b->dx, s->why))
+        return false;
+    b->mirror = mmap(NULL, LINEAR_PAGES * sizeof(u32), PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (b->mirror != MAP_FAILED)
+        return true;
+    b->mirror = NULL;
+    box_end(b);
+    return false;
+}
+
+static void attach(struct sandbox_box *b, struct mmu_window *win)
+{
+    b->win = win;
+    b->look_all = true;
+    mmu_track(win, true);
+}
+
+struct sandbox_box *sandbox_box_get(struct novt_vm *vm)
+{
+    struct sandbox *s = vm->sandbox;
+    struct sandbox_box *best = NULL;
+
+    for (u32 i = 0; i < SANDBOX_BOXES; i++) {
+        struct sandbox_box *b = &s->box[i];
+
+        if (b->dx && dx_box_dead(b->dx))
+            box_end(b);
+        if (b->win == vm->win) {
+            b->used = ++s->stamp;
+            return b;
+        }
+        /* A box that is not in use, else an unstarted one, else the one that was idle longest. */
+        if (!best || (b->dx && !b->win) || (best->win && b->used < best->used))
+            best = b;
+    }
+    if (best->win) {
+        mmu_track(best->win, false);
+        best->win = NULL;
+        s->stats.wipes++;
+        if (!box_empty(best))
+            box_end(best);
+    }
+    if (!best->dx && !box_start(s, best))
+        return NULL;
+    attach(best, vm->win);
+    best->used = ++s->stamp;
+    return best;
+}
+
+void sandbox_window_freed(struct novt_vm *vm, struct mmu_window *w)
+{
+    for (u32 i = 0; vm->sandbox && i < SANDBOX_BOXES; i++) {
+        struct sandbox_box *b = &vm->sandbox->box[i];
+
+        if (b->win != w)
+            continue;
+        b->win = NULL; /* tracking ended by itself */
+        if (!box_empty(b))
+            box_end(b);
+    }
+}
+
+/* ---- the mirror ---- */
+
+struct batch {
+    struct novt_vm *vm;
+    struct sandbox_box *b;
+    struct dx_op op[DX_MAP_BATCH];
+    u32 n;
+    u32 last; /* page behind the last operation's */
+    bool failed;
+};
+
+static void send(struct batch *q)
+{
+    if (!q->failed && q->n && dx_map(q->b->dx, q->op, q->n, NULL))
+        q->failed = true;
+    q->n = 0;
+}
+
+static struct sandbox_exec *find_exec(struct sandbox_box *b, u32 page)
+{
+    for (u32 i = 0; i < b->n_exec; i++)
+        if (b->exec[i].page == page)
+            return &b->exec[i];
+    return NULL;
+}
+
+/* What the box should map at a page. */
+static u32 wanted(struct batch *q, u32 page)
+{
+    const struct sandbox *s = q->vm->sandbox;
+    u32 e = mmu_mapping(q->vm->mmu, q->b->win, page), backing = e & MMU_MAPPING_PAGE;
+    struct sandbox_exec *x;
+
+    if (!e || ((u64)page << PAGE_SHIFT) < dx_caps(s->dx)->min_gva)
+        return 0;
+    if ((s->page[backing] & PAGE_VERDICT) != PAGE_CLEAN || e & MMU_MAPPING_WRITABLE)
+        return e;
+    x = find_exec(q->b, page);
+    return x && x->backing == backing ? e | SANDBOX_EXEC : e;
+}
+
+static u8 prot_of(u32 e)
+{
+    return (u8)(DX_READ | (e & MMU_MAPPING_WRITABLE ? DX_WRITE : 0) | (e & SANDBOX_EXEC ? DX_EXEC : 0));
+}
+
+/* The next difference, as an operation of its own or as the last one's continuation. */
+static void add(struct batch *q, u32 page, u32 now, u32 want)
+{
+    struct dx_op op = {.gva = page << PAGE_SHIFT, .pages = 1, .populate = 1};
+    struct dx_op *last = q->n ? &q->op[q->n - 1] : NULL;
+
+    op.offset = (u64)(want & MMU_MAPPING_PAGE) << PAGE_SHIFT;
+    op.prot = prot_of(want);
+    if (!want)
+        op = (struct dx_op){.kind = DX_UNMAP, .gva = op.gva, .pages = 1};
+    else if (now && !((now ^ want) & MMU_MAPPING_PAGE))
+        op.kind = DX_PROTECT;
+    else
+        op.kind = DX_MAP;
+    if (last && q->last == page && last->kind == op.kind && last->prot == op.prot &&
+        (op.kind != DX_MAP || last->offset + ((u64)last->pages << PAGE_SHIFT) == op.offset)) {
+        last->populate &= ++last->pages <= POPULATE_MAX;
+        q->last = page + 1;
+        return;
+    }
+    if (q->n == DX_MAP_BATCH)
+        send(q);
+    q->op[q->n++] = op;
+    q->last = page + 1;
+}
+
+static void sync_page(struct batch *q, u32 page)
+{
+    u32 want = wanted(q, page), *now = &q->b->mirror[page];
+
+    if (*now == want)
+        return;
+    add(q, page, *now, want);
+    *now = want;
+}
+
+static void sync_all(struct batch *q)
+{
+    u32 next = mmu_mapping_next(q->vm->mmu, q->b->win, 0);
+
+    for (u32 page = 0; page < LINEAR_PAGES;) {
+        if (page == next) {
+            sync_page(q, page++);
+            next = mmu_mapping_next(q->vm->mmu, q->b->win, page);
+        } else if (q->b->mirror[page]) {
+            sync_page(q, page++);
+        } else {
+            page++;
+        }
+    }
+}
+
+bool sandbox_sync(struct novt_vm *vm, struct sandbox_box *b)
+{
+    struct mmu_range r[MMU_TRACK_MAX];
+    bool all;
+    u32 n = mmu_track_take(b->win, r, MMU_TRACK_MAX, &all);
+
+    if (LIKELY(!n && !all && !b->look_all))
+        return true;
+    struct batch q = {.vm = vm, .b = b};
+    if (all || b->look_all)
+        sync_all(&q);
+    for (u32 i = 0; i < n && !all && !b->look_all; i++)
+        for (u32 page = r[i].page; page < r[i].page + r[i].n; page++)
+            sync_page(&q, page);
+    b->look_all = false;
+    send(&q);
+    if (!q.failed)
+        return true;
+    /* The host refuses: start over with an empty box; this time run translated. */
+    if (!box_empty(b))
+        box_end(b);
+    return false;
+}
+
+/* ---- pages of code ---- */
+
+static u32 backing_page(struct novt_vm *vm, u64 gpa)
+{
+    const u8 *p = mmu_ptr(vm->mmu, gpa & ~(u64)PAGE_MASK, NULL);
+
+    return p ? (u32)((u64)(p - mmu_backing_ptr(vm->mmu, 0)) >> PAGE_SHIFT) : LINEAR_PAGES;
+}
+
+static u32 entries_of(struct novt_vm *vm, u64 gpa, u16 *out, u32 max)
+{
+    struct cc_page *p = cc_page(vm->cc, (u32)gpa & ~PAGE_MASK);
+    u32 n = 0;
+
+    for (const struct cc_block *b = p ? p->blocks : NULL; b && n < max;
+         b = b->page_next[((b->key.gpa ^ gpa) & ~(u64)PAGE_MASK) != 0]) {
+        if (!((b->key.gpa ^ gpa) & ~(u64)PAGE_MASK) && b->key.mode & MODE_CPL3 && b->key.mode & MODE_CS32)
+            out[n++] = (u16)(b->key.gpa & PAGE_MASK);
+    }
+    return n;
+}
+
+static u8 scan(struct novt_vm *vm, u64 gpa, u32 backing, u32 offset)
+{
+    struct sandbox *s = vm->sandbox;
+    u16 entries[SCAN_ENTRIES_MAX];
+    struct scan_result r;
+    const struct cc_page *p = cc_page(vm->cc, (u32)gpa & ~PAGE_MASK);
+    u32 n = entries_of(vm, gpa, entries, SCAN_ENTRIES_MAX - 1);
+    u8 *state = &s->page[backing];
+
+    if ((*state & PAGE_RESCANS) == PAGE_RESCANS ||
+        (p && p->flags)) /* written all the time: it mixes code and data */
+        return *state = PAGE_RESCANS | PAGE_BAD;
+    entries[n++] = (u16)offset;
+    mmu_watch(vm->mmu, gpa & ~(u64)PAGE_MASK); /* before it is read */
+    scan_page(mmu_backing_ptr(vm->mmu, (u64)backing << PAGE_SHIFT), entries, n, vm->cpu.features, &r);
+    s->tail[backing] = r.tail_bytes;
+    s->stats.rescans += *state != 0;
+    if (r.reason == SCAN_CLEAN)
+        s->stats.pages_clean++;
+    else
+        s->stats.pages_bad[r.reason]++;
+    if (mon_tracing(vm, TRACE_EXEC, (u32)gpa))
+        mon_trace(vm, "scan of page %08llx from %03x: %s at %03x", (unsigned long long)gpa & ~0xfffull,
+                  offset, scan_reason_name(r.reason), r.at);
+    *state = (u8)((*state & PAGE_RESCANS) | (r.reason == SCAN_CLEAN ? PAGE_CLEAN : PAGE_BAD));
+    return *state;
+}
+
+/* Does an instruction that goes on from one page into the next, both executable then, pass too? */
+static bool straddle_fits(struct novt_vm *vm, const struct sandbox_box *b, u32 page, u32 backing)
+{
+    struct sandbox *s = vm->sandbox;
+    const u8 *here = mmu_backing_ptr(vm->mmu, (u64)backing << PAGE_SHIFT);
+    u32 before = page ? b->mirror[page - 1] : 0, after = page + 1 < LINEAR_PAGES ? b->mirror[page + 1] : 0;
+
+    if (before & SANDBOX_EXEC) {
+        u32 at = before & MMU_MAPPING_PAGE;
+
+        if (scan_straddle(mmu_backing_ptr(vm->mmu, (u64)at << PAGE_SHIFT), s->tail[at], here,
+                          vm->cpu.features))
+            return false;
+    }
+    if (!(after & SANDBOX_EXEC))
+        return true;
+    return scan_straddle(here, s->tail[backing],
+                         mmu_backing_ptr(vm->mmu, (u64)(after & MMU_MAPPING_PAGE) << PAGE_SHIFT),
+                         vm->cpu.features) == SCAN_CLEAN;
+}
+
+bool sandbox_allow_exec(struct novt_vm *vm, struct sandbox_box *b, u32 page)
+{
+    struct sandbox *s = vm->sandbox;
+    u32 lin = page << PAGE_SHIFT, eip_page = vm->cpu.eip >> PAGE_SHIFT;
+    struct mmu_info info;
+
+    if (mmu_walk(vm->mmu, vm->win, &vm->regime, vm->win->priv, lin, MMU_FETCH, &info) != MMU_OK ||
+        info.gpa >> 32)
+        return false;
+    u32 backing = backing_page(vm, info.gpa);
+    if (backing >= s->pages)
+        return false;
+    u8 state = s->page[backing];
+    /* From a straddling instruction nothing is known of its own entry: offset 0 would be its middle. */
+    if ((state & PAGE_VERDICT) == PAGE_UNSEEN)
+        state = scan(vm, info.gpa, backing, eip_page == page ? vm->cpu.eip & PAGE_MASK : 0);
+    if ((state & PAGE_VERDICT) != PAGE_CLEAN)
+        return false;
+    if (!straddle_fits(vm, b, page, backing)) {
+        s->page[backing] = (u8)((state & PAGE_RESCANS) | PAGE_BAD);
+        return false;
+    }
+    if (!mmu_mapping(vm->mmu, vm->win, page) && mmu_fill(vm->mmu, vm->win, lin, false, &info) != MMU_OK)
+        return false;
+    struct sandbox_exec *x = find_exec(b, page);
+    if (!x && b->n_exec == SANDBOX_EXEC_MAX) { /* forget them all: those still in use come back one by one */
+        b->n_exec = 0;
+        b->look_all = true;
+    }
+    if (!x)
+        x = &b->exec[b->n_exec++];
+    *x = (struct sandbox_exec){.page = page, .backing = backing};
+    u32 e = mmu_mapping(vm->mmu, vm->win, page);
+    if (!(e & MMU_MAPPING_MAPPED) || e & MMU_MAPPING_WRITABLE || (e & MMU_MAPPING_PAGE) != backing)
+        return false;
+    if (!b->look_all) {
+        struct batch q = {.vm = vm, .b = b};
+
+        sync_page(&q, page);
+        send(&q);
+        if (q.failed) {
+            b->look_all = true;
+            return false;
+        }
+    }
+    return true;
+}
+
+bool sandbox_page_bad(struct novt_vm *vm, u32 lin)
+{
+    const struct mon_ctx *c = vm->win->user;
+    u32 entry = c ? c->code_map[lin >> PAGE_SHIFT] : 0,
+        backing = entry ? backing_page(vm, entry & ~1u) : LINEAR_PAGES;
+
+    return backing < vm->sandbox->pages && (vm->sandbox->page[backing] & PAGE_VERDICT) == PAGE_BAD;
+}
+
+void sandbox_code_written(struct novt_vm *vm, u64 gpa)
+{
+    struct sandbox *s = vm->sandbox;
+    u32 backing = s ? backing_page(vm, gpa) : LINEAR_PAGES;
+
+    if (!s || backing >= s->pages || !(s->page[backing] & PAGE_VERDICT))
+        return;
+    u32 count = s->page[backing] & PAGE_RESCANS;
+    s->page[backing] = (u8)((count == PAGE_RESCANS ? count : count + PAGE_RESCAN) | PAGE_UNSEEN);
+    for (u32 i = 0; i < SANDBOX_BOXES; i++) {
+        struct sandbox_box *b = &s->box[i];
+
+        for (u32 k = 0; k < b->n_exec; k++) {
+            if (b->exec[k].backing != backing)
+                continue;
+            b->exec[k--] = b->exec[--b->n_exec];
+            b->look_all = true; /* rare; boxes do not run before their next sync */
+        }
+    }
+}
