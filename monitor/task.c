@@ -196,12 +196,11 @@ static int load_segments(struct cpu *cpu, const struct task *t, u32 ext)
     return 0;
 }
 
-/* The point of no return: the old task is saved, TR names the new one, its registers are in. Writes that were probed
- * cannot fail. */
-static int commit(struct cpu *cpu, u16 sel, u64 desc, enum task_reason why, u32 return_eip,
-                  const struct task *t)
+/* The point of no return: the old task is saved, TR names the new one, its registers are in. What was probed cannot fail.
+ * The new state is read last: a task may switch to itself. */
+static int commit(struct cpu *cpu, u16 sel, u64 desc, enum task_reason why, u32 return_eip, struct task *t)
 {
-    u32 old_flags = cpu_eflags(cpu), new_flags = t->eflags;
+    u32 old_flags = cpu_eflags(cpu), new_flags;
     u16 link = cpu->tr.sel;
 
     if (why == TASK_IRET)
@@ -210,6 +209,9 @@ static int commit(struct cpu *cpu, u16 sel, u64 desc, enum task_reason why, u32 
         return -1;
     if ((why == TASK_JMP || why == TASK_IRET) && desc_set_busy(cpu, cpu->tr.sel, false))
         return -1;
+    if (read_new(cpu, desc_base(desc), desc_type(desc) & SYS_TYPE_32, t))
+        return -1;
+    new_flags = t->eflags;
     if (why == TASK_CALL || why == TASK_GATE) {
         new_flags |= EFL_NT;
         if (lin_write(cpu, desc_base(desc), &link, 2, true))
@@ -272,10 +274,12 @@ int task_switch(struct cpu *cpu, u16 tss_sel, u64 tss_desc, enum task_reason why
         return ts_err(cpu, EXC_TS, cpu->tr.sel, ext);
     if (read_new(cpu, base, tss32, &t) || probe_old(cpu))
         return -1;
-    if (lin_probe_write(cpu, base, 2, true) || lin_probe_write(cpu, desc_lin, 8, true))
+    if ((why == TASK_CALL || why == TASK_GATE) && lin_probe_write(cpu, base, 2, true)) /* the link */
+        return -1;
+    if (why != TASK_IRET && lin_probe_write(cpu, desc_lin + 4, 4, true))
         return -1;
     if ((why == TASK_JMP || why == TASK_IRET) &&
-        lin_probe_write(cpu, cpu->gdtr.base + (cpu->tr.sel & 0xfff8u), 8, true))
+        lin_probe_write(cpu, cpu->gdtr.base + (cpu->tr.sel & 0xfff8u) + 4, 4, true))
         return -1;
     if (commit(cpu, tss_sel, tss_desc, why, return_eip, &t))
         return -1;

@@ -66,6 +66,10 @@ WANTED = [
     ("transfer/limit/call/*-1/*", partial, "CALL checks the target against the limit of its segment before it pushes (SDM, CALL, SAME-PRIVILEGE); Bochs pushes first"),
     ("transfer/outer?/pop-limit15/*", "*", "RETF to an outer ring pops 16 bytes, SS as 4 of them (SDM, RET: top 16 + SRC bytes within stack limits); Bochs reads 2"),
     ("segment/access/arpl/*", "*", "the same as in the next: a read-only operand is no fault when RPL stays"),
+    ("iret/ss?/1[26]/absent/*", ("event",), "IRET to an outer ring with an absent stack segment is #SS(selector) in the manual's operation section (SDM, IRET); Bochs raises #NP"),
+    ("iret/to-v86/eip*0000*/*", "*", "IRET to and in v86 mode checks EIP against the limit FFFFh before anything changes (SDM, IRET); Bochs faults on the first fetch"),
+    ("iret/to-v86/eipfffffff0/*", "*", "the same"),
+    ("iret/eip*/o32/v86", "*", "the same"),
     ("paging/ad/*/arpl/[rn][op]/*", "*", "ARPL reads its operand and writes only when RPL rises, as the host CPU does (SDM, ARPL: no write cycle is promised); Bochs asks for write access first"),
 ]
 

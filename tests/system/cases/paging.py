@@ -25,7 +25,9 @@ def rights():
                         for pte in RIGHTS + [NOENTRY]:
                             if not pde and pte != RIGHTS[3]:
                                 continue
-                            if ring == 1 and PTE_P | PTE_U in (pde, pte):
+                            if ring == 1 and (PTE_P | PTE_U in (pde, pte) or access not in ("read", "write") or f is P32):
+                                continue
+                            if access == "rmw" and (f is P32 or not wp and ring) or not wp and ring and pde != pte:
                                 continue
                             yield Case(f"rights/{f}/{flags_name(pde)}-{flags_name(pte)}/{access}/{'wp' if wp else 'nowp'}/r{ring}", mode, code,
                                        regs=dict(ecx=FAR + 4), mem=merge(f.far(pde, pte | PHYS), {PHYS + 4: STEP}))
@@ -62,7 +64,7 @@ def reserved():
         for access in ("read", "write", "fetch"):
             for bit in list(range(40, 63)) + [11]:
                 for level in ("pde", "pte", "large"):
-                    if bit == 11 and level != "pte" or ring == 0 and bit % 3:
+                    if bit == 11 and level != "pte" or ring == 0 and bit % 5 or access == "fetch" and bit % 2:
                         continue
                     b = 1 << bit
                     e = ALL & ~(PTE_A | PTE_D)
@@ -131,7 +133,7 @@ def error_codes():
                                  "stos": "mov di, 0x2004\nstosd", "push": "push word [0x2004]", "popm": "pop word [0x2004]", "fetch": "jmp 0x2004"}.items():
                 for pte in RIGHTS + [NOENTRY] + ([ALL | PTE_NX, ALL | 1 << 50] if f.pae else []):
                     for wp in (True, False):
-                        if not wp and (base.ring or not pte):
+                        if not wp and (base.ring or not pte or access in ("read", "fetch")) or f is P32 and base is PM16[0]:
                             continue
                         yield Case(f"code/{f}/{flags_name(pte)}{'r' if pte >> 50 & 1 else ''}/{access}/{'wp' if wp else 'nowp'}/{base}", mode if wp else nowp(mode), code,
                                    pte={DATA: pte & ~(PTE_A | PTE_D) | DATA}, mem={DATA + 4: STEP})
@@ -159,7 +161,7 @@ def implicit():
                 page &= ~0xfff
                 for kind in ("np", "rS", "wS", "rU", "wU", "rsvd"):
                     for wp in (True, False):
-                        if kind == "rsvd" and not f.pae or not wp and kind[0] != "r":
+                        if kind == "rsvd" and not f.pae or not wp and (kind[0] != "r" or f is P32) or f is P32 and ring == 0:
                             continue
                         e = {"np": 0, "rsvd": PTE_P | PTE_W | 1 << 45}.get(kind)
                         if e is None:

@@ -61,10 +61,10 @@ def simple():
                     for state, e in STATES.items():
                         if state == "ok" and page == "first" or ring == 0 and (state == "sup" or name in STACK_OPS and state != "ok"):
                             continue
-                        if f is P32 and (page == "first" or state == "sup"):
+                        if f is P32 and (page == "first" or state in ("sup", "ok")) or ring == 0 and (page == "first" or state == "ro"):
                             continue
                         for before in sorted({1, size // 2, size - 1}):
-                            if f is P32 and before not in (1, 2):
+                            if (f is P32 or ring == 0 or state == "sup") and before not in (1, 2) or state == "ok" and before != size // 2:
                                 continue
                             ecx = EDGE - before
                             good = struct.pack("<II", CODE + 0x800, DATA32(ring))
@@ -90,10 +90,10 @@ def frames():
                 mode = paged(PM32[ring], f.kind)
                 code1 = code.replace("CODESEL", hex(CODE32(ring)))
                 for state, e in STATES.items():
-                    if ring == 1 and state == "sup":
+                    if ring == 1 and state in ("sup", "ok") or ring == 1 and f is P32:
                         continue
                     for part in (1, 2, 4, 6, 8, 12, 16, 20, 28):
-                        if part >= abs(size) + 8:
+                        if part >= abs(size) + 8 or (ring == 1 or f is P32 or state == "ok") and part not in (2, 4, 8):
                             continue
                         esp = EDGE + part if size >= 0 else EDGE - part
                         page = (e, GOOD) if size >= 0 else (GOOD, e)
@@ -107,7 +107,7 @@ def fetches():
     """An instruction over the edge: the second page missing, NX, supervisor; whether its bytes are needed or not."""
     insns = {"mov5": bytes([0xb8, 1, 2, 3, 4]), "add6": bytes([0x81, 0xc3, 5, 6, 7, 8]), "jmp2": bytes([0xeb, 0x00]), "jmp5": bytes([0xe9, 0, 0, 0, 0]),
              "nop1": bytes([0x90]), "lock-ud": bytes([0xf0, 0x40]), "ud2": bytes([0x0f, 0x0b]), "prefixes": bytes([0x2e] * 5 + [0x40]), "write": bytes([0xc7, 0x05, 0x10, 0x20, 0x03, 0, 1, 2, 3, 4]),
-             "int": bytes([0xcd, 0x21]), "far": bytes([0xea, 0, 8, 3, 0, 0, 0]), "long": bytes([0x66] * 15 + [0x40]), "sse": bytes([0x0f, 0xae, 0x05, 0, 0x20, 3, 0])}
+             "int": bytes([0xcd, 0x21]), "far": bytes([0xea, 0, 8, 3, 0, 0, 0]), "long": bytes([0x66] * 15 + [0x40]), "movzx": bytes([0x0f, 0xb7, 0x05, 0, 0x20, 3, 0])}
     for f in FORMATS:
         for ring in (0, 3):
             mode = paged(PM32[ring], f.kind)
@@ -116,7 +116,9 @@ def fetches():
                     if ring == 0 and state == "sup":
                         continue
                     for before in range(1, min(len(b), 8) + 1):
-                        if f is P32 and before > 2:
+                        if ring == 0 and state not in ("np", "nx") or before > 3 and state == "sup":
+                            continue
+                        if f is P32 and (before > 1 or state != "np") or state in ("ok", "ro") and before not in (1, 4):
                             continue
                         eip = EDGE - before
                         cs = CODE32(ring)
@@ -140,6 +142,8 @@ def strings():
                                 if which == "di" and op == "lods" or which == "si" and op in ("stos", "scas"):
                                     continue
                                 for odd in (0, 1) if size > 1 else (0,):
+                                    if odd and (state != "np" or down or ring == 0) or ring == 0 and (state != "np" or down) or size == 2 and state != "np":
+                                        continue
                                     far = EDGE - 3 * size - odd if not down else EDGE + 2 * size + odd
                                     near = 0x3e000 + (0x40 if down else 0)
                                     regs = dict(edi=far if which == "di" else near, esi=far if which == "si" else near, ecx=8, eax=0xd0d0d0d0)
@@ -157,6 +161,111 @@ def cases():
     yield from strings()
 
 
+def state_images():
+    """FNSTENV, FNSAVE, FXSAVE, FXRSTOR and their like over two pages: all or nothing is not promised, so the image's page is looked at where it came through."""
+    for f in FORMATS:
+        for ring in (0, 3):
+            mode = paged(PM32[ring], f.kind)
+            for name, code in {"fnstenv": "fnstenv [ecx]", "fnsave": "fnsave [ecx]\nfld1", "fxrstor": "fxrstor [ecx]"}.items():
+                yield Case(f"hand/{name}/ok/{f}/r{ring}", mode, "fninit\n" + code, flags=FPU, regs=dict(ecx=EDGE - 16),
+                           mem=merge(tables(f, GOOD, GOOD), put(EDGE - 16, bytes([0x7f, 3]) + bytes(22) + bytes([0x80, 0x1f]) + bytes(486))))
+            # The first page is what is missing: nothing can have been written before it.
+            for name, code in {"fnstenv": "fnstenv [ecx]", "fnsave": "fnsave [ecx]"}.items():
+                yield Case(f"hand/{name}/first/{f}/r{ring}", mode, "fninit\n" + code, flags=FPU, regs=dict(ecx=EDGE - 16), mem=tables(f, PTE_W | PTE_U, PTE_P | PTE_U))
+
+
+def descriptor_hand():
+    """Descriptors, gates and TSSs that lie over two pages."""
+    for f in FORMATS:
+        m0, m3 = paged(PM32[0], f.kind), paged(PM32[3], f.kind)
+        fresh = desc(RW, 0, 0xfffff, G | D32, 3)
+        # GDT's last descriptor over the edge of FAR, reached by LGDT with a base of FAR.
+        for n, second in (("np", PTE_W), ("ok", GOOD), ("ro", PTE_P)):
+            base = EDGE - 0x104
+            t = merge(tables(f, GOOD, second), put(base + 8, desc(XR | A, 0, 0xfffff, G | D32) + desc(RW | A, 0, 0xfffff, G | D32)), put(base + 0x100, fresh))
+            code = f"mov word [{DATA}], 0x107\nmov dword [{DATA + 2}], {base}\nlgdt [{DATA}]\n"
+            yield Case(f"hand/gdt-entry/{n}/{f}", m0, code + "mov ecx, 0x103\nmov fs, cx", mem=t)
+            yield Case(f"hand/gdt-entry-lar/{n}/{f}", m0, code + "mov ecx, 0x103\nlar eax, ecx", mem=t)
+            # LDTR over the edge: the descriptor is read by 8 bytes.
+            yield Case(f"hand/gdt-ldt/{n}/{f}", m0, code + "mov ecx, 0x100\nlldt cx", mem=merge(t, put(base + 0x100, desc(SYS_LDT, LDT, 0x1ff, 0))))
+            yield Case(f"hand/gdt-tss/{n}/{f}", m0, code + "mov ecx, 0x100\nltr cx", mem=merge(t, put(base + 0x100, desc(SYS_TSS32, TSS2, 0x67, 0))))
+            # IDT entry 30h over the edge.
+            ibase = EDGE - 4 - 0x30 * 8
+            icode = f"mov word [{DATA}], 0x7ff\nmov dword [{DATA + 2}], {ibase}\nlidt [{DATA}]\nint 0x30"
+            it = merge(tables(f, GOOD, second), {at(ibase) & ~0xfff: gate(SYS_INT32, HCODE, stub(14)) * 512}, put(ibase + 0x30 * 8, gate(SYS_INT32, HCODE, stub(0x30))), put(ibase + 14 * 8, gate(SYS_INT32, HCODE, stub(14))))
+            yield Case(f"hand/idt-entry/{n}/{f}", m0, icode, mem=it)
+            # A TSS over the edge: ESP0 in front of it, SS0 behind.
+            tss = EDGE - 8
+            for r, m in ((3, m3),):
+                yield Case(f"hand/tss-stack/{n}/{f}", m, "int 0x30", gdt={TSS_SEL: desc(SYS_TSS32, tss, 0x67, 0)},
+                           mem=merge(f.far(GOOD | PTE_A, GOOD | PTE_A | PHYS[0], second | PHYS[1]), put(tss, tss32())))
+            # A task switch to, and from, a TSS over the edge.
+            new = tss32(cr3=f.cr3, eip=CODE + 0x800, cs=CODE32(0), sss=DATA32(0), ds=DATA32(0), es=DATA32(0), fs=DATA32(0), gs=DATA32(0), regs=(1, 2, 3, 4, STACK0_INNER, 6, 7, 8))
+            for before in (0x20, 0x40, 0x60):
+                tss = EDGE - before
+                yield Case(f"hand/task-to/{n}/{before:x}/{f}", m0, f"jmp {TSS2_SEL}:0", gdt={TSS2_SEL: desc(SYS_TSS32, tss, 0x67, 0)}, mem=merge(tables(f, GOOD, second), put(tss, new)))
+            # LGDT and LIDT operands, BOUND's, and far pointers by segment registers.
+        for before in (1, 2, 3, 5):
+            for op in ("lgdt", "lidt"):
+                yield Case(f"hand/{op}/np/{before}/{f}", m0, f"{op} [ecx]", regs=dict(ecx=EDGE - before), mem=tables(f, GOOD, PTE_W))
+                yield Case(f"hand/{op}/ok/{before}/{f}", m0, f"{op} [ecx]\ns{op[1:]} [{DATA}]\nlidt [{DATA + 16}]\nlgdt [{DATA + 24}]", regs=dict(ecx=EDGE - before),
+                           mem=merge(tables(f, GOOD, GOOD), put(EDGE - before, struct.pack("<HI", 0x3ff, GDT if op == "lgdt" else IDT)),
+                                     {DATA + 16: struct.pack("<HI", 0x7ff, IDT), DATA + 24: struct.pack("<HI", 0x3ff, GDT)}))
+
+
+def wrap_hand():
+    """Linear addresses that wrap at 4 GiB: the last page and the first."""
+    for f in FORMATS:
+        for ring in (0, 3):
+            mode = paged(PM32[ring], f.kind)
+            top = {f.pde_address(0xfffff000): f.pack(SPARE | GOOD), f.pte_address(0xfffff000, SPARE): f.pack(PHYS[0] | GOOD)}
+            if f.pae:
+                top[PDPT + 24] = f.pack(STACK[2] | PTE_P)
+                top[STACK[2] + 511 * 8] = f.pack(SPARE | GOOD)
+                del top[f.pde_address(0xfffff000)]
+            yield Case(f"hand/wrap/last-byte/{f}/r{ring}", mode, "mov al, [ecx]\nmov [ecx], cl", regs=dict(ecx=0xffffffff), mem=top)
+            yield Case(f"hand/wrap/stos/{f}/r{ring}", mode, "rep stosb", regs=dict(edi=0xfffffffd, ecx=3), mem=top)
+            yield Case(f"hand/wrap/stos-down/{f}/r{ring}", mode, "std\nrep stosb\ncld", regs=dict(edi=0xffffffff, ecx=3), mem=top)
+            yield Case(f"hand/wrap/low-np/{f}/r{ring}", mode, "rep stosb", regs=dict(edi=0xfffffffd, ecx=5), mem=top, pte={0: PTE_W})
+            yield Case(f"hand/wrap/fetch/{f}/r{ring}", mode, "jmp ecx", regs=dict(ecx=0xfffffffe), pte={0: 0}, mem=merge(top, {PHYS[0] + 0xffe: bytes([0x40, 0x43])}))
+            yield Case(f"hand/wrap/fetch-cut/{f}/r{ring}", mode, "jmp ecx", regs=dict(ecx=0xfffffffe), pte={0: 0}, mem=merge(top, {PHYS[0] + 0xffe: bytes([0xb8, 0x43])}))
+
+
+def order_hand():
+    """Which page faults first when several are missing; what an instruction with two memory operands leaves behind."""
+    for f in FORMATS:
+        m = paged(PM32[3], f.kind)
+        both = tables(f, PTE_W, PTE_W, GOOD)
+        yield Case(f"hand/order/two-pages/{f}", m, "mov eax, [ecx]", regs=dict(ecx=EDGE - 2), mem=both)
+        yield Case(f"hand/order/movs/{f}", m, "movsd", regs=dict(esi=FAR + 0x10, edi=EDGE + 0x10), mem=both)
+        yield Case(f"hand/order/cmps/{f}", m, "cmpsd", regs=dict(esi=FAR + 0x10, edi=EDGE + 0x10), mem=both)
+        yield Case(f"hand/order/push-mem/{f}", m, "push dword [ecx]", regs=dict(ecx=FAR + 0x10, esp=EDGE + 0x100), mem=both)
+        yield Case(f"hand/order/push-mem-stack/{f}", m, "push dword [ecx]", regs=dict(ecx=EDGE + 0x1010, esp=EDGE + 0x100), mem=both)
+        yield Case(f"hand/order/pop-mem/{f}", m, "pop dword [ecx]", regs=dict(ecx=FAR + 0x10, esp=EDGE + 0x100), mem=both)
+        yield Case(f"hand/order/pop-mem-dest/{f}", m, "pop dword [ecx]", regs=dict(ecx=FAR + 0x10, esp=EDGE + 0x1100), mem=both)
+        yield Case(f"hand/order/call-mem/{f}", m, "call [ecx]", regs=dict(ecx=FAR + 0x10, esp=EDGE + 0x100), mem=both)
+        yield Case(f"hand/order/call-mem-stack/{f}", m, "call [ecx]", regs=dict(ecx=EDGE + 0x1010, esp=EDGE + 0x100), mem=both)
+        yield Case(f"hand/order/leave/{f}", m, "leave", regs=dict(ebp=FAR + 0x10), mem=both)
+        yield Case(f"hand/order/enter-levels/{f}", m, "enter 0x10, 3", regs=dict(ebp=EDGE + 8, esp=EDGE + 0x1100), mem=both)
+        yield Case(f"hand/order/xlat/{f}", m, "xlatb", regs=dict(ebx=FAR, eax=0xff), mem=both)
+        # A memory operand faults before the flags change, and after REP has moved on.
+        yield Case(f"hand/order/adc/{f}", m, "stc\nadc dword [ecx], 0x7fffffff", regs=dict(ecx=FAR + 4), mem=both)
+        yield Case(f"hand/order/div/{f}", m, "xor edx, edx\ndiv dword [ecx]", regs=dict(ecx=FAR + 4), mem=both)
+        yield Case(f"hand/order/cmpxchg/{f}", m, "cmpxchg [ecx], ebx", regs=dict(ecx=FAR + 4), mem=tables(f, PTE_P | PTE_U))
+        yield Case(f"hand/order/cmpxchg8b/{f}", m, "cmpxchg8b [ecx]", regs=dict(ecx=FAR + 4), mem=tables(f, PTE_P | PTE_U))
+        # String I/O: OUTS reads before it writes, INS needs its page before it reads the port.
+        m0 = paged(PM32[0], f.kind)
+        yield Case(f"hand/io/insb/{f}", m0, "insb", regs=dict(edx=0x21, edi=FAR + 4), mem=both)
+        yield Case(f"hand/io/rep-insb/{f}", m0, "rep insb", regs=dict(edx=0x21, ecx=8, edi=EDGE - 3), mem=tables(f, GOOD, PTE_W))
+        yield Case(f"hand/io/rep-insw/{f}", m0, "rep insw", regs=dict(edx=0x300, ecx=8, edi=EDGE - 5), mem=tables(f, GOOD, PTE_P))
+        yield Case(f"hand/io/rep-insd-down/{f}", m0, "std\nrep insd", regs=dict(edx=0x300, ecx=8, edi=EDGE + 6), mem=tables(f, PTE_P, GOOD))
+        yield Case(f"hand/io/outsb/{f}", m0, "outsb", regs=dict(edx=0x80, esi=FAR + 4), mem=both)
+        yield Case(f"hand/io/rep-outsb/{f}", m0, "rep outsb", regs=dict(edx=0x80, ecx=8, esi=EDGE - 3), mem=tables(f, GOOD, PTE_W))
+        yield Case(f"hand/io/rep-outsw/{f}", m0, "rep outsw", regs=dict(edx=0x300, ecx=8, esi=EDGE - 5), mem=tables(f, GOOD, PTE_W))
+
+
 def hand():
-    return
-    yield
+    yield from state_images()
+    yield from descriptor_hand()
+    yield from wrap_hand()
+    yield from order_hand()

@@ -57,7 +57,11 @@ def changes():
                                     continue
                                 if f is P32 and how == "cr3-other" and large or change.startswith("clear") and after == "fetch" and before == "fetch":
                                     continue
+                                if before == "write" and after == "write" or large and before == "fetch" and after == "read":
+                                    continue
                                 if g and change in ("grant-p", "clear-d", "clear-nx") or how == "pg" and change in ("clear-ad", "grant-w"):
+                                    continue
+                                if f is P32 and (before, after) not in (("read", "write"), ("write", "read"), ("fetch", "fetch")) or g and before == after:
                                     continue
                                 mode = paged(PM32[0], f.kind)
                                 code = ACCESS[before] + write_pte(f, at, new | ps | g) + flush.replace("OTHERCR3", hex(SPARE + 0xc00 if f.pae else PDPT)) + ACCESS[after] + "mov esi, [ecx + 8]"
@@ -71,7 +75,6 @@ def levels():
     """The directory entry changes above a page that is in use."""
     for f in FORMATS:
         at = f.pde_address(FAR)
-        table2 = SPARE + 0x800                              # the upper half of the page as a table of its own is not possible: use STACK[2]'s page
         table2 = STACK[2]
         news = {"table": table2 | RW_U, "np": 0, "ro": SPARE | PTE_P | PTE_U, "large": RW_U | PTE_PS, "same": SPARE | RW_U | PTE_A}
         if f.pae:
@@ -80,8 +83,10 @@ def levels():
             for how in ("invlpg", "cr3", "pge", "pg"):
                 for before in ("read", "write", "fetch"):
                     for after in ("read", "write", "fetch"):
+                        if before == after or f is P32 and how == "pg":
+                            continue
                         mode = paged(PM32[0], f.kind)
-                        code = ACCESS[before] + write_pte(f, at, new) + FLUSH[how] + ("add ecx, ebx\n" if False else "") + ACCESS[after]
+                        code = ACCESS[before] + write_pte(f, at, new) + FLUSH[how] + ACCESS[after]
                         yield Case(f"{f}/directory/{name}/{how}/{before}-{after}", mode, code, regs=dict(ecx=FAR + 0x3e000),
                                    mem=merge(f.far(RW_U), f.pte(FAR + 0x3e000, PHYS | RW_U, table=SPARE), f.pte(FAR + 0x3e000, OTHER | RW_U, table=table2),
                                              {PHYS: RET, OTHER: RET2, 0x3e000: RET + RET}))
@@ -117,7 +122,7 @@ def self_modifying():
             for store, text in STORES.items():
                 for where in ("page", "other", "edge"):
                     for alias in ("same", "alias", "large") if f else ("same",):
-                        if f is P32 and (alias == "large" or store in ("lock", "setc", "bts")) or ring == 0 and where == "other":
+                        if f is P32 and (alias == "same" or ring == 0) or ring == 0 and (where == "other" or f is None):
                             continue
                         address = {"page": CODE + 0x400, "other": CODE2 + 0x400, "edge": CODE2 - 1}[where]
                         edi = address + 1 + {"same": 0, "alias": FAR - CODE, "large": FAR}[alias]
@@ -130,16 +135,14 @@ def self_modifying():
 
 def ahead():
     """The instruction that is changed is the next one, or one a little further on in the same stretch of code."""
-    for mode in (PM32[0], PM32[3], PM16[0], PM16[3], REALMODE, V86, paged(PM32[3], "32"), paged(PM32[0], "pae")):
+    for mode in (PM32[3], PM16[3], REALMODE, V86, paged(PM32[3], "32"), paged(PM32[0], "pae")):
         for gap in (0, 1, 3, 8):
             for warm in (False, True):
-                for name, text in {"mov8": "mov byte [cs:at(.t) + 1], 0x55", "mov16": "mov word [cs:at(.t)], 0x55b0", "or": "or byte [cs:at(.t) + 1], 0x44",
-                                   "stos": "mov edi, at(.t) + 1\nmov al, 0x55\nstosb", "insn": "mov word [cs:at(.t)], 0x9090", "ud": "mov word [cs:at(.t)], 0x0b0f"}.items():
-                    text = text.replace("cs:", "") if mode.ring or not mode.flat else text.replace("cs:", "")
+                for name, text in {"mov8": "mov byte [at(.t) + 1], 0x55", "mov16": "mov word [at(.t)], 0x55b0", "or": "or byte [at(.t) + 1], 0x44",
+                                   "stos": "mov edi, at(.t) + 1\nmov al, 0x55\nstosb", "insn": "mov word [at(.t)], 0x9090", "ud": "mov word [at(.t)], 0x0b0f"}.items():
                     loop = "mov ecx, 3\n.again:\nmov byte [at(.t) + 1], 0x11\n" if warm else ""
                     code = f"{loop}xor eax, eax\n{text}\n" + "inc edx\n" * gap + ".t: mov al, 0x11\n" + ("mov bl, al\ndec ecx\njnz .again" if warm else "mov bl, al")
-                    regs = dict(ds=mode.regs["ds"])
-                    yield Case(f"ahead/{name}/gap{gap}/{'warm' if warm else 'cold'}/{mode}", mode, code, regs=regs)
+                    yield Case(f"ahead/{name}/gap{gap}/{'warm' if warm else 'cold'}/{mode}", mode, code)
 
 
 def cases():
