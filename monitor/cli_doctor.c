@@ -5,19 +5,18 @@
  * is harmless; what can crash runs in a child process. Exit code 0 when a guest can run, 3 when not; things
  * that are merely worth knowing are marked "note" and do not count.
  */
+#include "direct/direct.h"
 #include "monitor/cli.h"
 #include "monitor/loader.h"
 
 #include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -274,18 +273,14 @@ static struct finding check_compat(void)
                : good("far jump to 32-bit code and back");
 }
 
-static struct finding check_seccomp(void)
+static struct finding check_sandbox(void)
 {
-    int mode = prctl(PR_GET_SECCOMP);
+    char why[DX_WHY_BYTES];
 
-    if (mode < 0)
-        return missing(NOTE, "use a kernel with CONFIG_SECCOMP_FILTER",
-                       "no seccomp: no sandbox for direct execution", errno);
-    /* A null filter is refused with EFAULT where filters exist. */
-    if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, NULL) < 0 && errno == EFAULT)
-        return good(mode ? "filters work; this process is already filtered" : "filters work");
-    return missing(NOTE, "use a kernel with CONFIG_SECCOMP_FILTER",
-                   "no seccomp filters: no sandbox for direct execution", 0);
+    if (dx_probe(why))
+        return missing(NOTE, "guest programs run translated only, slower; see docs/security.md for what a sandbox takes",
+                       why, 0);
+    return good("ring-3 code runs in a process of its own");
 }
 
 static struct finding find_firmware(const char *name, enum verdict v)
@@ -325,7 +320,7 @@ static const struct need needs[] = {
     {"max_map_count", check_map_count},
     {"signals", check_signals},
     {"32-bit-entry", check_compat},
-    {"seccomp", check_seccomp},
+    {"sandbox", check_sandbox},
     {"firmware", check_bios},
     {"vga-firmware", check_vgabios},
 };
