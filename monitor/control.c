@@ -197,17 +197,17 @@ static int do_smsw(struct cpu *cpu, const struct dec_insn *insn)
 /* DR4 and DR5 are DR6 and DR7 unless CR4.DE makes them undefined. */
 static int debug_register(struct cpu *cpu, unsigned n, unsigned *real)
 {
-    if (require_ring0(cpu))
-        return -1;
     *real = n & 7;
     if (*real == 4 || *real == 5) {
         if (cpu->cr4 & CR4_DE)
             return mon_exc(cpu, EXC_UD);
         *real += 2;
     }
+    if (require_ring0(cpu))
+        return -1;
     if (cpu->dr[7] & DR7_GD) {
         cpu->dr[7] &= ~DR7_GD;
-        cpu->dr[6] |= DR6_BD;
+        dbg_report(cpu, DR6_BD);
         return mon_exc(cpu, EXC_DB);
     }
     return 0;

@@ -26,20 +26,31 @@ static u32 length(const struct cpu *cpu, unsigned n)
     return bytes[cpu->dr[7] >> (18 + 4 * n) & 3];
 }
 
-bool dbg_insn_hit(struct cpu *cpu, u32 lin)
+/* Conditions that are met though their breakpoint is off show in DR6 as well, beside one that is on (SDM vol. 3, 17.2.3: may). */
+static u32 if_any_enabled(const struct cpu *cpu, u32 hits)
+{
+    for (unsigned n = 0; n < 4; n++)
+        if ((hits & BIT(n)) && is_enabled(cpu, n))
+            return hits;
+    return 0;
+}
+
+void dbg_report(struct cpu *cpu, u32 cause)
+{
+    cpu->dr[6] = (cpu->dr[6] & ~0xfu) | cause;
+}
+
+u32 dbg_insn_hits(const struct cpu *cpu, u32 lin)
 {
     u32 hits = 0;
 
     if (cpu->sysflags & EFL_RF)
-        return false;
+        return 0;
     for (unsigned n = 0; n < 4; n++) {
-        if (is_enabled(cpu, n) && kind(cpu, n) == BP_EXEC && cpu->dr[n] == lin)
+        if (kind(cpu, n) == BP_EXEC && cpu->dr[n] == lin)
             hits |= BIT(n);
     }
-    if (!hits)
-        return false;
-    cpu->dr[6] = (cpu->dr[6] & ~0xfu) | hits;
-    return true;
+    return if_any_enabled(cpu, hits);
 }
 
 static bool overlaps(const struct cpu *cpu, unsigned n, u32 addr, unsigned size)
@@ -51,18 +62,23 @@ static bool overlaps(const struct cpu *cpu, unsigned n, u32 addr, unsigned size)
 
 void dbg_data(struct cpu *cpu, u32 lin, unsigned size, bool write)
 {
+    u32 hits = 0;
+
     for (unsigned n = 0; n < 4; n++) {
         unsigned k = kind(cpu, n);
-        if (is_enabled(cpu, n) && (k == BP_ACCESS || (k == BP_WRITE && write)) && overlaps(cpu, n, lin, size))
-            mon_vm(cpu)->dbg_hits |= BIT(n);
+        if ((k == BP_ACCESS || (k == BP_WRITE && write)) && overlaps(cpu, n, lin, size))
+            hits |= BIT(n);
     }
+    mon_vm(cpu)->dbg_hits |= if_any_enabled(cpu, hits);
 }
 
 void dbg_io(struct cpu *cpu, u16 port, unsigned size)
 {
+    u32 hits = 0;
+
     for (unsigned n = 0; n < 4; n++) {
-        if ((cpu->cr4 & CR4_DE) && is_enabled(cpu, n) && kind(cpu, n) == BP_IO &&
-            overlaps(cpu, n, port, size))
-            mon_vm(cpu)->dbg_hits |= BIT(n);
+        if ((cpu->cr4 & CR4_DE) && kind(cpu, n) == BP_IO && overlaps(cpu, n, port, size))
+            hits |= BIT(n);
     }
+    mon_vm(cpu)->dbg_hits |= if_any_enabled(cpu, hits);
 }

@@ -161,6 +161,9 @@ static int execute(struct cpu *cpu, const struct dec_insn *insn)
     return bt_step(mon_vm(cpu)->bt, insn) == BT_CONT ? 0 : -1;
 }
 
+/* cpu->inhibit behind a load of SS, in single steps: breakpoints are held off as well. */
+#define INHIBIT_SS 2
+
 /* Does the instruction hold off debug traps too? (SDM vol. 3, 6.8.3) */
 static bool loads_ss(const struct dec_insn *insn)
 {
@@ -168,7 +171,7 @@ static bool loads_ss(const struct dec_insn *insn)
 }
 
 /* #DB behind an instruction: single step and data breakpoints. */
-static int debug_traps(struct cpu *cpu, bool stepped, bool hold)
+static int debug_traps(struct cpu *cpu, bool stepped, bool hold, bool unfinished)
 {
     struct novt_vm *vm = mon_vm(cpu);
     u32 cause = vm->dbg_hits | (stepped ? DR6_BS : 0);
@@ -178,28 +181,59 @@ static int debug_traps(struct cpu *cpu, bool stepped, bool hold)
     if (hold)
         return 0; /* data hits stay pending; a single-step trap is lost */
     vm->dbg_hits = 0;
-    cpu->dr[6] |= cause;
+    if (unfinished) /* between iterations the frame has RF (SDM vol. 3, 17.3.1.1) */
+        cpu->sysflags |= EFL_RF;
+    dbg_report(cpu, cause | dbg_insn_hits(cpu, cpu->seg_base[SEG_CS] + cpu->eip));
     return mon_exc(cpu, EXC_DB);
+}
+
+/* #DB in front of an instruction: what the delivery of an interrupt or exception accessed, and instruction breakpoints. */
+static int debug_faults(struct cpu *cpu)
+{
+    u32 cause;
+
+    if (mon_vm(cpu)->dbg_hits)
+        return debug_traps(cpu, false, false, false);
+    cause = dbg_insn_hits(cpu, cpu->seg_base[SEG_CS] + cpu->eip);
+    if (!cause)
+        return 0;
+    dbg_report(cpu, cause);
+    return mon_exc(cpu, EXC_DB);
+}
+
+/* Is this a repeated instruction with iterations left? Their own one is then still the next. */
+static bool is_unfinished(const struct cpu *cpu, const struct dec_insn *insn, u32 eip)
+{
+    bool string = insn->cls == DEC_STRING || insn->op == OP_INS || insn->op == OP_OUTS;
+
+    return cpu->eip == eip && string && (insn->prefixes & (DEC_PFX_REP | DEC_PFX_REPNE));
 }
 
 int mon_step(struct cpu *cpu)
 {
-    bool tf = cpu->sysflags & EFL_TF, rf = cpu->sysflags & EFL_RF;
+    bool tf = cpu->sysflags & EFL_TF, rf = cpu->sysflags & EFL_RF, after_ss = cpu->inhibit == INHIBIT_SS;
+    bool hold, unfinished;
+    u32 eip = cpu->eip;
     struct dec_insn insn;
 
     cpu->inhibit = 0;
-    if (UNLIKELY(cpu->mode & MODE_DB) && dbg_insn_hit(cpu, cpu->seg_base[SEG_CS] + cpu->eip)) {
-        mon_exc(cpu, EXC_DB);
+    if (UNLIKELY(cpu->mode & MODE_DB) && !after_ss && debug_faults(cpu))
+        return leave(cpu, BT_EXIT_EXCEPTION);
+    if (fetch(cpu, &insn) || execute(cpu, &insn)) {
+        mon_vm(cpu)->dbg_hits = 0; /* the fault comes before the trap, and its instruction is run again */
         return leave(cpu, BT_EXIT_EXCEPTION);
     }
-    if (fetch(cpu, &insn) || execute(cpu, &insn))
-        return leave(cpu, BT_EXIT_EXCEPTION);
-    if (rf && insn.op != OP_IRET)
+    /* Of several loads of SS in a row the first one holds things off. */
+    hold = loads_ss(&insn) && !after_ss;
+    if (loads_ss(&insn))
+        cpu->inhibit = hold ? INHIBIT_SS : 0;
+    unfinished = is_unfinished(cpu, &insn, eip);
+    if (rf && insn.op != OP_IRET && !unfinished)
         cpu->sysflags &= ~EFL_RF;
     /* Gates clear TF before the trap would be taken. */
     if (is_transfer(&insn) && insn.op != OP_IRET)
         tf = tf && (cpu->sysflags & EFL_TF);
-    if (debug_traps(cpu, tf, loads_ss(&insn)))
+    if (debug_traps(cpu, tf, hold, unfinished))
         return leave(cpu, BT_EXIT_EXCEPTION);
     if (cpu->halted)
         return leave(cpu, BT_EXIT_HLT);

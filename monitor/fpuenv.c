@@ -267,7 +267,7 @@ static int get_operand(struct cpu *cpu, const struct dec_insn *insn, u8 *image, 
 /* What translated code cannot know of its last x87 instruction: the operand's segment and the guest's opcode. */
 static void refine_pointers(struct cpu *cpu)
 {
-    u32 dp = (u32)cpu->fpu_dp, error = cpu->exc_error, cr2 = cpu->cr2;
+    u32 dp = (u32)cpu->fpu_dp, error = cpu->exc_error, cr2 = cpu->cr2, hits = mon_vm(cpu)->dbg_hits;
     u8 bytes[DEC_MAX_LEN] = {0}, vector = cpu->exc_vector, has_error = cpu->exc_has_error;
     struct dec_insn d;
     unsigned left = PAGE_BYTES - (cpu->fpu_lin & PAGE_MASK), got = left < DEC_MAX_LEN ? left : DEC_MAX_LEN;
@@ -280,6 +280,7 @@ static void refine_pointers(struct cpu *cpu)
     there = !lin_read(cpu, cpu->fpu_lin, bytes, got, true);
     if (there && got < DEC_MAX_LEN && !lin_read(cpu, cpu->fpu_lin + got, bytes + got, DEC_MAX_LEN - got, true))
         got = DEC_MAX_LEN;
+    mon_vm(cpu)->dbg_hits = hits;
     cpu->cr2 = cr2; /* a fault of these reads is nobody's; one may be under way */
     cpu->exc_vector = vector;
     cpu->exc_has_error = has_error;

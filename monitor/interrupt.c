@@ -277,6 +277,7 @@ int mon_soft_int(struct cpu *cpu, const struct dec_insn *insn, enum mon_source s
     int rc = 0;
 
     ev.ext = is_software(&ev) ? 0 : 1;
+    cpu->sysflags &= ~EFL_RF; /* gone when the instruction starts: the handler's frame does not have it */
     if (mon_is_v86(cpu) && src == MON_SOFT_INT)
         rc = v86_int(cpu, &ev);
     if (rc == 0)

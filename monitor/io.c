@@ -6,6 +6,7 @@
  * bounded number of iterations a call and leaves EIP on itself while some remain.
  */
 #include "monitor/step.h"
+#include "monitor/sys.h"
 
 #define IO_BATCH 1024u /* iterations a call: bounds the delay of an interrupt */
 #define TSS32_IOMAP 0x66
@@ -31,10 +32,17 @@ static int check_port(struct cpu *cpu, u16 port, unsigned size)
     return bits >> port % 8u & ((1u << size) - 1) ? mon_exc_err(cpu, EXC_GP, 0) : 0;
 }
 
+static void note_port(struct cpu *cpu, u16 port, unsigned size)
+{
+    if (UNLIKELY(cpu->mode & MODE_DB))
+        dbg_io(cpu, port, size);
+}
+
 static u32 port_in(struct cpu *cpu, u16 port, unsigned size)
 {
     struct pc *pc = mon_vm(cpu)->pc;
 
+    note_port(cpu, port, size);
     u32 v = pc ? pc_pio_read(pc, port, size) : 0xffffffffu;
 
     if (mon_tracing(mon_vm(cpu), TRACE_IO, cpu->seg_base[SEG_CS] + cpu->eip))
@@ -48,6 +56,7 @@ static void port_out(struct cpu *cpu, u16 port, unsigned size, u32 v)
 
     if (mon_tracing(mon_vm(cpu), TRACE_IO, cpu->seg_base[SEG_CS] + cpu->eip))
         mon_trace(mon_vm(cpu), "out %04x size %u: %x", port, size, v);
+    note_port(cpu, port, size);
     if (!pc)
         return;
     pc_pio_write(pc, port, size, v);
@@ -105,16 +114,13 @@ static bool interrupted(const struct cpu *cpu)
 static int ins_outs(struct cpu *cpu, const struct dec_insn *insn)
 {
     u16 port = (u16)cpu->gpr[R_EDX];
-    u32 count, batch = cpu->sysflags & EFL_TF ? 1 : IO_BATCH;
+    u32 count, batch = cpu->sysflags & EFL_TF || cpu->mode & MODE_DB ? 1 : IO_BATCH;
 
-    if (!(insn->prefixes & (DEC_PFX_REP | DEC_PFX_REPNE))) {
-        if (check_port(cpu, port, insn->opsz) || iterate(cpu, insn, port))
-            return -1;
-        return step_done(cpu, insn);
-    }
-    count = step_get(cpu, R_ECX, insn->adsz);
-    if (count && check_port(cpu, port, insn->opsz))
+    if (check_port(cpu, port, insn->opsz)) /* also when the count is 0 */
         return -1;
+    if (!(insn->prefixes & (DEC_PFX_REP | DEC_PFX_REPNE)))
+        return iterate(cpu, insn, port) ? -1 : step_done(cpu, insn);
+    count = step_get(cpu, R_ECX, insn->adsz);
     while (count && batch--) {
         if (iterate(cpu, insn, port))
             return -1;

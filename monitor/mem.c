@@ -185,6 +185,13 @@ static int resolve(struct cpu *cpu, u32 lin, unsigned size, bool super, bool wri
     return s->first == size ? 0 : translate(cpu, lin + s->first, super, write, &s->gpa[1]);
 }
 
+/* Data breakpoints; what the CPU reads and writes of itself (descriptors, frames, TSS) meets them too. */
+static void note_access(struct cpu *cpu, u32 lin, unsigned size, bool write)
+{
+    if (UNLIKELY(cpu->mode & MODE_DB))
+        dbg_data(cpu, lin, size, write);
+}
+
 int lin_read(struct cpu *cpu, u32 lin, void *buf, unsigned size, bool super)
 {
     struct novt_vm *vm = mon_vm(cpu);
@@ -192,6 +199,7 @@ int lin_read(struct cpu *cpu, u32 lin, void *buf, unsigned size, bool super)
 
     if (resolve(cpu, lin, size, super, false, &s))
         return -1;
+    note_access(cpu, lin, size, false);
     page_read(vm, s.gpa[0], buf, s.first);
     if (UNLIKELY(s.first != size))
         page_read(vm, s.gpa[1], (u8 *)buf + s.first, size - s.first);
@@ -205,6 +213,7 @@ int lin_write(struct cpu *cpu, u32 lin, const void *buf, unsigned size, bool sup
 
     if (resolve(cpu, lin, size, super, true, &s))
         return -1;
+    note_access(cpu, lin, size, true);
     page_write(vm, s.gpa[0], buf, s.first);
     if (UNLIKELY(s.first != size))
         page_write(vm, s.gpa[1], (const u8 *)buf + s.first, size - s.first);
@@ -280,30 +289,18 @@ static int linear(struct cpu *cpu, unsigned seg, u32 off, unsigned size, bool wr
     return 0;
 }
 
-static void note_access(struct cpu *cpu, u32 lin, unsigned size, bool write)
-{
-    if (UNLIKELY(cpu->mode & MODE_DB))
-        dbg_data(cpu, lin, size, write);
-}
-
 int mem_read(struct cpu *cpu, unsigned seg, u32 off, void *buf, unsigned size)
 {
     u32 lin;
 
-    if (linear(cpu, seg, off, size, false, &lin) || lin_read(cpu, lin, buf, size, false))
-        return -1;
-    note_access(cpu, lin, size, false);
-    return 0;
+    return linear(cpu, seg, off, size, false, &lin) ? -1 : lin_read(cpu, lin, buf, size, false);
 }
 
 int mem_write(struct cpu *cpu, unsigned seg, u32 off, const void *buf, unsigned size)
 {
     u32 lin;
 
-    if (linear(cpu, seg, off, size, true, &lin) || lin_write(cpu, lin, buf, size, false))
-        return -1;
-    note_access(cpu, lin, size, true);
-    return 0;
+    return linear(cpu, seg, off, size, true, &lin) ? -1 : lin_write(cpu, lin, buf, size, false);
 }
 
 int mem_probe_write(struct cpu *cpu, unsigned seg, u32 off, unsigned size)

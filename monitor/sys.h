@@ -232,8 +232,10 @@ bool cpuid_has_pse36(const struct cpu *cpu);
 #define DR7_FIXED 0x400u
 #define DR7_GD BIT(13)
 #define DR7_ENABLES 0xffu
-/* Is there an enabled instruction breakpoint at linear address lin? Sets DR6 and answers true. */
-bool dbg_insn_hit(struct cpu *cpu, u32 lin);
+/* DR6 bits of the instruction breakpoints at linear address lin, unless RF holds them off; 0: none that is enabled. */
+u32 dbg_insn_hits(const struct cpu *cpu, u32 lin);
+/* A #DB for these reasons: DR6. What a handler left of earlier breakpoints goes, the other causes stay. */
+void dbg_report(struct cpu *cpu, u32 cause);
 /* Note a data access; the hits wait in vm->dbg_hits for the end of the instruction. */
 void dbg_data(struct cpu *cpu, u32 lin, unsigned size, bool write);
 /* Same for an I/O port. */
