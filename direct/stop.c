@@ -15,6 +15,7 @@
 
 #include "direct/internal.h"
 
+#define START_MS 10000
 #define LOOK_MS 50           /* how often a wait looks for an unanswered kick */
 #define ANSWER_NS 100000000u /* CPU time after which it counts as unanswered */
 
@@ -73,7 +74,9 @@ enum dx_wait dx_stop_wait(struct dx_box *b, struct dx_stop *s, u64 args[2])
     bool asked = false;
     u64 since = 0, ip;
 
-    for (;;) {
+    for (unsigned looks = 0;; looks++) {
+        if (!s->ip && looks > START_MS / LOOK_MS)
+            return DX_WAIT_DEAD; /* its first stop: something refuses the call */
         struct pollfd p = {.fd = s->fd, .events = POLLIN};
         int n = poll(&p, 1, LOOK_MS);
         if (n > 0 && (p.revents & POLLIN)) {
