@@ -423,6 +423,8 @@ on_event:
     pushfd
     pop dword [out_eflags]
 collect:
+    mov al, 2               ; A20 on
+    out 0x92, al
     push dword 2            ; NT above all: the next case starts by an IRET
     popfd
     xor eax, eax
