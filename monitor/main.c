@@ -61,13 +61,14 @@ static void print_stats(const struct novt_vm *vm, enum cli_stats form)
     free(buf);
 }
 
-/* A kernel that refuses this CPU says so on the screen and nowhere else: if the serial line stayed silent, show that. */
+/* A kernel that refuses this CPU says so on the screen and nowhere else: if the serial line stayed silent, show that
+ * (unless a file gets it). */
 static void print_screen(const struct cli_options *opt, const struct cli_io *io, struct novt_vm *vm)
 {
     for (unsigned i = 0; i < io->devs; i++)
         if (io->dev[i].serial == 0 && io->dev[i].spoke)
             return;
-    if (opt->config.kernel && !opt->display_none)
+    if (opt->config.kernel && !opt->display_none && !opt->screen_path)
         screen_print(vm);
 }
 

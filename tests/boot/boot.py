@@ -1,18 +1,22 @@
 #!/usr/bin/env python3
-"""Boots Debian's i386 kernels to the shell and checks what a person would see there.
+"""Boots Debian's i386 kernels, its installer and memtest86+, and checks what a person would see there.
 
     boot.py [--kernel 686|686-pae] [-m MIB] [--count N] [--case NAME]... [-- NOVT OPTIONS...]
 
 Cases: shell (date, arithmetic, a pipe, a checksum of 64 MB, power-off with exit code 0), reboot (comes up a second time),
 noreboot (-no-reboot ends the program), idle (host CPU time at the prompt), memory (host memory beyond the guest's own),
-notty (no input at all), oldcpu (CPU models that the kernel refuses: its words reach the user). NOVT names another program, NOVT_GUESTS the guests. Last line: N passed, N failed.
+notty (no input at all), oldcpu (CPU models that the kernel refuses: its words reach the user); whatever --kernel says:
+installer-serial, installer-screen (the first dialog of Debian's text installer), memtest (memtest86+ gets through all tests but the
+slow last one), memtest-pass (a whole pass, more than three minutes). NOVT names another program, NOVT_GUESTS the guests. Last line: N passed, N failed.
 """
 import argparse
+import contextlib
 import hashlib
 import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -21,6 +25,8 @@ from vmdrive import VM, Timeout  # noqa: E402
 
 PROMPT = "novt# "
 BOOT_S = 120
+INSTALLER_S = 240
+OWN_IMAGES = ("installer", "memtest")  # cases that do not boot --kernel
 IDLE_PERCENT = 3.0
 OVERHEAD_MIB = 64
 HOST_HZ = os.sysconf("SC_CLK_TCK")
@@ -35,11 +41,11 @@ def expect(ok, text):
         raise Bad(text)
 
 
-def command(args, append="console=ttyS0", extra=("-no-reboot",)):
+def command(args, append="console=ttyS0", extra=("-no-reboot",), kernel=None, initrd="initrd.gz"):
     guests = os.environ.get("NOVT_GUESTS", os.path.join(ROOT, "build/guests"))
     program = os.environ.get("NOVT", os.path.join(ROOT, "build/release/novt"))
-    return [program, "-m", str(args.m), "-kernel", os.path.join(guests, "vmlinuz-" + args.kernel), "-initrd",
-            os.path.join(guests, "initrd.gz"), "-append", append, "-nographic", *extra, *args.options]
+    return [program, "-m", str(args.m), "-kernel", os.path.join(guests, kernel or "vmlinuz-" + args.kernel),
+            *(("-initrd", os.path.join(guests, initrd)) if initrd else ()), "-append", append, "-nographic", *extra, *args.options]
 
 
 def ask(vm, line, timeout=60):
@@ -165,8 +171,91 @@ def case_oldcpu(args):
     return "refuses"
 
 
+# ---- guests with a screen ----
+
+@contextlib.contextmanager
+def screen_file():
+    """A path for --dump-screen."""
+    with tempfile.TemporaryDirectory(prefix="novt-boot-") as tmp:
+        yield os.path.join(tmp, "screen")
+
+
+def terminate(vm, file):
+    """Ends the program as kill does; what the screen showed."""
+    vm.proc.terminate()
+    code = vm.finish(30)
+    expect(code == 143, f"exit code {code} after SIGTERM, not 143")
+    with open(file, encoding="utf-8") as f:
+        return f.read()
+
+
+def settle(vm, seconds, limit):
+    """Waits until the machine takes next to no CPU time for a while; false at the limit."""
+    deadline = time.monotonic() + limit
+    while time.monotonic() < deadline:
+        before = cpu_seconds(vm.proc.pid)
+        time.sleep(seconds)
+        if cpu_seconds(vm.proc.pid) - before < 0.08 * seconds:
+            return True
+    return False
+
+
+def installer(args, append, extra=()):
+    return command(args, append, extra, "installer-linux", "installer-initrd.gz")
+
+
+def case_installer_serial(args):
+    with VM(installer(args, "console=ttyS0")) as vm:
+        vm.wait("Run /init", BOOT_S)
+        vm.wait("Choose the language", INSTALLER_S)
+        seconds = vm.wait("English", 20)
+        vm.proc.terminate()
+        expect(vm.finish(30) == 143, "no clean end")
+    return f"asked for the language after {seconds:.1f} s"
+
+
+def case_installer_screen(args):
+    """Kernel messages go to both, the dialog to the screen alone. When it is there the guest sleeps."""
+    with screen_file() as file:
+        with VM(installer(args, "console=ttyS0 console=tty0 nomodeset", ("--dump-screen", file))) as vm:
+            vm.wait("Run /init", BOOT_S)
+            expect(settle(vm, 4, INSTALLER_S), "the installer does not come to rest")
+            screen = terminate(vm, file)
+    for words in ("┤ [!!] Select a language ├", "Choose the language to be used", "<Go Back>", "French               -  Français"):
+        expect(words in screen, f"no {words!r} on the screen:\n{screen}")
+    return "asked for the language"
+
+
+def memtest(args, what, timeout):
+    """Runs memtest86+ to a point on the serial line; the seconds, the screen then, and all numbers of errors that were shown."""
+    with screen_file() as file:
+        cmd = command(args, "console=ttyS0,115200", ("--dump-screen", file), "memtest86+ia32.bin", None)
+        with VM(cmd) as vm:
+            vm.wait("Memtest86+ v6", 60)
+            seconds = vm.wait(what, timeout)
+            time.sleep(2)  # the screen is ahead of the serial line, which is refreshed every two seconds
+            screen = terminate(vm, file)
+        errors = set(re.findall(r"Errors: *(\d+)", vm.text + screen))
+    expect(errors == {"0"}, f"errors: {errors}\n{screen}")
+    expect(f"Memory  : {args.m:4}MB" in screen or args.m >= 1024, f"not {args.m} MB:\n{screen}")
+    return seconds, screen
+
+
+def case_memtest(args):
+    seconds, screen = memtest(args, "[Bit fade test, 2 patterns]", 600)
+    expect("#10 [Bit fade test, 2 patterns]" in screen and "Pass:  0        Errors: 0" in screen, f"screen:\n{screen}")
+    return f"all but the last test in {seconds:.1f} s"
+
+
+def case_memtest_pass(args):
+    seconds, screen = memtest(args, "Pass:  1        Errors: 0", 3600)
+    expect("Pass:  1        Errors: 0" in screen, f"screen:\n{screen}")
+    return f"a whole pass in {seconds:.1f} s"
+
+
 CASES = {"shell": case_shell, "reboot": case_reboot, "noreboot": case_noreboot, "idle": case_idle,
-         "memory": case_memory, "notty": case_notty, "oldcpu": case_oldcpu}
+         "memory": case_memory, "notty": case_notty, "oldcpu": case_oldcpu, "installer-serial": case_installer_serial,
+         "installer-screen": case_installer_screen, "memtest": case_memtest, "memtest-pass": case_memtest_pass}
 
 
 def main():
@@ -179,7 +268,7 @@ def main():
     args = ap.parse_args()
     passed = failed = 0
     for name in (args.case or ["shell"]) * args.count:
-        label = f"{name} {args.kernel} -m {args.m}"
+        label = f"{name} -m {args.m}" if name.startswith(OWN_IMAGES) else f"{name} {args.kernel} -m {args.m}"
         try:
             print(f"ok   {label}: {CASES[name](args)}", flush=True)
             passed += 1
