@@ -49,8 +49,10 @@ static struct clocks clocks_now(pid_t other)
 
 static void report(const char *metric, struct clocks from, struct clocks to, u64 n)
 {
-    printf("{\"bench\":\"direct\",\"metric\":\"%s\",\"value\":%.0f,\"unit\":\"ns\",\"cpu_ns\":%.0f,\"n\":%llu}\n", metric,
-           (double)(to.wall - from.wall) / (double)n, (double)(to.cpu - from.cpu) / (double)n, (unsigned long long)n);
+    printf("{\"bench\":\"direct\",\"metric\":\"%s\",\"value\":%.0f,\"unit\":\"ns\",\"cpu_ns\":%.0f,\"n\":%"
+           "llu}\n",
+           metric, (double)(to.wall - from.wall) / (double)n, (double)(to.cpu - from.cpu) / (double)n,
+           (unsigned long long)n);
     fflush(stdout);
 }
 
@@ -169,7 +171,8 @@ static int bench_trips(struct dx_box *b, u8 *ram, const char *where)
 /* Pages touched one by one; then whole batches. */
 static int bench_maps(struct dx_box *b, u8 *ram, const char *where)
 {
-    static const u8 touch[] = {0x01, 0x06, 0x81, 0xc6, 0, 0x10, 0, 0, 0xeb, 0xf6}; /* add [esi], eax; add esi, 1000h; loop */
+    static const u8 touch[] = {0x01, 0x06, 0x81, 0xc6, 0,
+                               0x10, 0,    0,    0xeb, 0xf6}; /* add [esi], eax; add esi, 1000h; loop */
     static struct dx_op ops[DX_MAP_BATCH];
     struct dx_op unmap = {.kind = DX_UNMAP, .gva = DATA, .pages = 2 * DX_MAP_BATCH};
     struct dx_state st = flat_state();
@@ -195,7 +198,11 @@ static int bench_maps(struct dx_box *b, u8 *ram, const char *where)
     report(metric, t, clocks_now(dx_box_pid(b)), filled);
     for (unsigned populate = 0; populate < 2; populate++) {
         for (u32 i = 0; i < DX_MAP_BATCH; i++)
-            ops[i] = (struct dx_op){DX_MAP, 3, (u8)populate, DATA + i * PAGE_BYTES, 1,
+            ops[i] = (struct dx_op){DX_MAP,
+                                    3,
+                                    (u8)populate,
+                                    DATA + i * PAGE_BYTES,
+                                    1,
                                     0x100000 + (DX_MAP_BATCH - 1 - i) * PAGE_BYTES};
         struct clocks sum = {0, 0};
         for (u32 k = 0; k < BATCHES; k++) {
@@ -208,7 +215,8 @@ static int bench_maps(struct dx_box *b, u8 *ram, const char *where)
             sum.wall += u.wall - t.wall;
             sum.cpu += u.cpu - t.cpu;
         }
-        snprintf(metric, sizeof(metric), "page in a batch of %u%s, %s", DX_MAP_BATCH, populate ? ", populated" : "", where);
+        snprintf(metric, sizeof(metric), "page in a batch of %u%s, %s", DX_MAP_BATCH,
+                 populate ? ", populated" : "", where);
         report(metric, (struct clocks){0, 0}, sum, (u64)BATCHES * DX_MAP_BATCH);
     }
     return 0;

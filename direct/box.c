@@ -69,11 +69,23 @@ static void PRINTF_LIKE(2, 3) say(char why[DX_WHY_BYTES], const char *fmt, ...)
     va_end(ap);
 }
 
+/* A number of /proc/sys; other when it cannot be read. */
+static u64 read_sysctl(const char *path, u64 other)
+{
+    char text[32] = "";
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return other;
+    if (read(fd, text, sizeof(text) - 1) > 0)
+        other = strtoull(text, NULL, 10);
+    close(fd);
+    return other;
+}
+
 int dx_new(struct dx **out, const struct dx_config *cfg)
 {
     struct dx *dx;
-    char text[32] = "";
-    int fd;
 
     if (cfg->ram_fd < 0 || (cfg->ram_bytes & PAGE_MASK))
         return -EINVAL;
@@ -85,16 +97,10 @@ int dx_new(struct dx **out, const struct dx_config *cfg)
     if (!dx->cfg.max_boxes)
         dx->cfg.max_boxes = 16;
     if (!dx->cfg.max_mappings)
-        dx->cfg.max_mappings = 65530 / 4 * 3;
-    dx->caps.min_gva = 65536;
-    fd = open("/proc/sys/vm/mmap_min_addr", O_RDONLY | O_CLOEXEC);
-    if (fd >= 0) {
-        if (read(fd, text, sizeof(text) - 1) > 0)
-            dx->caps.min_gva = (u32)align_up(strtoul(text, NULL, 10), PAGE_BYTES);
-        close(fd);
-    }
-    if (dx->caps.min_gva < PAGE_BYTES)
-        dx->caps.min_gva = PAGE_BYTES; /* page 0 is where a lost SYSENTER comes out */
+        dx->cfg.max_mappings =
+            (u32)min_u64(read_sysctl("/proc/sys/vm/max_map_count", 65530) / 4 * 3, 1u << 20);
+    u64 min = align_up(min_u64(read_sysctl("/proc/sys/vm/mmap_min_addr", 65536), 1u << 30), PAGE_BYTES);
+    dx->caps.min_gva = min ? (u32)min : PAGE_BYTES; /* page 0 is where a lost SYSENTER comes out */
     dx->cfg.ram_fd = fcntl(cfg->ram_fd, F_DUPFD_CLOEXEC, FIRST_FREE_FD);
     if (dx->cfg.ram_fd < 0) {
         int err = -errno;
@@ -147,7 +153,8 @@ static int make_image(struct dx *dx, char why[DX_WHY_BYTES])
         low = memfd_create("novt-sandbox", flags);
     if (low < 0) {
         err = -errno;
-        say(why, "memfd_create: %s%s", strerror(-err), err == -EACCES ? " (sysctl vm.memfd_noexec is 2)" : "");
+        say(why, "memfd_create: %s%s", strerror(-err),
+            err == -EACCES ? " (sysctl vm.memfd_noexec is 2)" : "");
         return err;
     }
     fd = fcntl(low, F_DUPFD_CLOEXEC, FIRST_FREE_FD);
@@ -189,7 +196,8 @@ static int child(void *arg)
 static int give_birth(struct dx_box *b, struct birth *birth)
 {
     sigset_t all, old;
-    u8 *stack = mmap(NULL, CHILD_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+    u8 *stack =
+        mmap(NULL, CHILD_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
     int pid, err = 0;
 
     if (stack == MAP_FAILED)
@@ -282,7 +290,8 @@ static int receive(int sock, u8 bytes[4], int *fd)
         char room[CMSG_SPACE(sizeof(int))];
     } control;
     struct iovec iov = {bytes, 4};
-    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+    struct msghdr m = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
     struct pollfd p = {.fd = sock, .events = POLLIN};
     int n;
 
@@ -295,7 +304,8 @@ static int receive(int sock, u8 bytes[4], int *fd)
     if (recvmsg(sock, &m, MSG_CMSG_CLOEXEC) != 4)
         return -EIO;
     struct cmsghdr *h = CMSG_FIRSTHDR(&m);
-    if (h && h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS && h->cmsg_len == CMSG_LEN(sizeof(int)))
+    if (h && h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS &&
+        h->cmsg_len == CMSG_LEN(sizeof(int)))
         memcpy(fd, CMSG_DATA(h), sizeof(int));
     return 0;
 }
@@ -329,8 +339,8 @@ static int meet(struct dx_box *b, int sock, char why[DX_WHY_BYTES])
             caps->cpuid_traps = !!(msg[1] & DX_HAS_CPUID_TRAP);
             b->killable_wait = !!(msg[1] & DX_HAS_KILLABLE_WAIT);
         }
-        caps->sync_wake =
-            !b->dx->plain_wait && ioctl(fd, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP) == 0;
+        caps->sync_wake = !b->dx->plain_wait &&
+                          ioctl(fd, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP) == 0;
     }
     return 0;
 }
@@ -340,7 +350,8 @@ static int first_stops(struct dx_box *b, char why[DX_WHY_BYTES])
 {
     const struct dx_mail *mail = (const struct dx_mail *)b->area;
 
-    if (dx_stop_wait(b, &b->guest, NULL) != DX_WAIT_STOPPED || dx_stop_wait(b, &b->mapper, NULL) != DX_WAIT_STOPPED) {
+    if (dx_stop_wait(b, &b->guest, NULL) != DX_WAIT_STOPPED ||
+        dx_stop_wait(b, &b->mapper, NULL) != DX_WAIT_STOPPED) {
         dx_box_died(b);
         say(why, "the sandbox ended while it started: %s", b->why);
         return -EIO;

@@ -33,17 +33,17 @@ enum { DX_ES, DX_CS, DX_SS, DX_DS, DX_FS, DX_GS }; /* order of the instruction s
 enum dx_seg_kind {
     DX_SEG_NULL, /* null selector: uses fault with #GP. Not for CS and SS */
     DX_SEG_FLAT, /* a 4 GiB ring-3 segment: host selector 0x23 or 0x2b. FS and GS: with any base, else base 0 */
-    DX_SEG_LDT,  /* a selector of the mirrored LDT (TI = 1, RPL 3); 16-bit segments too */
+    DX_SEG_LDT, /* a selector of the mirrored LDT (TI = 1, RPL 3); 16-bit segments too */
 };
 
 struct dx_seg {
-    u8 kind; /* enum dx_seg_kind */
-    u16 sel; /* DX_SEG_LDT: the selector. Else ignored */
+    u8 kind;  /* enum dx_seg_kind */
+    u16 sel;  /* DX_SEG_LDT: the selector. Else ignored */
     u32 base; /* DX_SEG_FLAT in FS or GS. Out: also what LDT selectors have */
 };
 
 /* Bits of EFLAGS that cross: CF PF AF ZF SF TF DF OF NT RF AC ID. Others are the host's and are neither taken nor given:
- * IF runs as 1, IOPL as 0, VM, VIF and VIP as 0; on return these are 0. The caller merges its own. */
+ * IF runs as 1, IOPL as 0, VM, VIF and VIP as 0; on return these are 0. RF is taken, but not given. The caller merges its own. */
 #define DX_EFLAGS 0x254dd5u
 
 /* The guest's state, in and out. */
@@ -56,22 +56,28 @@ struct dx_state {
     u8 fxsave[DX_FXSAVE_BYTES] __attribute__((aligned(16)));
 };
 
+/* Where eip points is said for each; "at" is the instruction itself, prefixes included. */
 enum dx_exit_kind {
-    DX_EXIT_PAGE_FAULT,   /* #PF: cr2, error: only W (bit 1) and I/D (bit 4) mean anything, P and U are the shadow's. eip: the instruction */
-    DX_EXIT_PRIVILEGED,   /* #GP(0): privileged, RDTSC and CPUID if caps say so, segment limit, misaligned SSE. eip: the instruction */
-    DX_EXIT_INT,          /* INT n that the host's IDT refuses: vector. eip: the instruction itself, prefixes included */
-    DX_EXIT_SYSCALL,      /* INT 80h: vector is 80h. eip: after the instruction */
-    DX_EXIT_FAST_SYSCALL, /* SYSENTER, or SYSCALL on AMD: EIP, ECX, ESP, EBP are LOST. Code with these must not run directly. On CPUs
-                             that lack the instruction in 32-bit mode it is an exact DX_EXIT_FAULT, vector 6; with
-                             a stack the host cannot read it may also be a fetch fault at EIP below 4096 */
-    DX_EXIT_FAULT,        /* vector, error: every other exception: 0, 1 (INT1), 4, 5, 6, 10-12, 13 with error, 16, 17, 19.
-                             eip: the instruction; after it for 4. For 1
-                             after it on bare CPUs, the instruction itself under some hypervisors: decode there */
-    DX_EXIT_BREAKPOINT,   /* INT3. eip: after it */
-    DX_EXIT_STEP,         /* TF: one instruction was executed. eip: the next; eflags still hold TF */
-    DX_EXIT_KICKED,       /* dx_kick(), or nothing at all: a kick may be reported once too often */
-    DX_EXIT_REFUSED,      /* the state asked for cannot be entered: why says it. Nothing ran, the state is unchanged */
-    DX_EXIT_DIED,         /* the process is gone: why says by what. The state is unchanged since entry. Only dx_box_free() is left */
+    /* #PF, at: cr2, error. Of the error only W (bit 1) and I/D (bit 4) mean anything, P and U are the shadow's. */
+    DX_EXIT_PAGE_FAULT,
+    /* #GP(0), at: privileged, segment limit, misaligned SSE, RDTSC and CPUID if caps say so. */
+    DX_EXIT_PRIVILEGED,
+    /* INT n that the host's IDT refuses, at: vector. */
+    DX_EXIT_INT,
+    /* INT 80h, after: vector is 80h. Hosts without IA-32 emulation give DX_EXIT_INT, vector 80h, instead. */
+    DX_EXIT_SYSCALL,
+    /* SYSENTER, or SYSCALL on AMD: EIP, ECX, ESP and EBP are LOST, so code with these must not run directly. On CPUs that lack the
+     * instruction in 32-bit mode it is an exact DX_EXIT_FAULT, vector 6; with a stack that the host cannot read it may
+     * also be a fetch fault at an EIP below 4096. */
+    DX_EXIT_FAST_SYSCALL,
+    /* Every other exception: vector 0, 4 (after), 5, 6, 10-12 and 13 with error, 16, 17, 19, at. And 1: INT1, after on
+     * bare CPUs, at under some hypervisors: look. */
+    DX_EXIT_FAULT,
+    DX_EXIT_BREAKPOINT, /* INT3, after */
+    DX_EXIT_STEP,       /* TF: one instruction was executed, eip is the next; eflags still hold TF */
+    DX_EXIT_KICKED,     /* dx_kick(), or nothing at all: a kick may be reported once too often */
+    DX_EXIT_REFUSED,    /* the state asked for cannot be entered: why. Nothing ran, the state is unchanged */
+    DX_EXIT_DIED, /* the process is gone: why. The state is that before entry, but memory may have changed. Free it */
     DX_EXIT_COUNT
 };
 
@@ -79,7 +85,7 @@ struct dx_exit {
     u8 kind;   /* enum dx_exit_kind */
     u8 vector; /* x86 vector, for all that have one (#PF 14, step 1, breakpoint 3, INT 80h 80h) */
     u32 error; /* error code as the host's CPU gave it (a selector keeps the LDT bit: mirrored slots have equal numbers) */
-    u32 cr2;   /* DX_EXIT_PAGE_FAULT */
+    u32 cr2;                /* DX_EXIT_PAGE_FAULT */
     char why[DX_WHY_BYTES]; /* DIED, REFUSED: one line, else "" */
 };
 
@@ -93,9 +99,9 @@ struct dx_caps {
 };
 
 struct dx_config {
-    int ram_fd;     /* memfd of guest RAM and ROM; duplicated */
-    u64 ram_bytes;  /* its size: offsets beyond are refused */
-    u32 max_boxes;  /* processes at once; 0: 16. Each is two threads for RLIMIT_NPROC */
+    int ram_fd;    /* memfd of guest RAM and ROM; duplicated */
+    u64 ram_bytes; /* its size: offsets beyond are refused */
+    u32 max_boxes; /* processes at once; 0: 16. Each is two threads for RLIMIT_NPROC */
     /* Have RDTSC, CPUID trap in boxes. Off: they run natively and show the host's values, so the scanner must keep them out. On: the host
      * rewrites CR4 or an MSR at every switch to and from a box, which costs nothing much on bare CPUs, but in a VM doubles a round
      * trip (measured: 10 us without, 22 us with trap_tsc). */

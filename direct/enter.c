@@ -217,12 +217,14 @@ static bool take_selector(const struct dx_box *b, unsigned i, u64 sel, u64 base,
     return sel <= 0xffff && (sel & SEL_LDT) && dx_ldt_desc(b, (u16)sel);
 }
 
-static bool take_segments(struct dx_box *b, const struct frame_uc *uc, const struct dx_mail *m, i32 signo, struct dx_state *st)
+static bool take_segments(struct dx_box *b, const struct frame_uc *uc, const struct dx_mail *m, i32 signo,
+                          struct dx_state *st)
 {
     const u64 sel[6] = {m->es, uc->cs, uc->ss, m->ds, m->fs, m->gs};
 
     if (uc->cs == HOST_CODE64) {
-        dx_box_die(b, "guest code went to 64-bit mode (signal %d at %#llx)", signo, (unsigned long long)uc->ip);
+        dx_box_die(b, "guest code went to 64-bit mode (signal %d at %#llx)", signo,
+                   (unsigned long long)uc->ip);
         return false;
     }
     for (unsigned i = 0; i < 6; i++) {
@@ -248,8 +250,9 @@ static u8 gp_kind(struct dx_exit *x)
 
 /* The signal that Linux makes of each exception; 0: of none that ring 3 can cause. */
 static const u8 signal_of[20] = {
-    [0] = SIGFPE,   [1] = SIGTRAP,  [3] = SIGTRAP,  [4] = SIGSEGV, [5] = SIGSEGV, [6] = SIGILL,  [10] = SIGSEGV,
-    [11] = SIGBUS,  [12] = SIGBUS,  [13] = SIGSEGV, [14] = SIGSEGV, [16] = SIGFPE, [17] = SIGBUS, [19] = SIGFPE,
+    [0] = SIGFPE,   [1] = SIGTRAP,  [3] = SIGTRAP, [4] = SIGSEGV, [5] = SIGSEGV,
+    [6] = SIGILL,   [10] = SIGSEGV, [11] = SIGBUS, [12] = SIGBUS, [13] = SIGSEGV,
+    [14] = SIGSEGV, [16] = SIGFPE,  [17] = SIGBUS, [19] = SIGFPE,
 };
 
 /* What the signal means. DX_EXIT_COUNT: nothing that guest code can cause. */
@@ -297,14 +300,16 @@ static u8 take_exit(struct dx_box *b, struct dx_state *out, struct dx_exit *x)
     u8 kind = classify(&uc, &si, x);
     if (kind == DX_EXIT_COUNT) {
         if (si.signo == SIGBUS && uc.trapno == 14)
-            dx_box_die(b, "no memory left on the host for guest RAM (bus error at %#llx)", (unsigned long long)uc.cr2);
+            dx_box_die(b, "no memory left on the host for guest RAM (bus error at %#llx)",
+                       (unsigned long long)uc.cr2);
         else
             dx_box_die(b, "signal %d with trap %llu is none that guest code can cause", si.signo,
                        (unsigned long long)uc.trapno);
         return DX_EXIT_DIED;
     }
     if (uc.ip >> 32 && kind != DX_EXIT_FAST_SYSCALL) {
-        dx_box_die(b, "guest code came back with a 64-bit instruction pointer (%#llx)", (unsigned long long)uc.ip);
+        dx_box_die(b, "guest code came back with a 64-bit instruction pointer (%#llx)",
+                   (unsigned long long)uc.ip);
         return DX_EXIT_DIED;
     }
     st.gpr[DX_EAX] = (u32)uc.ax;

@@ -24,17 +24,17 @@ struct dx {
     struct dx_config cfg;
     struct dx_caps caps;
     struct dx_stats stats;
-    int image_fd; /* sealed memfd of the image */
+    int image_fd;    /* sealed memfd of the image */
     bool plain_wait; /* do as on kernels before 5.19 and 6.6 (tests) */
 };
 
 /* A thread of a box that is held, or to be waited for. */
 struct dx_stop {
-    int fd;   /* its filter's listener */
-    u64 id;   /* of the call it is held in */
-    u64 ip;   /* the only place where it may stop */
+    int fd; /* its filter's listener */
+    u64 id; /* of the call it is held in */
+    u64 ip; /* the only place where it may stop */
     pid_t tid;
-    int cpu;  /* it is pinned there; -1: not */
+    int cpu; /* it is pinned there; -1: not */
 };
 
 /* Bits of dx_box.kick. */
@@ -65,8 +65,8 @@ struct dx_box {
     /* The signal frame as the kernel made it at the first stop: where it lies, and all of it. */
     u32 uc_off, info_off, fp_off; /* in the area */
     u32 mxcsr_mask;
-    u8 *frame; /* copy of the signal stack */
-    u64 *ldt;  /* DX_LDT_SLOTS descriptors that are mirrored, 0 where empty; NULL: none yet */
+    u8 *frame;   /* copy of the signal stack */
+    u64 *ldt;    /* DX_LDT_SLOTS descriptors that are mirrored, 0 where empty; NULL: none yet */
     u32 ldt_end; /* slots from here on are empty */
     u32 mappings;
 };

@@ -17,9 +17,9 @@
 #define DX_USER_END 0x7ffffffff000
 
 /* Command pages. */
-#define DX_CMD_COUNT 0 /* u32: operations to do */
+#define DX_CMD_COUNT 0  /* u32: operations to do */
 #define DX_CMD_PARENT 4 /* u32, at start: process id that the parent must have */
-#define DX_CMD_FLAGS 8 /* u32, at start: DX_BOOT_* */
+#define DX_CMD_FLAGS 8  /* u32, at start: DX_BOOT_* */
 #define DX_CMD_OPS 64
 #define DX_CMD_OP_BYTES 64 /* u64 system call, six u64 arguments */
 #define DX_CMD_OPS_MAX 512

@@ -51,7 +51,8 @@ static int write_slots(struct dx_box *b, const struct dx_user_desc *u, u32 n)
 
     memcpy(b->shared + DX_CMD_DESC, u, n * sizeof(*u));
     for (u32 i = 0; i < n; i++)
-        dx_mapper_op(b, i, SYS_modify_ldt, 0x11, DX_CMD_BASE + DX_CMD_DESC + i * sizeof(*u), sizeof(*u), 0, 0, 0);
+        dx_mapper_op(b, i, SYS_modify_ldt, 0x11, DX_CMD_BASE + DX_CMD_DESC + i * sizeof(*u), sizeof(*u), 0, 0,
+                     0);
     b->dx->stats.ldt_writes += n;
     int err = dx_mapper_run(b, n, &done);
     for (u32 i = done; err && i < n; i++)

@@ -21,12 +21,12 @@
 #define KICK_AFTER_NS 2000000
 
 static const u8 probe_code[] = {
-    0xcc,                          /* +0  int3 */
-    0xcd, 0x80,                    /* +1  int 80h */
-    0x8e, 0xe0,                    /* +3  mov fs, eax */
-    0x64, 0x8b, 0x1d, 0, 0, 0, 0,  /* +5  mov ebx, fs:[0] */
-    0xf4,                          /* +12 hlt */
-    0xeb, 0xfe,                    /* +13 jmp $ */
+    0xcc,                         /* +0  int3 */
+    0xcd, 0x80,                   /* +1  int 80h */
+    0x8e, 0xe0,                   /* +3  mov fs, eax */
+    0x64, 0x8b, 0x1d, 0, 0, 0, 0, /* +5  mov ebx, fs:[0] */
+    0xf4,                         /* +12 hlt */
+    0xeb, 0xfe,                   /* +13 jmp $ */
 };
 #define AT_HLT 12u
 #define AT_LOOP 13u
@@ -71,8 +71,8 @@ static bool kicked_out(struct dx_box *b, struct dx_state *st, struct dx_exit *x)
 
 static int wrong(char why[DX_WHY_BYTES], const char *what, const struct dx_exit *x)
 {
-    snprintf(why, DX_WHY_BYTES, "%s does not work in a sandbox (exit %u, vector %u)%s%.80s", what, x->kind, x->vector,
-             x->why[0] ? ": " : "", x->why);
+    snprintf(why, DX_WHY_BYTES, "%s does not work in a sandbox (exit %u, vector %u)%s%.80s", what, x->kind,
+             x->vector, x->why[0] ? ": " : "", x->why);
     return -ENOTSUP;
 }
 
@@ -100,7 +100,8 @@ static int try_out(struct dx *dx, struct dx_box *b, char why[DX_WHY_BYTES])
         st.gpr[DX_EAX] = TLS_SLOT << 3 | 7;
         st.eip = CODE + 3;
         dx_enter(b, &st, &x);
-        if (err || x.kind != DX_EXIT_PRIVILEGED || st.eip != CODE + AT_HLT || (u8)st.gpr[DX_EBX] != probe_code[0])
+        if (err || x.kind != DX_EXIT_PRIVILEGED || st.eip != CODE + AT_HLT ||
+            (u8)st.gpr[DX_EBX] != probe_code[0])
             return wrong(why, "the local descriptor table", &x);
     }
     return kicked_out(b, &st, &x) ? 0 : wrong(why, "interrupting 32-bit code", &x);

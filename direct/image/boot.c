@@ -155,8 +155,8 @@ static long seccomp(u64 flags, struct sock_filter *f, u16 n)
  * No speculation penalty: what is in this process is the guest's own. */
 static i32 listen(bool plain_wait, bool *killable)
 {
-    struct sock_filter f[] = {LD(AT_ARCH), EQ(AUDIT_ARCH_X86_64, 0, 2), LD(AT_NR), EQ(DX_STOP_NR, 1, 0),
-                              RET(SECCOMP_RET_ALLOW), RET(SECCOMP_RET_USER_NOTIF)};
+    struct sock_filter f[] = {LD(AT_ARCH),          EQ(AUDIT_ARCH_X86_64, 0, 2), LD(AT_NR),
+                              EQ(DX_STOP_NR, 1, 0), RET(SECCOMP_RET_ALLOW),      RET(SECCOMP_RET_USER_NOTIF)};
     u64 flags = SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_SPEC_ALLOW;
     long fd = -EINVAL;
 
@@ -173,6 +173,7 @@ static i32 listen(bool plain_wait, bool *killable)
 static void confine_guest(void)
 {
     u64 ip = (u64)guest_stopped;
+    /* clang-format off */
     struct sock_filter f[] = {
         LD(AT_ARCH),      EQ(AUDIT_ARCH_X86_64, 0, 8),
         LD(AT_NR),        EQ(SYS_rt_sigreturn, 5, 0),
@@ -181,6 +182,7 @@ static void confine_guest(void)
         EQ(ip >> 32, 0, 1), RET(SECCOMP_RET_ALLOW),
         RET(SECCOMP_RET_TRAP),
     };
+    /* clang-format on */
 
     must(DX_STEP_FILTER, seccomp(SECCOMP_FILTER_FLAG_SPEC_ALLOW, f, ARRAY_SIZE(f)));
 }
@@ -190,6 +192,7 @@ static void confine_mapper(void)
 {
     enum { MMAP = 12, PROT = 20, RANGE = 24, LDT = 28, ALLOW = 34, KILL = 35 };
     u64 ip = (u64)mapper_stopped;
+    /* clang-format off */
     struct sock_filter f[] = {
         /*  0 */ LD(AT_ARCH),
         /*  1 */ EQ(AUDIT_ARCH_X86_64, 0, KILL - 2),
@@ -232,6 +235,7 @@ static void confine_mapper(void)
         /* 34 */ RET(SECCOMP_RET_ALLOW),
         /* 35 */ RET(SECCOMP_RET_KILL_PROCESS),
     };
+    /* clang-format on */
 
     must(DX_STEP_FILTER, seccomp(SECCOMP_FILTER_FLAG_SPEC_ALLOW, f, ARRAY_SIZE(f)));
 }
@@ -302,7 +306,8 @@ static _Noreturn void boot_high(void)
     i32 fd;
 
     must(DX_STEP_UNMAP, sys3(SYS_munmap, 0, DX_IMAGE_BASE, 0));
-    must(DX_STEP_UNMAP, sys3(SYS_munmap, DX_AREA_BASE + DX_AREA_BYTES, DX_USER_END - DX_AREA_BASE - DX_AREA_BYTES, 0));
+    must(DX_STEP_UNMAP,
+         sys3(SYS_munmap, DX_AREA_BASE + DX_AREA_BYTES, DX_USER_END - DX_AREA_BASE - DX_AREA_BYTES, 0));
     guest_signals();
     tid = boot_thread(CLONE_VM | CLONE_FS | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM,
                       DX_AREA_BASE + DX_GUEST_STACK, guest_main);
@@ -326,7 +331,8 @@ static void move_vdso(const u64 *stack)
         if (p[0] != 33) /* AT_SYSINFO_EHDR */
             continue;
         for (u64 pages = 1; pages <= 8; pages++)
-            if (sys6(SYS_mremap, p[1], pages * PAGE_BYTES, pages * PAGE_BYTES, 3 /* MAYMOVE | FIXED */, DX_VDSO_BASE, 0) > 0)
+            if (sys6(SYS_mremap, p[1], pages * PAGE_BYTES, pages * PAGE_BYTES, 3 /* MAYMOVE | FIXED */,
+                     DX_VDSO_BASE, 0) > 0)
                 return;
     }
 }
@@ -344,9 +350,10 @@ _Noreturn void boot_low(const u64 *stack)
     long persona = sys3(SYS_personality, 0xffffffff, 0, 0);
     if (persona < 0 || (persona & READ_IMPLIES_EXEC_BIT))
         fail(DX_STEP_PERSONALITY, -EPERM);
-    must(DX_STEP_SHARED, sys6(SYS_mmap, DX_CMD_BASE, DX_CMD_BYTES, PROT_READ, MAP_SHARED | MAP_FIXED, DX_FD_SHARED, 0));
-    must(DX_STEP_SHARED, sys6(SYS_mmap, DX_AREA_BASE, DX_AREA_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
-                              DX_FD_SHARED, DX_CMD_BYTES));
+    must(DX_STEP_SHARED,
+         sys6(SYS_mmap, DX_CMD_BASE, DX_CMD_BYTES, PROT_READ, MAP_SHARED | MAP_FIXED, DX_FD_SHARED, 0));
+    must(DX_STEP_SHARED, sys6(SYS_mmap, DX_AREA_BASE, DX_AREA_BYTES, PROT_READ | PROT_WRITE,
+                              MAP_SHARED | MAP_FIXED, DX_FD_SHARED, DX_CMD_BYTES));
     must(DX_STEP_PRCTL, sys3(SYS_prctl, PR_SET_PDEATHSIG, 9, 0));
     if ((u32)sys3(SYS_getppid, 0, 0, 0) != *(const volatile u32 *)(DX_CMD_BASE + DX_CMD_PARENT))
         fail(DX_STEP_PARENT, -ESRCH);

@@ -26,9 +26,9 @@
 #define DATA_AT 0x10000u
 #define STACK_AT 0x8000u
 
-#define SNIPPET(name, text)                                                                                            \
-    __asm__(".pushsection .rodata\n.balign 64\n.code32\n" #name ":\n" text "\n" #name             \
-            "_end:\n.code64\n.popsection\n");                                                                          \
+#define SNIPPET(name, text)                                                           \
+    __asm__(".pushsection .rodata\n.balign 64\n.code32\n" #name ":\n" text "\n" #name \
+            "_end:\n.code64\n.popsection\n");                                         \
     extern const u8 name[], name##_end[]
 
 struct rig {
@@ -117,12 +117,12 @@ static inline u8 rig_enter(struct rig *r)
 }
 
 /* Load, enter from a plain state (registers set by the caller in r->st stay), expect a kind. */
-#define RUN(r, name, expected)                                                                                         \
-    do {                                                                                                               \
-        rig_load((r), name, name##_end);                                                                               \
-        u8 kind_ = rig_enter(r);                                                                                       \
-        cr_assert_eq(kind_, (expected), #name ": exit %u vector %u error %x eip %x: %s", kind_, (r)->x.vector,         \
-                     (r)->x.error, (r)->st.eip, (r)->x.why);                                                           \
+#define RUN(r, name, expected)                                                                  \
+    do {                                                                                        \
+        rig_load((r), name, name##_end);                                                        \
+        u8 kind_ = rig_enter(r);                                                                \
+        cr_assert_eq(kind_, (expected), #name ": exit %u vector %u error %x eip %x: %s", kind_, \
+                     (r)->x.vector, (r)->x.error, (r)->st.eip, (r)->x.why);                     \
     } while (0)
 
 struct later {

@@ -74,7 +74,8 @@ Test(direct_enter, flags_cross)
     rig_free(&r);
 }
 
-SNIPPET(sse_add, "paddd %xmm1, %xmm0; movdqa %xmm7, %xmm2; fld1; faddp; fldcw 0x500000; ldmxcsr 0x500004; hlt");
+SNIPPET(sse_add,
+        "paddd %xmm1, %xmm0; movdqa %xmm7, %xmm2; fld1; faddp; fldcw 0x500000; ldmxcsr 0x500004; hlt");
 
 Test(direct_enter, fpu_state_crosses)
 {
@@ -240,11 +241,13 @@ Test(direct_enter, fast_system_calls_are_lost_or_undefined)
 
     rig_load(&r, fast_calls, fast_calls_end);
     kind = rig_enter(&r);
-    cr_assert(kind == DX_EXIT_FAST_SYSCALL || (kind == DX_EXIT_FAULT && r.x.vector == 6), "%u %u", kind, r.x.vector);
+    cr_assert(kind == DX_EXIT_FAST_SYSCALL || (kind == DX_EXIT_FAULT && r.x.vector == 6), "%u %u", kind,
+              r.x.vector);
     r.st = rig_state(CODE);
     rig_load(&r, fast_call_amd, fast_call_amd_end);
     kind = rig_enter(&r);
-    cr_assert(kind == DX_EXIT_FAST_SYSCALL || (kind == DX_EXIT_FAULT && r.x.vector == 6), "%u %u", kind, r.x.vector);
+    cr_assert(kind == DX_EXIT_FAST_SYSCALL || (kind == DX_EXIT_FAULT && r.x.vector == 6), "%u %u", kind,
+              r.x.vector);
     r.st = rig_state(CODE);
     RUN(&r, plain_halt, DX_EXIT_PRIVILEGED);
     rig_free(&r);
@@ -266,8 +269,8 @@ Test(direct_enter, failing_fast_system_calls_are_lost_too)
         rig_enter(&r);
         bool lost = r.x.kind == DX_EXIT_FAST_SYSCALL ||
                     (r.x.kind == DX_EXIT_PAGE_FAULT && r.st.eip < 4096 && r.x.cr2 == r.st.eip);
-        cr_assert(lost || (r.x.kind == DX_EXIT_FAULT && r.x.vector == 6), "%u %u eip %x: %s", r.x.kind, r.x.vector,
-                  r.st.eip, r.x.why);
+        cr_assert(lost || (r.x.kind == DX_EXIT_FAULT && r.x.vector == 6), "%u %u eip %x: %s", r.x.kind,
+                  r.x.vector, r.st.eip, r.x.why);
     }
     rig_free(&r);
 }
@@ -349,13 +352,13 @@ Test(direct_enter, ldt_segments)
 {
     struct rig r = rig_new();
     const u64 d[] = {
-        desc(CODE, 0xfff, 0xb, 0, 1),           /* 2: 16-bit code */
-        desc(DATA, 0xfff, 0x3, 0, 1),           /* 3: 16-bit data */
-        desc(DATA + 0x100, 0xb, 0x3, 4, 0),     /* 4: not present */
-        desc(DATA + 0x100, 0xb, 0x3, 4, 1),     /* 5: 12 bytes */
-        desc(0, 0xfffff, 0x2, 12, 1),           /* 6: not accessed yet: not mirrored */
-        desc(0, 0xfffff, 0xf, 12, 1),           /* 7: conforming: not mirrored */
-        desc(STACK - 4096, 0xffff, 0x3, 0, 1),  /* 8: 16-bit stack */
+        desc(CODE, 0xfff, 0xb, 0, 1),          /* 2: 16-bit code */
+        desc(DATA, 0xfff, 0x3, 0, 1),          /* 3: 16-bit data */
+        desc(DATA + 0x100, 0xb, 0x3, 4, 0),    /* 4: not present */
+        desc(DATA + 0x100, 0xb, 0x3, 4, 1),    /* 5: 12 bytes */
+        desc(0, 0xfffff, 0x2, 12, 1),          /* 6: not accessed yet: not mirrored */
+        desc(0, 0xfffff, 0xf, 12, 1),          /* 7: conforming: not mirrored */
+        desc(STACK - 4096, 0xffff, 0x3, 0, 1), /* 8: 16-bit stack */
     };
 
     cr_assert_eq(dx_ldt_set(r.b, 2, d, ARRAY_SIZE(d)), 0);
@@ -431,10 +434,12 @@ Test(direct_enter, states_that_cannot_be_entered_are_refused)
         u8 reg;
         struct dx_seg seg;
     } bad[] = {
-        {DX_CS, {DX_SEG_NULL, 0, 0}},      {DX_SS, {DX_SEG_NULL, 0, 0}},      {DX_DS, {DX_SEG_FLAT, 0, 4}},
-        {DX_DS, {9, 0, 0}},                {DX_ES, {DX_SEG_LDT, 0x2b, 0}},    {DX_CS, {DX_SEG_LDT, 0x07, 0}},
-        {DX_SS, {DX_SEG_LDT, 0x0f, 0}},    {DX_DS, {DX_SEG_LDT, 0x17, 0}},    {DX_DS, {DX_SEG_LDT, 0x1f, 0}},
-        {DX_SS, {DX_SEG_LDT, 0x04, 0}},    {DX_GS, {DX_SEG_LDT, 0xffff, 0}},
+        {DX_CS, {DX_SEG_NULL, 0, 0}},     {DX_SS, {DX_SEG_NULL, 0, 0}},
+        {DX_DS, {DX_SEG_FLAT, 0, 4}},     {DX_DS, {9, 0, 0}},
+        {DX_ES, {DX_SEG_LDT, 0x2b, 0}},   {DX_CS, {DX_SEG_LDT, 0x07, 0}},
+        {DX_SS, {DX_SEG_LDT, 0x0f, 0}},   {DX_DS, {DX_SEG_LDT, 0x17, 0}},
+        {DX_DS, {DX_SEG_LDT, 0x1f, 0}},   {DX_SS, {DX_SEG_LDT, 0x04, 0}},
+        {DX_GS, {DX_SEG_LDT, 0xffff, 0}},
     };
 
     cr_assert_eq(dx_ldt_set(r.b, 0, d, ARRAY_SIZE(d)), 0);

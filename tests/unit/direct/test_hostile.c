@@ -28,23 +28,23 @@
 #define LOOP_AT 0x400f00 /* where the tests put an endless loop */
 
 /* Died, and the message says so. */
-#define DIED(r, name, message)                                                                                         \
-    do {                                                                                                               \
-        RUN((r), name, DX_EXIT_DIED);                                                                                  \
-        cr_assert(strstr((r)->x.why, message), "%s: %s", #name, (r)->x.why);                                           \
-        rig_revive(r);                                                                                                 \
+#define DIED(r, name, message)                                               \
+    do {                                                                     \
+        RUN((r), name, DX_EXIT_DIED);                                        \
+        cr_assert(strstr((r)->x.why, message), "%s: %s", #name, (r)->x.why); \
+        rig_revive(r);                                                       \
     } while (0)
 
 /* Dies, or is something that 32-bit code could do, and stops when told. */
-#define BOUNDED(r, name)                                                                                               \
-    do {                                                                                                               \
-        struct later later_;                                                                                           \
-        rig_load((r), name, name##_end);                                                                               \
-        kick_in(&later_, (r), 50);                                                                                     \
-        u8 kind_ = rig_enter(r);                                                                                       \
-        kick_join(&later_);                                                                                            \
-        cr_assert(kind_ == DX_EXIT_DIED || kind_ == DX_EXIT_KICKED, #name ": exit %u", kind_);                         \
-        rig_revive(r);                                                                                                 \
+#define BOUNDED(r, name)                                                                       \
+    do {                                                                                       \
+        struct later later_;                                                                   \
+        rig_load((r), name, name##_end);                                                       \
+        kick_in(&later_, (r), 50);                                                             \
+        u8 kind_ = rig_enter(r);                                                               \
+        kick_join(&later_);                                                                    \
+        cr_assert(kind_ == DX_EXIT_DIED || kind_ == DX_EXIT_KICKED, #name ": exit %u", kind_); \
+        rig_revive(r);                                                                         \
     } while (0)
 
 SNIPPET(call64, LONG("syscall; ud2"));
@@ -147,9 +147,13 @@ Test(direct_hostile, leaving_32bit_mode_ends_the_box)
 }
 
 /* rt_sigreturn with the last frame, after changing it: RBP is the area, RDX the frame. */
-#define SIGRETURN(text) LONG(AREA "mov (%rbp), %rdx; movq $0x400f00, 168(%rdx); " text "; mov %rdx, %rsp; mov $15, %eax; syscall; ud2")
+#define SIGRETURN(text)                                            \
+    LONG(AREA "mov (%rbp), %rdx; movq $0x400f00, 168(%rdx); " text \
+              "; mov %rdx, %rsp; mov $15, %eax; syscall; ud2")
 /* The same from a copy of the frame in the guest's memory: from there the signal stack can be changed, too. */
-#define COPYRETURN(text) LONG(AREA "mov (%rbp), %rsi; mov $0x502000, %edi; mov $38, %ecx; rep movsq; mov $0x502000, %edx; movq $0x400f10, 168(%rdx); " text "; mov %rdx, %rsp; mov $15, %eax; syscall; ud2")
+#define COPYRETURN(text)                                                                                    \
+    LONG(AREA "mov (%rbp), %rsi; mov $0x502000, %edi; mov $38, %ecx; rep movsq; mov $0x502000, %edx; movq " \
+              "$0x400f10, 168(%rdx); " text "; mov %rdx, %rsp; mov $15, %eax; syscall; ud2")
 SNIPPET(return_plain, SIGRETURN("movl $0x400000, 0x800(%rbp)"));
 SNIPPET(return_blocked, SIGRETURN("movq $-1, 296(%rdx)"));
 SNIPPET(return_blocked_fault, SIGRETURN("movq $-1, 296(%rdx); movq $0x400f10, 168(%rdx)"));
@@ -162,14 +166,17 @@ SNIPPET(return_stack_all,
         COPYRETURN("movabs $0x100000000000, %rax; mov %rax, 16(%rdx); movl $0, 24(%rdx); "
                    "movabs $0x508000 - 0x100000000000, %rax; mov %rax, 32(%rdx); "
                    "movw $0x33, 184(%rdx); movq $0x400800, 168(%rdx); mov %rbx, 128(%rdx)"));
-SNIPPET(stop_by_hand, ".code64; movabs $0x100000000000, %rcx; or %rbx, %rcx; mov $39, %eax; jmp *%rcx; .code32");
+SNIPPET(stop_by_hand,
+        ".code64; movabs $0x100000000000, %rcx; or %rbx, %rcx; mov $39, %eax; jmp *%rcx; .code32");
 SNIPPET(return_fpstate, SIGRETURN("movq $0x400000, 224(%rdx)"));
 SNIPPET(return_fpstate_kernel, SIGRETURN("movabs $0xffffffff81000000, %rax; mov %rax, 224(%rdx)"));
 SNIPPET(return_cs_kernel, SIGRETURN("movw $0x10, 184(%rdx)"));
 SNIPPET(return_cs_ldt, SIGRETURN("movw $0xffff, 184(%rdx)"));
 SNIPPET(return_flags, SIGRETURN("movq $-1, 176(%rdx)"));
-SNIPPET(return_ip_kernel, SIGRETURN("movw $0x33, 184(%rdx); movabs $0xffffffff81000000, %rax; mov %rax, 168(%rdx)"));
-SNIPPET(return_ip_noncanonical, SIGRETURN("movw $0x33, 184(%rdx); movabs $0x8000000000000000, %rax; mov %rax, 168(%rdx)"));
+SNIPPET(return_ip_kernel,
+        SIGRETURN("movw $0x33, 184(%rdx); movabs $0xffffffff81000000, %rax; mov %rax, 168(%rdx)"));
+SNIPPET(return_ip_noncanonical,
+        SIGRETURN("movw $0x33, 184(%rdx); movabs $0x8000000000000000, %rax; mov %rax, 168(%rdx)"));
 SNIPPET(return_garbage, LONG("mov $0x500000, %esp; mov $15, %eax; syscall; ud2"));
 
 static void put_loop(struct rig *r)
@@ -234,8 +241,10 @@ Test(direct_hostile, a_changed_signal_stack_does_not_survive_a_wipe)
     rig_free(&r);
 }
 
-SNIPPET(stop_later, ".code64; mov $50000000, %ecx; 1: loop 1b; movabs $0x100000000000, %rcx; or %rbx, %rcx; mov $39, %eax; "
-                    "jmp *%rcx; .code32");
+SNIPPET(
+    stop_later,
+    ".code64; mov $50000000, %ecx; 1: loop 1b; movabs $0x100000000000, %rcx; or %rbx, %rcx; mov $39, %eax; "
+    "jmp *%rcx; .code32");
 
 static void *ask_inside(void *arg)
 {
@@ -285,11 +294,13 @@ Test(direct_hostile, older_kernels_need_signals_blocked)
 }
 
 SNIPPET(spin_64, LONG("1: jmp 1b"));
-SNIPPET(trap_flag, LONG("pushf; orl $0x44100, (%rsp); mov %eax, %ecx; mov %rbx, %rax; shl $32, %rcx; or %rcx, %rax; popf; jmp *%rax"));
+SNIPPET(trap_flag, LONG("pushf; orl $0x44100, (%rsp); mov %eax, %ecx; mov %rbx, %rax; shl $32, %rcx; or "
+                        "%rcx, %rax; popf; jmp *%rax"));
 /* EBX: low half of where to go in the image; the area is filled from DATA first. */
-SNIPPET(scribble, LONG(AREA "mov %rbp, %rdi; mov $0x500000, %esi; mov $0x2000, %ecx; rep movsq; "
-                       "movabs $0x100000000000, %rax; or %rbx, %rax; mov $39, %eax; movabs $0x100000000000, %rcx; "
-                       "or %rbx, %rcx; jmp *%rcx"));
+SNIPPET(scribble,
+        LONG(AREA "mov %rbp, %rdi; mov $0x500000, %esi; mov $0x2000, %ecx; rep movsq; "
+                  "movabs $0x100000000000, %rax; or %rbx, %rax; mov $39, %eax; movabs $0x100000000000, %rcx; "
+                  "or %rbx, %rcx; jmp *%rcx"));
 SNIPPET(checks, "pushf; pop %esi; mov %gs:(%edi), %edi; hlt");
 
 /* The state asked for is the state that runs, whatever was before. */
@@ -505,9 +516,11 @@ Test(direct_hostile, descriptors_and_privileges_are_as_documented)
     char *limits = proc(&r, r.b->guest.tid, "limits");
     cr_assert(strstr(limits, "Max core file size        0 "));
     free(limits);
-    snprintf(text, sizeof(text), "guest thread: rt_sigreturn (%d), getpid (%d)", SYS_rt_sigreturn, DX_STOP_NR);
+    snprintf(text, sizeof(text), "guest thread: rt_sigreturn (%d), getpid (%d)", SYS_rt_sigreturn,
+             DX_STOP_NR);
     documented(docs, text);
-    snprintf(text, sizeof(text), "mapper thread: mmap (%d), mprotect (%d), munmap (%d), modify_ldt (%d), getpid (%d)", SYS_mmap,
+    snprintf(text, sizeof(text),
+             "mapper thread: mmap (%d), mprotect (%d), munmap (%d), modify_ldt (%d), getpid (%d)", SYS_mmap,
              SYS_mprotect, SYS_munmap, SYS_modify_ldt, DX_STOP_NR);
     documented(docs, text);
     cr_assert_eq(getsid(dx_box_pid(r.b)), dx_box_pid(r.b));
@@ -517,9 +530,22 @@ Test(direct_hostile, descriptors_and_privileges_are_as_documented)
 
 /* What containers refuse, older ones two of our calls as well. */
 static const u16 container_refuses[] = {
-    SYS_ptrace,      SYS_mount,         SYS_unshare, SYS_setns,     SYS_keyctl,          SYS_bpf,
-    SYS_kcmp,        SYS_userfaultfd,   SYS_reboot,  SYS_swapon,    SYS_perf_event_open, SYS_process_vm_readv,
-    SYS_init_module, 438 /* pidfd_getfd */, 436 /* close_range */, 424 /* pidfd_send_signal */,
+    SYS_ptrace,
+    SYS_mount,
+    SYS_unshare,
+    SYS_setns,
+    SYS_keyctl,
+    SYS_bpf,
+    SYS_kcmp,
+    SYS_userfaultfd,
+    SYS_reboot,
+    SYS_swapon,
+    SYS_perf_event_open,
+    SYS_process_vm_readv,
+    SYS_init_module,
+    438 /* pidfd_getfd */,
+    436 /* close_range */,
+    424 /* pidfd_send_signal */,
 };
 
 static int refuse_calls(const u16 *calls, unsigned count)
@@ -563,11 +589,12 @@ Test(direct_hostile, needs_no_privileges)
 /* Whatever call of ours a host refuses: the probe ends, and either it works without or says in one line what is wrong. */
 Test(direct_hostile, every_refusal_is_a_message, .timeout = 120)
 {
-    static const u16 calls[] = {SYS_memfd_create, SYS_clone,     SYS_execveat,    SYS_socketpair,  SYS_sendmsg,    SYS_recvmsg,
-                                SYS_seccomp,      SYS_prctl,     SYS_personality, SYS_mremap,      SYS_munmap,     SYS_sigaltstack,
-                                SYS_rt_sigaction, SYS_setsid,    SYS_prlimit64,   SYS_getppid,     SYS_modify_ldt, SYS_arch_prctl,
-                                SYS_ioctl,        SYS_ftruncate, SYS_waitid,      SYS_tgkill,      SYS_fcntl,      SYS_dup2,
-                                SYS_pwrite64,     SYS_write,     SYS_poll,        SYS_rt_sigprocmask};
+    static const u16 calls[] = {
+        SYS_memfd_create, SYS_clone,     SYS_execveat,    SYS_socketpair,    SYS_sendmsg,    SYS_recvmsg,
+        SYS_seccomp,      SYS_prctl,     SYS_personality, SYS_mremap,        SYS_munmap,     SYS_sigaltstack,
+        SYS_rt_sigaction, SYS_setsid,    SYS_prlimit64,   SYS_getppid,       SYS_modify_ldt, SYS_arch_prctl,
+        SYS_ioctl,        SYS_ftruncate, SYS_waitid,      SYS_tgkill,        SYS_fcntl,      SYS_dup2,
+        SYS_pwrite64,     SYS_write,     SYS_poll,        SYS_rt_sigprocmask};
     unsigned works = 0;
 
     for (unsigned i = 0; i < ARRAY_SIZE(calls); i++) {

@@ -29,7 +29,8 @@ Test(direct_map, many_pages_in_any_order)
     size_t done;
 
     for (u32 i = 0; i < MANY; i++) {
-        ops[i] = (struct dx_op){.kind = DX_MAP, .prot = DX_READ, .populate = i & 1, .gva = MANY_AT + i * 4096, .pages = 1};
+        ops[i] = (struct dx_op){
+            .kind = DX_MAP, .prot = DX_READ, .populate = i & 1, .gva = MANY_AT + i * 4096, .pages = 1};
         ops[i].offset = 0x100000 + (MANY - 1 - i) * 4096;
         *(u32 *)(r.ram + ops[i].offset) = i * i;
         want += i * i;
@@ -71,7 +72,8 @@ Test(direct_map, unmap_and_protect_act_at_once)
 Test(direct_map, top_of_the_address_space)
 {
     struct rig r = rig_new();
-    struct dx_op op = {.kind = DX_MAP, .prot = DX_READ | DX_WRITE, .gva = 0xfffff000, .pages = 1, .offset = 0x20000};
+    struct dx_op op = {
+        .kind = DX_MAP, .prot = DX_READ | DX_WRITE, .gva = 0xfffff000, .pages = 1, .offset = 0x20000};
 
     cr_assert_eq(dx_map(r.b, &op, 1, NULL), 0);
     r.st.gpr[DX_ESI] = 0xfffffffc;
