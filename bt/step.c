@@ -107,17 +107,39 @@ static bool moves_x87_pointers(const struct dec_insn *in)
     return !((in->opcode == 0xdb && ext == 4) || (in->opcode == 0xdf && in->modrm == 0xe0));
 }
 
-/* Make sure that the operand can be accessed and read it to the buffer. Ten bytes are two accesses. */
+/* Ten bytes are two accesses, the second at an address of its own: 16-bit ones wrap between them. */
+static unsigned part(const struct dec_insn *in, unsigned at, unsigned size, u32 *ea)
+{
+    *ea += at;
+    if (in->adsz == 2)
+        *ea &= 0xffff;
+    return size == 10 && at == 0 ? 8 : size - at;
+}
+
+/* Make sure that the operand can be accessed and read it to the buffer. */
 static int load_operand(struct bt *bt, const struct dec_insn *in, u32 ea, unsigned size, u8 *buf)
 {
     const struct bt_hooks *h = &bt->hooks;
     /* An x87 store with an unmasked exception stores nothing: then the buffer goes back as it was. */
     bool read = in->mem_read || in->fpu == DEC_FPU_X87;
     for (unsigned at = 0, n; at < size; at += n) {
-        n = size == 10 && at == 0 ? 8 : size - at;
-        if (in->mem_write && h->mem_probe_write(h->opaque, in->seg, ea + at, n))
+        u32 off = ea;
+        n = part(in, at, size, &off);
+        if (in->mem_write && h->mem_probe_write(h->opaque, in->seg, off, n))
             return -1;
-        if (read && h->mem_read(h->opaque, in->seg, ea + at, buf + at, n))
+        if (read && h->mem_read(h->opaque, in->seg, off, buf + at, n))
+            return -1;
+    }
+    return 0;
+}
+
+static int store_operand(struct bt *bt, const struct dec_insn *in, u32 ea, unsigned size, const u8 *buf)
+{
+    const struct bt_hooks *h = &bt->hooks;
+    for (unsigned at = 0, n; at < size; at += n) {
+        u32 off = ea;
+        n = part(in, at, size, &off);
+        if (h->mem_write(h->opaque, in->seg, off, buf + at, n))
             return -1;
     }
     return 0;
@@ -126,7 +148,6 @@ static int load_operand(struct bt *bt, const struct dec_insn *in, u32 ea, unsign
 enum bt_result bt_step(struct bt *bt, const struct dec_insn *in)
 {
     struct cpu *cpu = bt->cpu;
-    void *opaque = bt->hooks.opaque;
     u32 ea = in->mem ? effective_address(cpu, in) : 0, align = 0;
     unsigned size = in->mem ? in->mem_size : 0;
     bt->stats.fallback_steps++;
@@ -164,7 +185,7 @@ enum bt_result bt_step(struct bt *bt, const struct dec_insn *in)
         cpu->eip = eip;
         return BT_LEAVE;
     }
-    if (in->mem_write && size && bt->hooks.mem_write(opaque, in->seg, ea, cpu->buf + align, size))
+    if (in->mem_write && store_operand(bt, in, ea, size, cpu->buf + align))
         goto exception;
     cpu->eip = eip + in->len;
     return BT_CONT;

@@ -406,7 +406,7 @@ int dec_decode(struct dec_insn *out, const u8 *bytes, size_t avail, bool cs32, u
     out->reg = DEC_NO_REG;
     out->reg2 = DEC_NO_REG;
     err = zydis_decode(&src, bytes, avail, cs32, features);
-    if (err == -EILSEQ)
+    if (err == -EILSEQ || (err == -ENODATA && dec_is_empty(bytes, avail)))
         return undefined(out, bytes, avail, cs32, features);
     if (err)
         return err;

@@ -16,6 +16,9 @@ void dec_fill_implicit(struct dec_insn *out, int override);
 /* Bytes that a CPU fetches of an undefined instruction; -ENODATA when avail is too short, -E2BIG. undefined.c. */
 int dec_undefined_length(const u8 *bytes, size_t avail, bool cs32);
 
+/* An opcode that only other makers' CPUs give a meaning, and a ModRM byte (0F A6, 0F A7). */
+bool dec_is_empty(const u8 *bytes, size_t avail);
+
 /* The bytes without LOCK prefixes, at most 15 of them; returns how many were taken out. */
 unsigned dec_strip_lock(const u8 *bytes, size_t avail, u8 rest[DEC_MAX_LEN], size_t *n);
 

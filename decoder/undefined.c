@@ -46,6 +46,16 @@ static bool has_modrm(u8 op)
     }
 }
 
+bool dec_is_empty(const u8 *bytes, size_t avail)
+{
+    bool opsize, adsize;
+    size_t n = 0;
+
+    while (n < avail && is_prefix(bytes[n], &opsize, &adsize))
+        n++;
+    return n + 2 <= avail && bytes[n] == 0x0f && (bytes[n + 1] & 0xfe) == 0xa6;
+}
+
 static bool has_modrm_0f(u8 op)
 {
     switch (op >> 4) {

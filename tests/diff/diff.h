@@ -146,7 +146,8 @@ void diff_fill_memory(u64 seed, struct diff_memory *mem);
 /* ---- what happens ---- */
 #define DIFF_VECTOR_TIMEOUT 0x100 /* did not end */
 #define DIFF_VECTOR_ESCAPE 0x101  /* made a host system call: not comparable */
-#define DIFF_MAX_EVENTS 64
+#define DIFF_ENOUGH_EVENTS 64
+#define DIFF_MAX_EVENTS 80 /* what is tied together comes to its end */
 
 /* One exception and the registers that its handler finds. */
 struct diff_event {
@@ -160,7 +161,8 @@ struct diff_event {
  * program resumes with. False: this one ended it. Safe in signal handlers. */
 bool diff_resume(const struct diff_case *c, struct diff_event *e, unsigned events);
 
-/* A fault in the middle of a POPA: AMD's CPUs have changed some registers by then, others none. It ends the program. */
+/* A fault in the middle of a POPA, FRSTOR or FLDENV: AMD's CPUs have changed some registers by then, others none. It ends the program,
+ * and general registers and FPU are not compared. */
 bool diff_loose(const struct diff_case *c, const struct diff_event *e);
 
 struct diff_state {

@@ -37,13 +37,13 @@ bool gen_mov_imm(struct gen *g, unsigned reg, u32 value)
     return gen_item(g, b, n + 4u, -1) != NULL;
 }
 
-static const u8 seg_prefix[SEG_COUNT] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65};
+const u8 gen_seg_prefix[SEG_COUNT] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65};
 
 static struct diff_item *store(struct gen *g, unsigned seg, u32 off, u32 value, unsigned size)
 {
     u8 b[16], n = 0;
 
-    b[n++] = seg_prefix[seg];
+    b[n++] = gen_seg_prefix[seg];
     if (!g->cs32)
         b[n++] = 0x67;
     if (size != 1 && (size == 4) != g->cs32)
@@ -129,7 +129,7 @@ static unsigned put_prefixes(struct gen *g, u8 *b, const struct diff_candidate *
             if (g->seg_ok[*seg])
                 break;
         }
-        b[n++] = seg_prefix[*seg];
+        b[n++] = gen_seg_prefix[*seg];
     }
     if (rng_chance(&g->rng, k->map == 0    ? 25
                             : k->mandatory ? 0
@@ -171,7 +171,7 @@ static unsigned encode(struct gen *g, u8 *b, const struct diff_candidate *k, boo
         seg = near_segment(g);
         if (seg >= 0) {
             memmove(b + 1, b, n++);
-            b[0] = seg_prefix[seg];
+            b[0] = gen_seg_prefix[seg];
         }
     }
     if (rng_chance(&g->rng, 4))
@@ -211,24 +211,6 @@ static void put_immediate(struct gen *g, u8 *b, const struct dec_insn *d)
 static bool writes_pointers(u8 op)
 {
     return op == OP_FNSTENV || op == OP_FNSAVE || op == OP_FXSAVE;
-}
-
-/* Some CPUs store pointers to the last x87 instruction in FXSAVE only while an exception is pending, and MXCSR_MASK is the model's:
- * wipe them. */
-static bool wipe_pointers(struct gen *g, const struct dec_insn *d, u32 off)
-{
-    unsigned first = g->c->n;
-
-    if (d->op != OP_FXSAVE)
-        return true;
-    for (unsigned at = 8; at < 32; at += at == 20 ? 8 : 4)
-        if (!gen_store_imm(g, d->seg, off + at, 0, 4))
-            return false;
-    if (!gen_store_imm(g, d->seg, off + 6, 0, 2))
-        return false;
-    for (unsigned i = first; i < g->c->n; i++)
-        g->c->item[i].tied = true;
-    return true;
 }
 
 static bool prepare_string(struct gen *g, const struct dec_insn *d)
@@ -419,7 +401,7 @@ static bool unit(struct gen *g, i32 cand)
     if ((d.gpr_written & BIT(R_ESP)) &&
         (d.cls != DEC_STACK || d.op == OP_POP_R || d.op == OP_LEAVE || d.op == OP_ENTER))
         g->esp_dirty = true;
-    if (!gen_item(g, b, d.len, cand) || (writes_pointers(d.op) && !wipe_pointers(g, &d, off)))
+    if (writes_pointers(d.op) ? !gen_fpu_save(g, b, &d, off, cand) : !gen_item(g, b, d.len, cand))
         goto full;
     return true;
 full:
@@ -488,12 +470,14 @@ static bool modify_code(struct gen *g)
     return gen_mov_imm(g, reg, (u32)rng_u64(&g->rng));
 }
 
-/* A branch into the middle of a loop would find any count: lead it to the loop's start. */
+/* A branch into the middle of a loop would find any count: lead it to the loop's start. And to the head of what is tied together. */
 static void keep_out_of_loops(struct gen *g)
 {
     for (unsigned i = 0; i < g->c->n; i++) {
         struct diff_item *it = &g->c->item[i];
 
+        while (it->target > 0 && (unsigned)it->target < g->c->n && g->c->item[it->target].tied)
+            it->target--;
         for (unsigned l = 0; l < g->loops; l++) {
             bool inside = (i16)i >= g->loop[l].first && (i16)i <= g->loop[l].last;
 

@@ -20,6 +20,7 @@ struct gen {
     unsigned loops;
 };
 
+extern const u8 gen_seg_prefix[SEG_COUNT];
 /* Appends an item; NULL when the program is full. */
 struct diff_item *gen_item(struct gen *g, const u8 *bytes, unsigned len, i32 cand);
 bool gen_mov_imm(struct gen *g, unsigned reg, u32 value);
@@ -49,6 +50,8 @@ unsigned gen_junk(struct gen *g, u8 *b, unsigned len);
 
 /* gen_fpu.c: the x87, MMX and SSE state that a program starts with, as FXSAVE image. */
 void gen_fpu(struct gen *g, u8 *fx);
+/* FNSTENV, FNSAVE or FXSAVE to [off], with what makes the pointers that they store comparable. */
+bool gen_fpu_save(struct gen *g, const u8 *b, const struct dec_insn *d, u32 off, i32 cand);
 
 /* gen_operand.c: an offset in seg that usually may be accessed. */
 u32 gen_target(struct gen *g, unsigned seg, unsigned size, bool write);

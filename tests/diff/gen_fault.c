@@ -8,8 +8,6 @@
 
 #include "tests/diff/gen.h"
 
-static const u8 seg_prefixes[SEG_COUNT] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65};
-
 static bool undefined(struct gen *g)
 {
     static const u8 codes[][3] = {
@@ -27,7 +25,7 @@ static bool undefined(struct gen *g)
     if (rng_chance(&g->rng, 20))
         b[n++] = 0x66;
     if (rng_chance(&g->rng, 10))
-        b[n++] = seg_prefixes[rng_below(&g->rng, SEG_COUNT)];
+        b[n++] = gen_seg_prefix[rng_below(&g->rng, SEG_COUNT)];
     if (rng_chance(&g->rng, 10))
         b[n++] = 0xf0;
     if (rng_chance(&g->rng, 40)) {
@@ -109,6 +107,6 @@ unsigned gen_junk(struct gen *g, u8 *b, unsigned len)
     memmove(b + n, b, len);
     for (unsigned i = 0; i < n; i++)
         b[i] = len && rng_chance(&g->rng, 40) ? b[n + rng_below(&g->rng, len)]
-                                              : seg_prefixes[rng_below(&g->rng, SEG_COUNT)];
+                                              : gen_seg_prefix[rng_below(&g->rng, SEG_COUNT)];
     return n;
 }

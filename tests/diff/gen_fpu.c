@@ -53,3 +53,58 @@ void gen_fpu(struct gen *g, u8 *fx)
         memcpy(fx + i, &v, 4);
     }
 }
+
+static void tie(struct gen *g, unsigned first)
+{
+    for (unsigned i = first; i < g->c->n; i++)
+        g->c->item[i].tied = true;
+}
+
+/* FCOM dword seg:[somewhere]: it moves the data pointer. */
+static bool touch_memory(struct gen *g)
+{
+    unsigned seg = rng_below(&g->rng, SEG_COUNT), n = 0;
+    u32 off;
+    u8 b[16];
+
+    if (!g->seg_ok[seg])
+        seg = SEG_SS;
+    off = gen_target(g, seg, 4, false);
+    b[n++] = gen_seg_prefix[seg];
+    if (!g->cs32)
+        b[n++] = 0x67;
+    b[n++] = 0xd8;
+    b[n++] = 0x15;
+    memcpy(b + n, &off, 4);
+    return gen_item(g, b, n + 4, -1) != NULL;
+}
+
+/* The data pointer of an instruction before the last one may be in any segment, which translated code does not note: it is
+ * wiped unless the last one has just set it. FXSAVE stores pointers on some CPUs only while an exception is pending. */
+bool gen_fpu_save(struct gen *g, const u8 *b, const struct dec_insn *d, u32 off, i32 cand)
+{
+    bool fxsave = d->op == OP_FXSAVE, fresh = !fxsave && rng_chance(&g->rng, 40);
+    unsigned first = g->c->n, size = d->opsz == 2 ? 2 : 4;
+
+    /* A program that may end between the two parts is none for this. */
+    if (g->c->start > CODE_BYTES / 2 ||
+        !diff_in_limit(&g->seg[SEG_CS], CODE_GVA - g->seg[SEG_CS].base, CODE_BYTES))
+        return true;
+
+    if (fresh && !touch_memory(g))
+        return false;
+    if (!gen_item(g, b, d->len, cand))
+        return false;
+    if (fxsave) {
+        for (unsigned at = 8; at < 24; at += 4)
+            if (!gen_store_imm(g, d->seg, off + at, 0, 4))
+                return false;
+        if (!gen_store_imm(g, d->seg, off + 6, 0, 2))
+            return false;
+    } else if (!fresh && (!gen_store_imm(g, d->seg, off + 5 * size, 0, size) ||
+                          !gen_store_imm(g, d->seg, off + 6 * size, 0, size))) {
+        return false;
+    }
+    tie(g, first + 1);
+    return true;
+}

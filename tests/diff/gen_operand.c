@@ -151,7 +151,8 @@ bool gen_fix_operand(struct gen *g, u8 *bytes, struct dec_insn *d, bool absolute
     u32 target = gen_target(g, d->seg, d->mem_size, d->mem_write), index = 0;
     bool high = d->adsz == 2 && rng_chance(&g->rng, 50);
 
-    if (d->adsz == 2 && rng_chance(&g->rng, 5)) /* over the end of 64 KiB */
+    /* Over the end of 64 KiB; not large ones, of which CPUs store parts before they find a limit. */
+    if (d->adsz == 2 && d->mem_size <= 16 && rng_chance(&g->rng, 5))
         target = 0xffff - rng_below(&g->rng, d->mem_size + 4u);
     if (absolute) {
         set_disp(bytes, d, db, target);

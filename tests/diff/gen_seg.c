@@ -80,6 +80,12 @@ static bool loaded(struct gen *g, unsigned seg, u16 sel)
     return seg != SEG_SS || gen_mov_imm(g, R_ESP, gen_stack_target(g));
 }
 
+/* Where the selector of a far pointer is: 16-bit addresses wrap. */
+static u32 selector_at(const struct dec_insn *d, u32 off, unsigned size)
+{
+    return d->adsz == 2 ? (u16)(off + size) : off + size;
+}
+
 static bool load(struct gen *g, const u8 *b, const struct dec_insn *d, u32 off, i32 cand)
 {
     unsigned seg = d->op == OP_LOAD_FAR ? d->reg2 : d->reg;
@@ -89,7 +95,7 @@ static bool load(struct gen *g, const u8 *b, const struct dec_insn *d, u32 off, 
     if (d->op == OP_LOAD_FAR) {
         u32 value = seg == SEG_SS && d->reg == R_ESP ? gen_stack_target(g) : rng_interesting(&g->rng);
 
-        if (!writable(g, d->seg, off, d->opsz + 2u))
+        if (!writable(g, d->seg, off, d->opsz))
             return true;
         put =
             gen_store_imm(g, d->seg, off, value, d->opsz) && gen_store_imm(g, d->seg, off + d->opsz, sel, 2);
@@ -125,9 +131,10 @@ static int put_far(struct gen *g, const struct dec_insn *d, u32 off, u16 sel, u3
     switch (d->op) {
     case OP_CALL_FAR_M:
     case OP_JMP_FAR_M:
-        if (!writable(g, d->seg, off, size + 2))
+        if (!writable(g, d->seg, off, size))
             return 0;
-        return gen_store_imm(g, d->seg, off + size, sel, 2) && gen_store_address(g, d->seg, off, size, base)
+        return gen_store_imm(g, d->seg, selector_at(d, off, size), sel, 2) &&
+                       gen_store_address(g, d->seg, off, size, base)
                    ? 1
                    : -1;
     case OP_IRET:

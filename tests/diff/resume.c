@@ -7,7 +7,7 @@
 #include "tests/diff/diff.h"
 
 /* The item that starts at linear address lin; the next one's address in *next. */
-static bool find_item(const struct diff_case *c, u32 lin, u32 *next)
+static const struct diff_item *find_item(const struct diff_case *c, u32 lin, u32 *next)
 {
     unsigned lo = 0, hi = c->n;
 
@@ -20,24 +20,38 @@ static bool find_item(const struct diff_case *c, u32 lin, u32 *next)
             hi = mid;
     }
     if (!lo || c->addr[lo - 1] != lin)
-        return false;
+        return NULL;
     *next = c->addr[lo];
-    return true;
+    return *next != lin ? &c->item[lo - 1] : NULL; /* else it is the end */
+}
+
+/* Opcode and ModRM of an item. */
+static void opcode_of(const struct diff_item *it, u8 *op, u8 *modrm)
+{
+    unsigned i = 0;
+
+    while (i + 1 < it->len &&
+           (it->bytes[i] == 0x66 || it->bytes[i] == 0x67 || (it->bytes[i] & 0xe7) == 0x26 ||
+            (it->bytes[i] & 0xfe) == 0x64 || it->bytes[i] == 0xf0 || (it->bytes[i] & 0xfe) == 0xf2))
+        i++;
+    *op = it->bytes[i];
+    *modrm = i + 1 < it->len ? it->bytes[i + 1] : 0;
 }
 
 bool diff_loose(const struct diff_case *c, const struct diff_event *e)
 {
     struct diff_descriptor cs;
-    u32 next, lin;
+    const struct diff_item *it;
+    u8 op, modrm;
+    u32 next;
 
     if (!diff_descriptor(e->sel[SEG_CS], &cs))
         return false;
-    lin = cs.base + e->eip;
-    if (!find_item(c, lin, &next))
-        return false;
-    for (unsigned i = 0; i < c->n; i++)
-        if (c->addr[i] == lin && !c->item[i].off)
-            return c->item[i].len <= 15 && c->item[i].bytes[c->item[i].len - 1] == 0x61;
+    it = find_item(c, cs.base + e->eip, &next);
+    if (it) {
+        opcode_of(it, &op, &modrm);
+        return op == 0x61 || ((op == 0xd9 || op == 0xdd) && modrm < 0xc0 && (modrm >> 3 & 7) == 4);
+    }
     return false;
 }
 
@@ -57,17 +71,20 @@ static void mend_stack(const struct diff_case *c, struct diff_event *e)
 
 bool diff_resume(const struct diff_case *c, struct diff_event *e, unsigned events)
 {
+    const struct diff_item *it;
     struct diff_descriptor cs;
     u32 lin, next;
 
-    if (e->vector >= DIFF_VECTOR_TIMEOUT || events >= DIFF_MAX_EVENTS ||
-        !diff_descriptor(e->sel[SEG_CS], &cs) || !(e->sel[SEG_SS] & ~3))
+    if (e->vector >= DIFF_VECTOR_TIMEOUT || !diff_descriptor(e->sel[SEG_CS], &cs) || !(e->sel[SEG_SS] & ~3))
         return false;
     lin = cs.base + e->eip;
+    it = find_item(c, lin, &next);
+    if (events >= (it && it->tied ? DIFF_MAX_EVENTS : DIFF_ENOUGH_EVENTS))
+        return false;
     e->eflags &= ~EFL_RF;
     if (is_trap(e->vector))
         return (e->vector != EXC_BP || lin != c->addr[c->n] + 1) && diff_in_limit(&cs, e->eip, 1);
-    if (!find_item(c, lin, &next) || diff_loose(c, e))
+    if (!it || diff_loose(c, e))
         return false;
     e->eip = next - cs.base;
     mend_stack(c, e);
