@@ -209,6 +209,17 @@ static bool is_unfinished(const struct cpu *cpu, const struct dec_insn *insn, u3
     return cpu->eip == eip && string && (insn->prefixes & (DEC_PFX_REP | DEC_PFX_REPNE));
 }
 
+/* VIF and VIP both set at the beginning of an instruction, as IRET and task switches can leave them: -1 with #GP(0)
+ * (SDM vol. 3, 20.3.2). */
+static int virtual_interrupt_due(struct cpu *cpu)
+{
+    const u32 both = EFL_VIF | EFL_VIP;
+
+    if ((cpu->sysflags & both) != both || cpu->cpl != 3 || step_iopl(cpu) == 3 || !step_is_protected(cpu))
+        return 0;
+    return cpu->cr4 & (step_is_v86(cpu) ? CR4_VME : CR4_PVI) ? mon_exc_err(cpu, EXC_GP, 0) : 0;
+}
+
 int mon_step(struct cpu *cpu)
 {
     bool tf = cpu->sysflags & EFL_TF, rf = cpu->sysflags & EFL_RF, after_ss = cpu->inhibit == INHIBIT_SS;
@@ -219,7 +230,7 @@ int mon_step(struct cpu *cpu)
     cpu->inhibit = 0;
     if (UNLIKELY(cpu->mode & MODE_DB) && !after_ss && debug_faults(cpu))
         return leave(cpu, BT_EXIT_EXCEPTION);
-    if (fetch(cpu, &insn) || execute(cpu, &insn)) {
+    if (virtual_interrupt_due(cpu) || fetch(cpu, &insn) || execute(cpu, &insn)) {
         mon_vm(cpu)->dbg_hits = 0; /* the fault comes before the trap, and its instruction is run again */
         return leave(cpu, BT_EXIT_EXCEPTION);
     }

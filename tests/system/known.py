@@ -53,6 +53,9 @@ def partial(field, ours):
 
 
 WANTED = [
+    ("segment/branch/*call*/*", "*", "a near CALL to an offset beyond the limit faults before it pushes (SDM, CALL, operation); Bochs has pushed"),
+    ("segment/access/arpl/ro/*", "*", "ARPL that raises nothing does not write, as on the host CPU; Bochs wants its operand writable"),
+    ("control/flags/*/iopl3/vme-vif-vip/*", "*", "with IOPL 3 VIF and VIP mean nothing (SDM vol. 3, 2.3); Bochs looks at them"),
     ("debug/ss-from-watched-i*", "*", "a data breakpoint that MOV SS met is reported in the handler of the INT behind it, as processors do (CVE-2018-8897); Bochs forgets it"),
     ("straddle/*/f[brl][lds][det]*/*", ("cr2", "fpu0", "fpu2", "[00024008]", "[00027020]", "[00029000]", "[00029004]", "[00029008]"),
      "the order in which FBLD, FLDENV and FRSTOR read the parts of their operand is open: NoVT's is the host CPU's; Bochs has loaded some of it when it faults"),
@@ -69,6 +72,8 @@ WANTED = [
     ("interrupt/*-ss/*", partial, "the same for INT and exceptions (SDM, INT: room for 10 to 24 bytes)"),
     ("interrupt/v86/*/esp*", partial, "the same from v86 (SDM, INT: room for 36 or 40 bytes)"),
     ("interrupt/real/*/sp*", partial, "the same in real mode (SDM, INT: room for 6 bytes)"),
+    ("v86/redirect/sp?/*", partial, "the same for INT n that VME redirects"),
+    ("v86/wrap/*/sp?/real", ("[0002e000]", "[0002e004]"), "the same behind an instruction that uses the stack"),
     ("transfer/eight/call16/sp7/real", ("[0002e000]",), "as in the next, behind a call that fits"),
     ("transfer/eight/*/sp?/*", partial, "a frame that does not fit on the stack is #SS(0) before anything is pushed (SDM, CALL, INT); Bochs pushes until it fails"),
     ("transfer/limit/call/*-1/*", partial, "CALL checks the target against the limit of its segment before it pushes (SDM, CALL, SAME-PRIVILEGE); Bochs pushes first"),

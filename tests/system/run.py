@@ -31,7 +31,7 @@ display_library: rfb, options="timeout=0"
 romimage: file={image}, address=0x{address:x}
 vgaromimage: file=/usr/share/seabios/vgabios-stdvga.bin
 megs: 32
-cpu: model=corei7_sandy_bridge_2600k, ips=50000000, reset_on_triple_fault=1
+cpu: model=corei7_sandy_bridge_2600k, ips=50000000, reset_on_triple_fault=1, ignore_bad_msrs=0
 port_e9_hack: enabled=1
 log: {image}.log
 panic: action=fatal
