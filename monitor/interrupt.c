@@ -240,7 +240,7 @@ static int redirected(struct cpu *cpu, u8 vector, bool *yes)
     if (lin_read(cpu, cpu->tr.base + 102, &io_base, 2, true))
         return -1;
     at = io_base - 32u + vector / 8u;
-    if (io_base < 32 || at > cpu->tr.limit)
+    if (at > cpu->tr.limit)
         return mon_exc_err(cpu, EXC_GP, 0);
     if (lin_read(cpu, cpu->tr.base + at, &bits, 1, true))
         return -1;
