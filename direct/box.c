@@ -184,12 +184,12 @@ static int child(void *arg)
     for (int i = 0; i < 3; i++) {
         if (dup2(birth->fds[i], i) < 0) {
             birth->err = -errno;
-            _exit(1);
+            return 1;
         }
     }
     syscall(SYS_execveat, birth->image_fd, "", argv, envp, AT_EMPTY_PATH);
     birth->err = -errno;
-    _exit(1);
+    return 1;
 }
 
 /* Start the process; signals stay blocked in it, so that none of our handlers runs there. */

@@ -589,12 +589,13 @@ Test(direct_hostile, needs_no_privileges)
 /* Whatever call of ours a host refuses: the probe ends, and either it works without or says in one line what is wrong. */
 Test(direct_hostile, every_refusal_is_a_message, .timeout = 120)
 {
-    static const u16 calls[] = {
-        SYS_memfd_create, SYS_clone,     SYS_execveat,    SYS_socketpair,    SYS_sendmsg,    SYS_recvmsg,
-        SYS_seccomp,      SYS_prctl,     SYS_personality, SYS_mremap,        SYS_munmap,     SYS_sigaltstack,
-        SYS_rt_sigaction, SYS_setsid,    SYS_prlimit64,   SYS_getppid,       SYS_modify_ldt, SYS_arch_prctl,
-        SYS_ioctl,        SYS_ftruncate, SYS_waitid,      SYS_tgkill,        SYS_fcntl,      SYS_dup2,
-        SYS_pwrite64,     SYS_write,     SYS_poll,        SYS_rt_sigprocmask};
+    static const u16 calls[] = {SYS_memfd_create, SYS_clone,      SYS_execveat,  SYS_socketpair,
+                                SYS_sendmsg,      SYS_recvmsg,    SYS_seccomp,   SYS_prctl,
+                                SYS_personality,  SYS_mremap,     SYS_munmap,    SYS_sched_setaffinity,
+                                SYS_rt_sigaction, SYS_setsid,     SYS_prlimit64, SYS_getppid,
+                                SYS_modify_ldt,   SYS_arch_prctl, SYS_ioctl,     SYS_ftruncate,
+                                SYS_waitid,       SYS_tgkill,     SYS_fcntl,     SYS_dup2,
+                                SYS_pwrite64,     SYS_write,      SYS_poll,      SYS_rt_sigprocmask};
     unsigned works = 0;
 
     for (unsigned i = 0; i < ARRAY_SIZE(calls); i++) {
