@@ -165,6 +165,10 @@ bool diff_resume(const struct diff_case *c, struct diff_event *e, unsigned event
  * and general registers and FPU are not compared. */
 bool diff_loose(const struct diff_case *c, const struct diff_event *e);
 
+/* Flags that are compared: a single-step trap between two iterations of a REP instruction finds RF set on Intel's CPUs (SDM
+ * vol. 3, 17.3.1.1) and clear on AMD's. */
+u32 diff_flags_mask(const struct diff_case *c, const struct diff_event *e);
+
 struct diff_state {
     unsigned n;
     struct diff_event event[DIFF_MAX_EVENTS]; /* the last one ended the program */

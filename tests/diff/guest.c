@@ -171,8 +171,8 @@ static void make_template(void)
     r->ldtr = (struct novt_segment){SEL_LDT_SYS, 0x82, KERNEL_GVA + LDT_GPA, LDT_COUNT * 8 - 1};
     r->cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_PG;
     r->cr3 = PDPT_GPA;
-    r->cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_DE;
-    r->efer = 1u << 11; /* NXE */
+    r->cr4 = CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT; /* no DE: makers differ on which fault DR4 gives first */
+    r->efer = 1u << 11;                             /* NXE */
     r->cpl = 3;
 }
 

@@ -71,11 +71,12 @@ static int compare_event(const struct diff_case *c, const struct diff_event *nat
                          const struct diff_event *guest, unsigned n, bool verbose)
 {
     int r = differ32("vector", native->vector, guest->vector, verbose);
+    u32 mask = diff_flags_mask(c, native);
 
     r |= differ32("error", native->error, guest->error, verbose);
     r |= differ32("cr2", native->cr2, guest->cr2, verbose);
     r |= differ32("eip", native->eip, guest->eip, verbose);
-    r |= differ32("eflags", native->eflags, guest->eflags, verbose);
+    r |= differ32("eflags", native->eflags & mask, guest->eflags & mask, verbose);
     for (unsigned i = 0; i < 8 && !diff_loose(c, native); i++)
         r |= differ32(gpr_names[i], native->gpr[i], guest->gpr[i], verbose);
     for (unsigned i = 0; i < SEG_COUNT; i++)

@@ -55,6 +55,22 @@ bool diff_loose(const struct diff_case *c, const struct diff_event *e)
     return false;
 }
 
+u32 diff_flags_mask(const struct diff_case *c, const struct diff_event *e)
+{
+    const struct diff_item *it;
+    struct diff_descriptor cs;
+    u8 op, modrm;
+    u32 next;
+
+    if (e->vector != EXC_DB || !diff_descriptor(e->sel[SEG_CS], &cs))
+        return ~0u;
+    it = find_item(c, cs.base + e->eip, &next);
+    if (!it)
+        return ~0u;
+    opcode_of(it, &op, &modrm);
+    return (op >= 0xa4 && op <= 0xa7) || (op >= 0xaa && op <= 0xaf) ? ~EFL_RF : ~0u;
+}
+
 static bool is_trap(u32 vector)
 {
     return vector == EXC_DB || vector == EXC_BP || vector == EXC_OF;
