@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Boots Debian's i386 kernels, its installer and memtest86+, and checks what a person would see there.
 
-    boot.py [--kernel 686|686-pae] [-m MIB] [--count N] [--case NAME]... [-- NOVT OPTIONS...]
+    boot.py [--kernel 686|686-pae] [-m MIB] [--count N] [--case NAME]... [--patience N] [-- NOVT OPTIONS...]
 
 Cases: shell (date, arithmetic, a pipe, a checksum of 64 MB, power-off with exit code 0), reboot (comes up a second time),
 noreboot (-no-reboot ends the program), idle (host CPU time at the prompt), memory (host memory beyond the guest's own),
 notty (no input at all), oldcpu (CPU models that the kernel refuses: its words reach the user); whatever --kernel says:
 installer-serial, installer-screen (the first dialog of Debian's text installer), memtest (memtest86+ gets through all tests but the
-slow last one), memtest-pass (a whole pass, more than three minutes). NOVT names another program, NOVT_GUESTS the guests. Last line: N passed, N failed.
+slow last one), memtest-pass (a whole pass, more than three minutes). --patience: all time limits times N, for slow hosts and
+slow options. NOVT names another program, NOVT_GUESTS the guests. Last line: N passed, N failed.
 """
 import argparse
 import contextlib
@@ -30,6 +31,17 @@ OWN_IMAGES = ("installer", "memtest")  # cases that do not boot --kernel
 IDLE_PERCENT = 3.0
 OVERHEAD_MIB = 64
 HOST_HZ = os.sysconf("SC_CLK_TCK")
+
+
+class PatientVM(VM):
+    """Every limit times patience."""
+    patience = 1.0
+
+    def wait(self, what, timeout):
+        return super().wait(what, timeout * self.patience)
+
+    def finish(self, timeout):
+        return super().finish(timeout * self.patience)
 
 
 class Bad(Exception):
@@ -64,7 +76,7 @@ def power_off(vm):
 
 
 def case_shell(args):
-    with VM(command(args)) as vm:
+    with PatientVM(command(args)) as vm:
         seconds = vm.wait(PROMPT, BOOT_S)
         before = int(time.time())
         date = int(ask(vm, "date +%s"))
@@ -85,7 +97,7 @@ def case_shell(args):
 
 
 def case_reboot(args):
-    with VM(command(args, extra=())) as vm:
+    with PatientVM(command(args, extra=())) as vm:
         vm.wait(PROMPT, BOOT_S)
         vm.send("reboot -f\n")
         vm.wait("Linux version", BOOT_S)
@@ -95,7 +107,7 @@ def case_reboot(args):
 
 
 def case_noreboot(args):
-    with VM(command(args)) as vm:
+    with PatientVM(command(args)) as vm:
         vm.wait(PROMPT, BOOT_S)
         vm.send("reboot -f\n")
         code = vm.finish(60)
@@ -110,7 +122,7 @@ def cpu_seconds(pid):
 
 
 def case_idle(args):
-    with VM(command(args)) as vm:
+    with PatientVM(command(args)) as vm:
         vm.wait(PROMPT, BOOT_S)
         time.sleep(2)
         percent = 100.0
@@ -143,7 +155,7 @@ def host_cost_mib(pid):
 
 
 def case_memory(args):
-    with VM(command(args)) as vm:
+    with PatientVM(command(args)) as vm:
         vm.wait(PROMPT, BOOT_S)
         expect(ask(vm, "dd if=/dev/zero of=/tmp/x bs=1M count=64 2>/dev/null; wc -c < /tmp/x") == str(64 << 20), "dd failed")
         cost, ram = host_cost_mib(vm.proc.pid)
@@ -191,7 +203,7 @@ def terminate(vm, file):
 
 def settle(vm, seconds, limit):
     """Waits until the machine takes next to no CPU time for a while; false at the limit."""
-    deadline = time.monotonic() + limit
+    deadline = time.monotonic() + limit * vm.patience
     while time.monotonic() < deadline:
         before = cpu_seconds(vm.proc.pid)
         time.sleep(seconds)
@@ -205,7 +217,7 @@ def installer(args, append, extra=()):
 
 
 def case_installer_serial(args):
-    with VM(installer(args, "console=ttyS0")) as vm:
+    with PatientVM(installer(args, "console=ttyS0")) as vm:
         vm.wait("Run /init", BOOT_S)
         vm.wait("Choose the language", INSTALLER_S)
         seconds = vm.wait("English", 20)
@@ -217,7 +229,7 @@ def case_installer_serial(args):
 def case_installer_screen(args):
     """Kernel messages go to both, the dialog to the screen alone. When it is there the guest sleeps."""
     with screen_file() as file:
-        with VM(installer(args, "console=ttyS0 console=tty0 nomodeset", ("--dump-screen", file))) as vm:
+        with PatientVM(installer(args, "console=ttyS0 console=tty0 nomodeset", ("--dump-screen", file))) as vm:
             vm.wait("Run /init", BOOT_S)
             expect(settle(vm, 4, INSTALLER_S), "the installer does not come to rest")
             screen = terminate(vm, file)
@@ -230,7 +242,7 @@ def memtest(args, what, timeout):
     """Runs memtest86+ to a point on the serial line; the seconds, the screen then, and all numbers of errors that were shown."""
     with screen_file() as file:
         cmd = command(args, "console=ttyS0,115200", ("--dump-screen", file), "memtest86+ia32.bin", None)
-        with VM(cmd) as vm:
+        with PatientVM(cmd) as vm:
             vm.wait("Memtest86+ v6", 60)
             seconds = vm.wait(what, timeout)
             time.sleep(2)  # the screen is ahead of the serial line, which is refreshed every two seconds
@@ -264,8 +276,10 @@ def main():
     ap.add_argument("-m", type=int, default=512)
     ap.add_argument("--count", type=int, default=1)
     ap.add_argument("--case", action="append", choices=list(CASES))
+    ap.add_argument("--patience", type=float, default=1.0)
     ap.add_argument("options", nargs="*")
     args = ap.parse_args()
+    PatientVM.patience = args.patience
     passed = failed = 0
     for name in (args.case or ["shell"]) * args.count:
         label = f"{name} -m {args.m}" if name.startswith(OWN_IMAGES) else f"{name} {args.kernel} -m {args.m}"
