@@ -87,16 +87,23 @@ static void push_return(struct tr *t)
     tr_rec(t, PEND_NONE, SIDE_MID);
 }
 
-/* push -(return EIP): the record that RET compares */
-static void push_record(struct tr *t)
+/* Offset to what RET compares with its record: EIP alone, or with the selector where far transfers make records too. */
+static u32 record_key(const struct tr *t)
+{
+    const struct cc_key *key = &t->code->key;
+    return cpu_cs_8086(t->mode, key->cs_base, key->cs_limit) ? key->cs_base >> 4 << 16 : 0;
+}
+
+/* push -(return EIP), the record that RET compares */
+void tr_push_record(struct tr *t)
 {
     u32 ret = t->in->stksz == 2 ? t->next & 0xffff : t->next;
     em8(&t->e, 0x68);
-    em32(&t->e, -ret);
+    em32(&t->e, -(record_key(t) + ret));
 }
 
 /* Where the callee's host RET lands: drop the record's second half; the block goes on behind the call. */
-static void landing(struct tr *t)
+void tr_landing(struct tr *t)
 {
     struct hop up = hop_base(H_RSP, 8);
     u32 ret = t->in->stksz == 2 ? t->next & 0xffff : t->next;
@@ -150,19 +157,25 @@ static bool call_of_thunk(struct tr *t, u32 to)
     return true;
 }
 
+/* A return address that no return can go to: it has no key. */
+static bool beyond_limit(const struct tr *t)
+{
+    return t->in->stksz == 4 && t->next > t->code->key.cs_limit;
+}
+
 static void branch_call(struct tr *t)
 {
     u32 to;
-    if (!op_seg_ok(t, SEG_SS) || !direct_target(t, &to)) {
+    if (!op_seg_ok(t, SEG_SS) || !direct_target(t, &to) || beyond_limit(t)) {
         tr_step_exit(t);
         return;
     }
     if (call_of_thunk(t, to))
         return;
     push_return(t);
-    push_record(t);
+    tr_push_record(t);
     tr_exit_call(t, to);
-    landing(t);
+    tr_landing(t);
 }
 
 /* Target of an indirect branch into dst; false when the fallback takes it. */
@@ -213,16 +226,16 @@ static void branch_jmp_rm(struct tr *t)
 
 static void branch_call_rm(struct tr *t)
 {
-    if (!op_seg_ok(t, SEG_SS) || !load_target(t, H_R14)) {
+    if (!op_seg_ok(t, SEG_SS) || beyond_limit(t) || !load_target(t, H_R14)) {
         tr_step_exit(t);
         return;
     }
     check_target(t, H_R14);
     push_return(t);
-    push_record(t);
+    tr_push_record(t);
     em_mov32(&t->e, H_R9, H_R14);
     em_call_to(&t->e, tr_gate(t, GATE_LOOKUP));
-    landing(t);
+    tr_landing(t);
 }
 
 /* Load the return EIP, move ESP, leave the rest to the gate that all blocks share. */
@@ -242,7 +255,12 @@ static void branch_ret(struct tr *t)
     tr_flush_esp(t);
     tr_rec(t, PEND_NONE, SIDE_MID);
     em_mov32(e, H_R9, H_R14);
-    em_jmp_to(e, tr_gate(t, GATE_RET));
+    if (record_key(t)) {
+        em_lea32(e, H_R12, H_R14, (i32)record_key(t));
+        em_jmp_to(e, tr_gate(t, GATE_RET_KEY));
+    } else {
+        em_jmp_to(e, tr_gate(t, GATE_RET));
+    }
     t->ended = true;
 }
 

@@ -126,7 +126,11 @@ struct cpu_sysseg { /* LDTR, TR */
 #define MODE_SEG_SHIFT 16    /* bits 16..27 */
 #define MODE_DB BIT(28)      /* debug registers enabled: one-instruction blocks with checks */
 #define MODE_SLOWMEM BIT(29) /* stress: every memory access by callout */
+#define MODE_IVT \
+    BIT(30) /* real mode, all 256 vectors within IDTR.limit, EFLAGS.AC clear: INT n needs no checks */
 
+/* In real mode and v86 a load of a segment register changes its base alone, and so not its class: there is no FLAT, and CHECK is
+ * what other modes have left behind and a load makes LIMIT or BASED. */
 enum cpu_segclass {
     SEGC_FLAT,  /* base 0, limit 4 GiB - 1, present, readable; writable unless CS */
     SEGC_BASED, /* limit 4 GiB - 1 and usable like FLAT, base not 0 */
@@ -134,6 +138,20 @@ enum cpu_segclass {
     SEGC_CHECK, /* anything else (null, read-only, execute-only, expand-down...): C checks every access */
 };
 #define MODE_SEGC(mode, seg) (((mode) >> (MODE_SEG_SHIFT + 2 * (seg))) & 3u)
+
+/* Real mode or v86: a segment's base is its selector times 16. */
+static inline bool cpu_mode_8086(u32 mode)
+{
+    return (mode & (MODE_PE | MODE_VM)) != MODE_PE;
+}
+
+/* Is CS of that kind too, so that far transfers change nothing of (mode, CS limit)? Then jump-cache tags are cpu->sel_tag + selector, and
+ * return-stack records are of selector << 16 | IP. */
+static inline bool cpu_cs_8086(u32 mode, u32 cs_base, u32 cs_limit)
+{
+    return cpu_mode_8086(mode) && MODE_SEGC(mode, SEG_CS) != SEGC_CHECK && cs_limit == 0xffff &&
+           !(cs_base & 15) && cs_base <= 0xffff0;
+}
 
 struct cpu; /* below */
 struct cc_block;
@@ -176,6 +194,7 @@ struct cpu {
     /* --- warm --- */
     u32 mode; /* MODE_* */
     u32 exit_arg;
+    u64 sel_tag;                /* ctx_tag less the selector, in bits 63..32, while cpu_cs_8086() */
     u32 seg_limit16[SEG_COUNT]; /* seg[].limit, at most FFFFh: how far 16-bit string pointers go */
     u8 exc_vector, exc_has_error, exc_soft, fpu_saved;
     u32 exc_error;
@@ -202,7 +221,7 @@ struct cpu {
     u64 fpu_ip, fpu_dp; /* x87 last instruction and data pointer: selector << 32 | offset */
     u16 fpu_opcode;
     u8 fpu_fresh; /* fpu_ip is news: fpu_dp is a linear address and fpu_opcode the host's (monitor/fpuenv.c refines them) */
-    u8 fpu_cs32;  /* while fresh: size of the code that fpu_ip names, and its linear address */
+    u8 fpu_cs32; /* while fresh: size of the code that fpu_ip names, and its linear address */
     u32 fpu_lin;
     u16 step_cs; /* code segment of what the fallback ran last */
     u8 step_cs32;

@@ -209,6 +209,35 @@ static void emit_gate_callout(struct bt *bt, struct emit *e)
     em8(e, 0xc3);
 }
 
+/* Drop the record, 16 bytes; a sentinel (bits 33:32 = 01, which no sign-extended push makes) stays. */
+static void emit_drop_record(struct emit *e)
+{
+    em_load(e, 8, H_R10, &(struct hop){.base = H_RSP, .index = H_NONE, .scale = 1, .disp = 8});
+    em_mov_imm(e, H_R11, 30);
+    em_shift(e, 8, 'l', H_R10, H_R10, H_R11);
+    em_mov_imm(e, H_R11, 62);
+    em_shift(e, 8, 'r', H_R10, H_R10, H_R11);
+    em_load(e, 1, H_R10, &(struct hop){.base = H_CPU, .index = H_R10, .scale = 1, .disp = CPU_DISP(ret_pop)});
+    em_lea_sum(e, 8, H_RSP, H_RSP, H_R10, 1);
+}
+
+/* The same as GATE_RET below with r12d for r9d, dropping the record or not. */
+static void emit_ret_by_key(struct bt *bt, struct emit *e, bool keep)
+{
+    bt->gate[keep ? GATE_RET_KEEP : GATE_RET_KEY] = here(e);
+    em_mov(e, H_R10, H_RCX);
+    em_load(e, 4, H_RCX, &(struct hop){.base = H_RSP, .index = H_NONE, .scale = 1, .disp = 8});
+    em_lea_sum(e, 4, H_RCX, H_RCX, H_R12, 1);
+    u8 *hit = em_jrcxz(e);
+    em_mov(e, H_RCX, H_R10);
+    if (!keep)
+        emit_drop_record(e);
+    em_jmp_to(e, bt->gate[GATE_LOOKUP]);
+    em_here(e, hit);
+    em_mov(e, H_RCX, H_R10);
+    em8(e, 0xc3);
+}
+
 /* r9d = target EIP: look it up in the window's jump cache. Flags kept; clobbers r10..r13. */
 static void emit_gate_lookup(struct bt *bt, struct emit *e)
 {
@@ -230,14 +259,7 @@ static void emit_gate_lookup(struct bt *bt, struct emit *e)
     em8(e, 0xe3);
     em8(e, (u8)(hit_at - (e->p + 1)));
     em_mov(e, H_RCX, H_R10);
-    /* Drop the record, 16 bytes; a sentinel (bits 33:32 = 01, which no sign-extended push makes) stays. */
-    em_load(e, 8, H_R10, &(struct hop){.base = H_RSP, .index = H_NONE, .scale = 1, .disp = 8});
-    em_mov_imm(e, H_R11, 30);
-    em_shift(e, 8, 'l', H_R10, H_R10, H_R11);
-    em_mov_imm(e, H_R11, 62);
-    em_shift(e, 8, 'r', H_R10, H_R10, H_R11);
-    em_load(e, 1, H_R10, &(struct hop){.base = H_CPU, .index = H_R10, .scale = 1, .disp = CPU_DISP(ret_pop)});
-    em_lea_sum(e, 8, H_RSP, H_RSP, H_R10, 1);
+    emit_drop_record(e);
     bt->gate[GATE_LOOKUP] = here(e);
     em_load(e, 8, H_R10, &tag);
     em_lea_sum(e, 8, H_R10, H_R10, H_R9, 1); /* r10 = tag << 32 | eip */
@@ -285,6 +307,8 @@ int gate_emit(struct bt *bt)
     emit_gate_callout(bt, &e);
     emit_gate_lookup(bt, &e);
     emit_gate_sentinel(bt, &e);
+    emit_ret_by_key(bt, &e, false);
+    emit_ret_by_key(bt, &e, true);
     emit_gate_signal(bt, &e);
 
     struct hop from = cpu_at(CPU_DISP(exit_from));

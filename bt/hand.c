@@ -9,19 +9,14 @@ static void hand_sti(struct tr *t)
 {
     struct emit *e = &t->e;
     struct hop iflag = hop_base(H_CPU, CPU_DISP(iflag)), pending = hop_base(H_CPU, CPU_DISP(irq_pending));
-    struct hop inhibit = hop_base(H_CPU, CPU_DISP(inhibit)), from = hop_base(H_CPU, CPU_DISP(exit_from));
     tr_flush_esp(t);
     tr_rec(t, PEND_NONE, SIDE_MID);
     em_store_imm(e, 1, &iflag, 1);
     em_mov(e, H_R12, H_RCX);
     em_load(e, 1, H_RCX, &pending);
     u8 *none = em_jrcxz(e);
-    em_mov(e, H_RCX, H_R12); /* one waits: out, and deliver it behind the next instruction */
-    em_store_imm(e, 1, &inhibit, 1);
-    em_store_imm(e, 4, &from, 0);
-    em_mov_imm(e, H_R9, t->next);
-    em_mov_imm(e, H_R10, 0);
-    em_jmp_to(e, tr_gate(t, GATE_LINK));
+    em_mov(e, H_RCX, H_R12);
+    tr_shadow_exit(t, t->next); /* one waits: out, and deliver it behind the next instruction */
     em_here(e, none);
     em_mov(e, H_RCX, H_R12);
     t->mid_next = true; /* no asynchronous stop between STI and the next instruction */

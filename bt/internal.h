@@ -20,6 +20,8 @@ enum bt_gate {
     GATE_LINK,   /* hard stub: r9d = target, r10d = exit id -> BT_EXIT_LOOKUP */
     GATE_LOOKUP, /* r9d = target: jump cache, then BT_EXIT_LOOKUP without id */
     GATE_RET, /* r9d = target: the record's host address if the record matches, else drop it and as GATE_LOOKUP */
+    GATE_RET_KEY, /* as GATE_RET, but the record is compared with r12d = selector << 16 | r9d (cpu_cs_8086()) */
+    GATE_RET_KEEP,  /* the same, but a record that does not match stays: interrupts push none */
     GATE_STEP,      /* r9d = eip: BT_EXIT_STEP */
     GATE_CALLOUT,   /* called: r10 = instruction record; cpu->emulate(cpu, record) */
     GATE_SIGNAL,    /* the signal handler has stored the guest's registers: switch stacks and return */
@@ -88,6 +90,7 @@ struct tr {
     const struct dec_insn *in;
     u32 mode, eip, next; /* of the current instruction */
     i32 adj;             /* guest ESP = r8 + adj */
+    u32 exit_cs_base;    /* CS base at the targets of exits */
     u32 n_recs, n_exits, n_insns;
     u32 first_exit_id;
     u32 n_steps; /* jumps to GATE_STEP stubs */
@@ -97,9 +100,10 @@ struct tr {
         i32 adj;
         bool rcx_in_r13;
     } steps[BT_MAX_EXITS];
-    bool ended;    /* the block has ended: no fall-through */
-    bool mid_next; /* the next instruction is not an asynchronous boundary (behind STI) */
-    bool fail;     /* out of records or exits: end the block before this instruction */
+    u32 exit_base[BT_MAX_EXITS]; /* exit_cs_base of each */
+    bool ended;                  /* the block has ended: no fall-through */
+    bool mid_next;               /* the next instruction is not an asynchronous boundary (behind STI) */
+    bool fail;                   /* out of records or exits: end the block before this instruction */
     enum bt_refusal refusal;
 };
 
@@ -114,7 +118,8 @@ void tr_exit_inline(struct tr *t,
 void tr_jmp_step(struct tr *t,
                  bool rcx_in_r13); /* jmp to a stub that leaves for the fallback at this instruction */
 void tr_step_exit(struct tr *t);   /* leave: BT_EXIT_STEP at this instruction; ends the block */
-void tr_callout(struct tr *t);     /* cpu->emulate() for this instruction, then inline */
+void tr_shadow_exit(struct tr *t, u32 eip); /* leave; interrupts are held off for the instruction at eip */
+void tr_callout(struct tr *t);              /* cpu->emulate() for this instruction, then inline */
 void tr_refuse(struct tr *t, enum bt_refusal why); /* count the reason and emit a callout */
 static inline u64 tr_gate(const struct tr *t, enum bt_gate g)
 {
@@ -136,6 +141,7 @@ void op_limit_check(struct tr *t, unsigned seg,
                     u32 size); /* r9d and size bytes within the limit, else the fallback */
 struct hop op_mem(struct tr *t, const struct gaddr *a);          /* segment must be op_seg_ok */
 struct hop op_insn_mem(struct tr *t);                            /* the current instruction's operand */
+struct hop op_insn_sized(struct tr *t, u32 size);                /* the same, of another size */
 struct hop op_r9(struct tr *t, unsigned seg, u8 adsz, u32 size); /* effective address already in r9d */
 struct hop op_address(
     const struct tr *t);              /* the current instruction's effective address, no segment: for LEA */
@@ -148,6 +154,15 @@ void tr_stack(struct tr *t);  /* stack.c */
 void tr_string(struct tr *t); /* string.c */
 void tr_branch(struct tr *t); /* branch.c */
 void tr_hand(struct tr *t);   /* hand.c */
+/* Instructions that are C's as a rule; false: this one too, nothing was emitted. */
+bool tr_segment(struct tr *t); /* segment.c */
+bool tr_far(struct tr *t);     /* far.c */
+
+/* segment.c: seg = selector in r13d in real mode and v86 */
+void tr_set_segment(struct tr *t, unsigned seg);
+/* branch.c: the record of the current instruction's return address, and where a matching return lands */
+void tr_push_record(struct tr *t);
+void tr_landing(struct tr *t);
 
 /* flags.c: EFLAGS as an image in r13d. */
 void tr_flags_image(struct tr *t);

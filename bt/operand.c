@@ -125,6 +125,11 @@ struct hop op_mem(struct tr *t, const struct gaddr *a)
 
 struct hop op_insn_mem(struct tr *t)
 {
+    return op_insn_sized(t, t->in->mem_size);
+}
+
+struct hop op_insn_sized(struct tr *t, u32 size)
+{
     const struct dec_insn *in = t->in;
     struct gaddr a = {.base = in->moffs ? DEC_NO_REG : in->base,
                       .index = in->moffs ? DEC_NO_REG : in->index,
@@ -132,7 +137,7 @@ struct hop op_insn_mem(struct tr *t)
                       .seg = in->seg,
                       .adsz = in->adsz,
                       .disp = in->disp,
-                      .size = in->mem_size};
+                      .size = size};
     return op_mem(t, &a);
 }
 

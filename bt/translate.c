@@ -51,6 +51,7 @@ static void add_exit(struct tr *t, u32 target)
         t->fail = true;
         return;
     }
+    t->exit_base[t->n_exits] = t->exit_cs_base;
     t->bt->exits[t->n_exits++] = (struct cc_exit){.patch_off = here(t), .target = target};
     em32(&t->e, 0);
 }
@@ -108,6 +109,15 @@ void tr_step_exit(struct tr *t)
     em_mov_imm(&t->e, H_R9, t->eip);
     em_jmp_to(&t->e, tr_gate(t, GATE_STEP));
     t->ended = true;
+}
+
+void tr_shadow_exit(struct tr *t, u32 eip)
+{
+    struct hop inhibit = hop_base(H_CPU, CPU_DISP(inhibit));
+    em_store_imm(&t->e, 1, &inhibit, 1);
+    em_mov_imm(&t->e, H_R9, eip);
+    em_mov_imm(&t->e, H_R10, 0); /* no exit to link */
+    em_jmp_to(&t->e, tr_gate(t, GATE_LINK));
 }
 
 void tr_callout(struct tr *t)
@@ -186,8 +196,9 @@ static void treat(struct tr *t)
         tr_callout(t);
         return;
     }
-    if ((t->bt->opt.slow_mem || is_slow(t)) && (in->mem || in->cls == DEC_STACK || in->cls == DEC_STRING) &&
-        in->cls != DEC_SYS && in->cls != DEC_BRANCH && in->op != OP_LEA && in->op != OP_NOP) {
+    bool slow = t->bt->opt.slow_mem || is_slow(t);
+    if (slow && (in->mem || in->cls == DEC_STACK || in->cls == DEC_STRING) && in->cls != DEC_SYS &&
+        in->cls != DEC_BRANCH && in->op != OP_LEA && in->op != OP_NOP) {
         tr_refuse(t, BT_REFUSE_MMIO);
         return;
     }
@@ -204,6 +215,8 @@ static void treat(struct tr *t)
     case DEC_BRANCH: tr_branch(t); break;
     case DEC_HAND: tr_hand(t); break;
     default:
+        if (!slow && (tr_segment(t) || tr_far(t)))
+            break;
         tr_callout(t);
         if (sys_ends(in)) { /* C may still say "go on" when the target is the next instruction */
             tr_exit_jmp(t, t->next);
@@ -215,11 +228,11 @@ static void treat(struct tr *t)
 /* The guard stub of an exit to another page: is the target's page still the one that it was linked for, in this window?
  *   mov r10, [code_map] ; mov r11, rcx ; mov ecx, [r10 + page * 4] ; lea ecx, [rcx - expected] ; jrcxz ok
  *   mov rcx, r11 ; soft ; ok: mov rcx, r11 ; jmp target */
-static void emit_guard(struct tr *t, struct cc_exit *x)
+static void emit_guard(struct tr *t, struct cc_exit *x, u32 cs_base)
 {
     struct emit *e = &t->cold;
     struct hop map = hop_base(H_CPU, CPU_DISP(code_map));
-    u32 page = (x->target + t->code->key.cs_base) >> PAGE_SHIFT;
+    u32 page = (x->target + cs_base) >> PAGE_SHIFT;
     x->guard_off = t->cold_off + em_off(e);
     em_load(e, 8, H_R10, &map);
     em_mov(e, H_R11, H_RCX);
@@ -264,8 +277,9 @@ static void emit_stubs(struct tr *t)
         x->soft_off = t->cold_off + em_off(e);
         em_mov_imm(e, H_R9, x->target);
         em_jmp_to(e, tr_gate(t, GATE_LOOKUP));
-        if (x->state == CC_HARD && ((x->target ^ t->code->key.eip) & ~PAGE_MASK))
-            emit_guard(t, x);
+        u32 from = t->code->key.eip + t->code->key.cs_base, to = x->target + t->exit_base[i];
+        if (x->state == CC_HARD && ((from ^ to) & ~PAGE_MASK))
+            emit_guard(t, x, t->exit_base[i]);
     }
 }
 
@@ -411,7 +425,10 @@ static int emit_body(struct tr *t)
         t->eip = c->key.eip + at;
         tr_flush_esp(t);
         tr_rec(t, PEND_NONE, t->mid_next ? SIDE_MID : 0);
-        tr_exit_jmp(t, t->eip);
+        if (t->mid_next)
+            tr_shadow_exit(t, t->eip);
+        else
+            tr_exit_jmp(t, t->eip);
     }
     return (int)at;
 }
@@ -423,7 +440,11 @@ int bt_translate(struct bt *bt, const struct bt_code *code, struct cc_block **ou
     int rc = cc_reserve(bt->cc, BT_BLOCK_BYTES, &off);
     if (rc)
         return rc;
-    struct tr t = {.bt = bt, .code = code, .mode = code->key.mode, .first_exit_id = cc_next_exit_id(bt->cc)};
+    struct tr t = {.bt = bt,
+                   .code = code,
+                   .mode = code->key.mode,
+                   .first_exit_id = cc_next_exit_id(bt->cc),
+                   .exit_cs_base = code->key.cs_base};
     t.e.base = t.e.p = cc_rw(bt->cc) + off;
     t.e.end = t.e.base + BT_BLOCK_BYTES;
     t.e.exec = (u64)(cc_rx(bt->cc) + off);

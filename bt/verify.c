@@ -129,7 +129,13 @@ static bool writable_field(i64 off, u32 size)
         {offsetof(struct cpu, eip), 4},       {offsetof(struct cpu, df), 4},
         {offsetof(struct cpu, iflag), 1},     {offsetof(struct cpu, inhibit), 1},
         {offsetof(struct cpu, exit_from), 4}, {offsetof(struct cpu, selfchecks), 4},
+        {offsetof(struct cpu, ctx_tag), 8},
     };
+    /* Selectors; bases, which move accesses within the window only. */
+    for (unsigned seg = 0; seg < SEG_COUNT; seg++)
+        if ((off == (i64)offsetof(struct cpu, seg_base[seg]) && size == 4) ||
+            (off == (i64)offsetof(struct cpu, seg[seg].sel) && size == 2))
+            return true;
     for (unsigned i = 0; i < ARRAY_SIZE(fields); i++)
         if (off == fields[i].off && size == fields[i].size)
             return true;
@@ -365,7 +371,8 @@ static bool check_guard_jump(struct scan *s, const struct cc_exit *x, const stru
 
 static bool check_jump(struct scan *s, const struct dec_host_insn *h)
 {
-    static const enum bt_gate jump_gates[] = {GATE_LINK, GATE_LOOKUP, GATE_RET, GATE_STEP};
+    static const enum bt_gate jump_gates[] = {GATE_LINK,    GATE_LOOKUP,   GATE_RET,
+                                              GATE_RET_KEY, GATE_RET_KEEP, GATE_STEP};
     u64 to = leads_to(s, h), pc = s->bt->rx_lo + to;
     const struct cc_exit *x = exit_here(s, h), *guard = exit_at(s, h, offsetof(struct cc_exit, guard_rel));
     u32 off;

@@ -22,7 +22,7 @@ struct mon_ctx {
     u8 *jcache;           /* BT_JCACHE_BYTES */
     u8 *ret_lo, *ret_top; /* return stack, guard pages around it */
     u64 ret_sp;           /* saved while another window is current */
-    u64 ret_tag;          /* ctx_tag that the records were made under */
+    u64 ret_tag;          /* ctx_tag that the records were made under, see mon_same_records() */
     u32 *code_map;        /* linear page number -> guest-physical page | 1 of code looked up there; 0: none */
     u8 code_in_4m[1024];  /* does code_map have entries in this 4 MiB? */
     struct pick_history history;
@@ -36,7 +36,7 @@ struct mon_tags {
     struct mon_tag {
         u32 mode, cs_base, cs_limit, id; /* id 0: empty */
     } last, set[MON_TAG_SETS][MON_TAG_WAYS];
-    u32 next_id, next_way;
+    u32 next_id, next_range, next_way;
 };
 
 #define MON_SLOW_EIPS 64
@@ -121,6 +121,8 @@ void mon_state_changed(struct cpu *cpu);
 /* TLB flush by the rules of SDM vol. 3, 4.10.4; all: global translations too. For the regime of the current registers; mon_state_changed()
  * must follow before the guest runs. Use this, not mmu_flush(): the monitor's own accesses remember translations as well. */
 void mon_flush(struct cpu *cpu, bool all);
+/* May return-stack records made under one ctx_tag be met under the other? They name their selector where tags do. */
+bool mon_same_records(u64 tag, u64 other);
 void mon_reset_cpu(struct cpu *cpu); /* SDM vol. 3, 9.1.1; features from vm->model */
 
 /* ---- emulate.c: instructions carried out in C ---- */

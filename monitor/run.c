@@ -251,17 +251,18 @@ void mon_bug(void *opaque, const char *what, u64 host_pc, u64 addr)
 }
 
 /* States in which every instruction is carried out by the fallback: single step, debug registers, the instruction behind
- * STI or MOV SS, RF. */
+ * STI or MOV SS, RF; a virtual interrupt that is due. */
 static bool must_step(const struct cpu *cpu)
 {
-    return (cpu->mode & (MODE_TF | MODE_DB | MODE_AC)) || cpu->inhibit || (cpu->sysflags & EFL_RF);
+    return (cpu->mode & (MODE_TF | MODE_DB | MODE_AC)) || cpu->inhibit || (cpu->sysflags & EFL_RF) ||
+           (cpu->sysflags & (EFL_VIF | EFL_VIP)) == (EFL_VIF | EFL_VIP);
 }
 
 /* The return stack's records belong to one (mode, CS) context. */
 static void check_ret_stack(struct novt_vm *vm)
 {
     struct mon_ctx *c = vm->win->user;
-    if (c->ret_tag == vm->cpu.ctx_tag)
+    if (LIKELY(mon_same_records(c->ret_tag, vm->cpu.ctx_tag)))
         return;
     c->ret_tag = vm->cpu.ctx_tag;
     bt_retstack_drop(vm->bt, bt_retstack_reset(vm->bt, c->ret_top));

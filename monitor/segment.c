@@ -361,6 +361,7 @@ static int do_load_table(struct cpu *cpu, const struct dec_insn *insn)
     memcpy(&t->limit, buf, 2);
     memcpy(&base, buf + 2, 4);
     t->base = insn->opsz == 2 ? base & 0x00ffffff : base;
+    mon_state_changed(cpu); /* MODE_IVT */
     return 0;
 }
 

@@ -15,31 +15,39 @@
 /* A limit so small that "limit - (operand size - 1)" could wrap in emitted code. */
 #define SEG_LIMIT_MIN 511u
 
-static u32 seg_class(const struct cpu_seg *s, bool is_cs, bool protect)
+static u32 seg_class(const struct cpu_seg *s, u32 base, bool is_cs)
 {
     u32 type = s->attr & (SEG_ATTR_CODE | SEG_ATTR_DC | SEG_ATTR_RW);
 
-    if (protect) {
-        if (!(s->attr & SEG_ATTR_P))
-            return SEGC_CHECK;
-        if (is_cs ? (type & (SEG_ATTR_CODE | SEG_ATTR_RW)) == SEG_ATTR_CODE : type != SEG_ATTR_RW)
-            return SEGC_CHECK;
-    }
-    if ((type & (SEG_ATTR_CODE | SEG_ATTR_DC)) == SEG_ATTR_DC)
+    if (!(s->attr & SEG_ATTR_P))
         return SEGC_CHECK;
-    return s->limit < SEG_LIMIT_MIN ? SEGC_CHECK : SEGC_LIMIT;
+    if (is_cs ? (type & (SEG_ATTR_CODE | SEG_ATTR_RW)) == SEG_ATTR_CODE : type != SEG_ATTR_RW)
+        return SEGC_CHECK;
+    if ((type & (SEG_ATTR_CODE | SEG_ATTR_DC)) == SEG_ATTR_DC || s->limit < SEG_LIMIT_MIN)
+        return SEGC_CHECK;
+    return s->limit != 0xffffffff ? SEGC_LIMIT : base ? SEGC_BASED : SEGC_FLAT;
+}
+
+/* As a load makes it (seg_load_real), so that another load changes the base alone. */
+static u32 seg_class_8086(const struct cpu_seg *s, bool v86)
+{
+    const u16 made = SEG_ATTR_P | SEG_ATTR_S | SEG_ATTR_RW | SEG_ATTR_ACCESSED;
+
+    if ((s->attr & 0xff) != (v86 ? made | SEG_ATTR_DPL : made) || s->limit < SEG_LIMIT_MIN)
+        return SEGC_CHECK;
+    if (v86 && s->limit != 0xffff)
+        return SEGC_CHECK;
+    return s->limit == 0xffffffff ? SEGC_BASED : SEGC_LIMIT;
 }
 
 static u32 segment_mode(struct cpu *cpu)
 {
-    bool protect = mon_is_protected(cpu);
+    bool protect = mon_is_protected(cpu), v86 = mon_is_v86(cpu);
     u32 mode = 0;
 
     for (unsigned i = 0; i < SEG_COUNT; i++) {
         const struct cpu_seg *s = &cpu->seg[i];
-        u32 cls = seg_class(s, i == SEG_CS, protect);
-        if (cls == SEGC_LIMIT && s->limit == 0xffffffff)
-            cls = cpu->seg_base[i] ? SEGC_BASED : SEGC_FLAT;
+        u32 cls = protect ? seg_class(s, cpu->seg_base[i], i == SEG_CS) : seg_class_8086(s, v86);
         mode |= cls << (MODE_SEG_SHIFT + 2 * i);
         cpu->seg_limit[i] = s->limit;
         cpu->seg_limit16[i] = s->limit < 0xffff ? s->limit : 0xffff;
@@ -85,42 +93,70 @@ static u32 system_mode(const struct cpu *cpu)
         mode |= MODE_AC;
     if (cpu->dr[7] & DR7_ENABLES)
         mode |= MODE_DB;
+    if (!(cpu->cr0 & CR0_PE) && cpu->idtr.limit >= 256 * 4 - 1 && !(cpu->sysflags & EFL_AC))
+        mode |= MODE_IVT;
     return mode;
 }
 
 /* ---- jump-cache tag ---- */
 
-static u32 new_tag_id(struct novt_vm *vm)
+/* Numbers from 1 on; contexts that differ by their selector alone share 65536 of them, from the upper half. */
+#define TAG_RANGES 0x8000u
+#define TAG_BY_SELECTOR BIT(31) /* in mon_tag.mode: such a range, whatever the base */
+
+static u32 new_tag_id(struct novt_vm *vm, bool range)
 {
-    if (++vm->tags.next_id == 0) {
+    u32 *next = range ? &vm->tags.next_range : &vm->tags.next_id;
+
+    if (++*next == (range ? TAG_RANGES : TAG_RANGES << 16)) {
         memset(vm->tags.set, 0, sizeof(vm->tags.set));
-        for (struct mon_ctx *c = vm->ctxs; c; c = c->next)
+        for (struct mon_ctx *c = vm->ctxs; c; c = c->next) {
             memset(c->jcache, 0, BT_JCACHE_BYTES);
-        vm->tags.next_id = 1;
+            c->ret_tag = 0;
+        }
+        vm->tags.next_id = vm->tags.next_range = 0;
+        *next = 1;
     }
-    return vm->tags.next_id;
+    return range ? (TAG_RANGES + *next) << 16 : *next;
+}
+
+static void find_tag(struct novt_vm *vm, u32 mode, u32 base, u32 limit)
+{
+    u32 hash = (mode ^ base ^ limit) * 0x9e3779b1u;
+    struct mon_tag *last = &vm->tags.last, *set = vm->tags.set[hash >> 24 & (MON_TAG_SETS - 1)];
+
+    for (unsigned i = 0; i < MON_TAG_WAYS; i++) {
+        if (set[i].id && set[i].mode == mode && set[i].cs_base == base && set[i].cs_limit == limit) {
+            *last = set[i];
+            return;
+        }
+    }
+    *last = (struct mon_tag){mode, base, limit, new_tag_id(vm, mode & TAG_BY_SELECTOR)};
+    set[vm->tags.next_way++ % MON_TAG_WAYS] = *last;
 }
 
 static void update_tag(struct cpu *cpu)
 {
     struct novt_vm *vm = mon_vm(cpu);
-    u32 base = cpu->seg_base[SEG_CS], limit = cpu->seg[SEG_CS].limit, hash;
-    struct mon_tag *last = &vm->tags.last, *set;
+    u32 mode = cpu->mode, base = cpu->seg_base[SEG_CS], limit = cpu->seg[SEG_CS].limit, sel = 0;
+    struct mon_tag *last = &vm->tags.last;
 
-    if (LIKELY(last->mode == cpu->mode && last->cs_base == base && last->cs_limit == limit && last->id))
-        return;
-    hash = (cpu->mode ^ base ^ limit) * 0x9e3779b1u;
-    set = vm->tags.set[hash >> 24 & (MON_TAG_SETS - 1)];
-    for (unsigned i = 0; i < MON_TAG_WAYS; i++) {
-        if (set[i].id && set[i].mode == cpu->mode && set[i].cs_base == base && set[i].cs_limit == limit) {
-            *last = set[i];
-            cpu->ctx_tag = (u64)last->id << 32;
-            return;
-        }
+    if (cpu_cs_8086(mode, base, limit)) {
+        mode |= TAG_BY_SELECTOR;
+        sel = base >> 4;
+        base = 0;
     }
-    *last = (struct mon_tag){cpu->mode, base, limit, new_tag_id(vm)};
-    set[vm->tags.next_way++ % MON_TAG_WAYS] = *last;
-    cpu->ctx_tag = (u64)last->id << 32;
+    if (UNLIKELY(last->mode != mode || last->cs_base != base || last->cs_limit != limit || !last->id))
+        find_tag(vm, mode, base, limit);
+    cpu->sel_tag = (u64)last->id << 32; /* translated code adds selectors to it */
+    cpu->ctx_tag = (u64)(last->id + sel) << 32;
+}
+
+bool mon_same_records(u64 tag, u64 other)
+{
+    unsigned shift = tag >> 63 ? 48 : 32;
+
+    return tag >> shift == other >> shift;
 }
 
 /* ---- regime and window ---- */

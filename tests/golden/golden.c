@@ -23,6 +23,7 @@ static const struct {
     {"16", 0, MODE_CS32 | MODE_SS32},
     {"ss16", 0, MODE_SS32},
     {"ss32", MODE_SS32, 0},
+    {"ivt", MODE_IVT, 0},
     {"real", 0, MODE_CS32 | MODE_SS32 | MODE_PE},
     {"v86", MODE_VM | MODE_CPL3 | 3u << MODE_CPL_SHIFT, MODE_CS32 | MODE_SS32 | MODE_IOPL_OK},
     {"user", MODE_CPL3 | 3u << MODE_CPL_SHIFT, MODE_IOPL_OK},

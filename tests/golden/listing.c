@@ -22,17 +22,19 @@ static const struct {
     const char *name;
     u32 off, size;
 } fields[] = {
-    FIELD(gpr),        FIELD(eip),         FIELD(flags),       FIELD(df),        FIELD(sysflags),
-    FIELD(iflag),      FIELD(irq_pending), FIELD(inhibit),     FIELD(exit_kind), FIELD(exit_from),
-    FIELD(seg_base),   FIELD(seg_limit),   FIELD(seg_limit16), FIELD(window),    FIELD(tsc_offset),
-    FIELD(ctx_tag),    FIELD(jcache),      FIELD(ret_sp),      FIELD(seg),       FIELD(code_map),
-    FIELD(selfchecks),
+    FIELD(gpr),      FIELD(eip),         FIELD(flags),       FIELD(df),        FIELD(sysflags),
+    FIELD(iflag),    FIELD(irq_pending), FIELD(inhibit),     FIELD(exit_kind), FIELD(exit_from),
+    FIELD(seg_base), FIELD(seg_limit),   FIELD(seg_limit16), FIELD(window),    FIELD(tsc_offset),
+    FIELD(ctx_tag),  FIELD(sel_tag),     FIELD(idtr),        FIELD(jcache),    FIELD(ret_sp),
+    FIELD(seg),      FIELD(code_map),    FIELD(selfchecks),
 };
 
 static const char *const gate_names[GATE_COUNT] = {
-    [GATE_ENTER] = "enter",   [GATE_LINK] = "link",          [GATE_LOOKUP] = "lookup",
-    [GATE_RET] = "ret",       [GATE_STEP] = "step",          [GATE_CALLOUT] = "callout",
-    [GATE_SIGNAL] = "signal", [GATE_STEP_DONE] = "step_done"};
+    [GATE_ENTER] = "enter",     [GATE_LINK] = "link",
+    [GATE_LOOKUP] = "lookup",   [GATE_RET] = "ret",
+    [GATE_STEP] = "step",       [GATE_CALLOUT] = "callout",
+    [GATE_RET_KEY] = "ret_key", [GATE_RET_KEEP] = "ret_keep",
+    [GATE_SIGNAL] = "signal",   [GATE_STEP_DONE] = "step_done"};
 
 struct listing {
     FILE *out;

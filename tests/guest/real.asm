@@ -1,165 +1,8 @@
 ; real.asm - real mode: wrap and limits, the vector table, 16-bit forms, BCD, strings, big real ("unreal") mode, interrupts.
-%define REAL
-%include "guest.inc"
-
-; Here CS = DS = 1000h and labels are offsets + BASE: OFF(label) is the offset. Output and checks of its own, 16-bit.
-%define OFF(x) (x - $$)
-bits 16
-SEGM equ BASE >> 4
-DATA equ 0x3000                 ; segments for the tests
-DATA2 equ 0x4000
-
-%macro RTEST 1
-    jmp %%over
-%%text: db %1, 0
-%%over: mov word [OFF(rt_name)], OFF(%%text)
-    mov word [OFF(rt_bad)], 0
-%endmacro
-%macro REND 0
-    call rt_end
-%endmacro
-; 32-bit compare: keeps registers
-%macro RCHECK 2
-    push dword %2
-    push dword %1
-    call rt_check
-%endmacro
-%macro RCHECK16 2
-    push word 0
-    push word %2
-    push word 0
-    push word %1
-    call rt_check
-%endmacro
-; vector %1 to handler %2
-%macro VECT 2
-    push es
-    push word 0
-    pop es
-    mov word [es:(%1) * 4], OFF(%2)
-    mov word [es:(%1) * 4 + 2], SEGM
-    pop es
-%endmacro
-; an exception comes back at %1: the recording handlers jump there
-%macro RTRY 1
-    mov word [OFF(rt_resume)], OFF(%1)
-    mov [OFF(rt_sp)], sp
-    mov word [OFF(rt_vec)], -1
-%endmacro
-%macro RWANT 2
-    RCHECK16 [OFF(rt_vec)], %1
-    RCHECK16 [OFF(rt_ip)], OFF(%2)
-%endmacro
-
-r_puts:                         ; ds:si
-    lodsb
-    test al, al
-    jz .done
-    out 0xe9, al
-    jmp r_puts
-.done:
-    ret
-r_hex:                          ; eax
-    mov cx, 8
-.next:
-    rol eax, 4
-    push ax
-    and al, 15
-    cmp al, 10
-    sbb al, 0x69
-    das
-    or al, 0x20
-    out 0xe9, al
-    pop ax
-    loop .next
-    ret
-rt_check:                       ; ret, got, wanted
-    pushad
-    mov bp, sp
-    mov eax, [bp + 34]
-    cmp eax, [bp + 38]
-    je .ok
-    inc word [cs:OFF(rt_bad)]
-    push ds
-    push word SEGM
-    pop ds
-    mov si, OFF(.text)
-    call r_puts
-    movzx eax, word [bp + 32]
-    add eax, BASE
-    call r_hex
-    mov si, OFF(.text2)
-    call r_puts
-    mov eax, [bp + 34]
-    call r_hex
-    mov si, OFF(.text3)
-    call r_puts
-    mov eax, [bp + 38]
-    call r_hex
-    mov al, 10
-    out 0xe9, al
-    pop ds
-.ok:
-    popad
-    ret 8
-.text: db "# check before ", 0
-.text2: db ": got ", 0
-.text3: db ", wanted ", 0
-rt_end:
-    pusha
-    cmp word [OFF(rt_bad)], 0
-    je .ok
-    inc word [OFF(rt_failures)]
-    mov si, OFF(.not)
-    call r_puts
-.ok:
-    mov si, OFF(.okay)
-    call r_puts
-    mov si, [OFF(rt_name)]
-    call r_puts
-    mov al, 10
-    out 0xe9, al
-    popa
-    ret
-.not: db "not "
-      db 0
-.okay: db "ok ", 0
-
-; vectors 0-16: record and go on at rt_resume
-%assign v 0
-%rep 17
-rt_vec_%+v:
-    push word v
-    jmp rt_record
-%assign v v + 1
-%endrep
-rt_record:
-    mov [cs:OFF(rt_ax)], eax
-    pop word [cs:OFF(rt_vec)]
-    pop word [cs:OFF(rt_ip)]
-    pop word [cs:OFF(rt_cs)]
-    pop word [cs:OFF(rt_flags)]
-    mov [cs:OFF(rt_at)], sp
-    mov ax, SEGM
-    mov ds, ax
-    mov ax, 0x6000
-    mov ss, ax
-    mov sp, [OFF(rt_sp)]
-    mov eax, [OFF(rt_ax)]
-    cld
-    jmp [OFF(rt_resume)]
+%include "real.inc"
 
 real_main:
-    mov ax, cs
-    mov ds, ax
-    mov ax, 0x6000
-    mov ss, ax
-    mov sp, 0xff00
-%assign v 0
-%rep 17
-    VECT v, rt_vec_%+v
-%assign v v + 1
-%endrep
+    REAL_START
 
     RTEST "word at offset FFFFh"
     mov ax, DATA
@@ -701,25 +544,7 @@ real_main:
 .lidt_end:
     REND
 
-    mov ax, cs
-    mov ds, ax
-    mov al, 0x10
-    cmp word [OFF(rt_failures)], 0
-    je .out
-    inc al
-.out:
-    mov dx, 0x501
-    out dx, al
-    mov dx, 0x8900
-    mov si, OFF(.shutdown)
-.next:
-    lodsb
-    out dx, al
-    test al, al
-    jnz .next
-    cli
-    hlt
-.shutdown: db "Shutdown", 0
+    REAL_FINISH
 
 int40:                                  ; notes the return address and IF inside
     push bp
@@ -752,17 +577,7 @@ align 4
 bounds: dw -3, 10
 seen: dd 0, 0
 ticks16: dw 0
-rt_name: dw 0
-rt_bad: dw 0
-rt_failures: dw 0
-rt_resume: dw 0
-rt_sp: dw 0
-rt_vec: dw 0
-rt_ip: dw 0
-rt_cs: dw 0
-rt_flags: dw 0
-rt_at: dw 0
-rt_ax: dd 0
+REAL_DATA
 bits 32
 main:
     ret
