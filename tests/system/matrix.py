@@ -210,8 +210,14 @@ REGS = ("eax ecx edx ebx ebp esi edi esp ss eip cs eflags ds es fs gs cr0 cr3 cr
         "dr0 dr1 dr2 dr3 dr6 dr7 sysenter_cs sysenter_esp sysenter_eip efer").split()
 
 
+direct = False      # ring-3 code of 32-bit paged cases as direct execution needs it: interrupts on (all are masked), CR4.OSFXSR set
+
+
 def record(case, number, assembled):
     r = dict(case.mode.regs, **case.regs)
+    if direct and case.mode.ring == 3 and case.mode.bits == 32 and r["cr0"] & PG and not case.flags & IRQ:
+        r["eflags"] |= IF
+        r["cr4"] |= OSFXSR
     r["gdt_limit"] <<= 16
     r["idt_limit"] <<= 16
     body = b"".join(struct.pack("<I", r[name] & 0xffffffff) for name in REGS)

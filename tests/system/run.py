@@ -210,7 +210,7 @@ def main():
     ap.add_argument("families", nargs="*")
     ap.add_argument("--case")
     ap.add_argument("--stress")
-    ap.add_argument("--engine")
+    ap.add_argument("--engine", help="auto, bt, direct; with direct the ring-3 cases start in a state that may run directly")
     ap.add_argument("--cpu")
     ap.add_argument("--sample", type=int, default=1)
     ap.add_argument("--fixed", action="store_true")
@@ -221,6 +221,7 @@ def main():
     ap.add_argument("--most", type=int, default=20, help="differences shown a family")
     ap.add_argument("--timeout", type=int, default=100)
     args = ap.parse_args()
+    matrix.direct = args.engine == "direct"
     total = [0, 0, 0]
     with tempfile.TemporaryDirectory() as d:
         if args.keep:
