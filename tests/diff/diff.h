@@ -203,6 +203,13 @@ unsigned cand_report(bool verbose);
 /* ---- gen.c ---- */
 void gen_case(struct diff_case *c, u64 seed, u32 features);
 
+/* ---- vectors.c: programs by hand ---- */
+unsigned diff_vector_count(void);
+const char *diff_vector_name(unsigned i);
+void diff_vector(struct diff_case *c, unsigned i);
+/* The descriptor that a vector's program (by its LDT's seed) has in a slot. */
+bool diff_vector_descriptor(u64 seed, unsigned slot, struct diff_descriptor *out);
+
 /* ---- native.c ---- */
 int native_init(void) MUST_CHECK; /* 0 or -errno */
 bool native_has_icebp(void);      /* does INT1 arrive here as on a bare CPU? */

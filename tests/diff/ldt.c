@@ -155,7 +155,8 @@ const struct diff_descriptor *diff_ldt(u64 seed)
     if (table_made && table_seed == seed)
         return table;
     for (unsigned i = 0; i < LDT_COUNT; i++)
-        table[i] = i < LDT_R_DATA ? fixed[i] : make(&r, i);
+        if (!diff_vector_descriptor(seed, i, &table[i]))
+            table[i] = i < LDT_R_DATA ? fixed[i] : make(&r, i);
     table_seed = seed;
     table_made = true;
     return table;

@@ -3,6 +3,7 @@
  *
  *   --seed N      first program's seed (default 1)        --count N   programs (default 20000)
  *   --time S      stop after S seconds                    --one N     only the program of seed N, verbose
+ *   --vectors     the programs by hand instead
  *   --self        native against native: the fuzzer's own check, no translator
  *   --stress LIST tiny-cache,one-insn,no-chain,slow-mem,fail-alloc,verify,step (all by the fallback)
  *   --keep-going  count differences instead of stopping at the first; --coverage lists forms never run
@@ -22,7 +23,7 @@
 struct options {
     u64 seed, count;
     unsigned seconds;
-    bool self, one, keep_going, coverage, list;
+    bool self, one, keep_going, coverage, list, vectors;
     u32 stress;
     bool step;
 };
@@ -236,6 +237,27 @@ static int round_of_programs(void)
     return bad ? 1 : 0;
 }
 
+static int run_vectors(void)
+{
+    static struct diff_case c;
+    unsigned failed = 0, n = diff_vector_count();
+
+    for (unsigned i = 0; i < n; i++) {
+        diff_vector(&c, i);
+        bool ok = run_both(&c, false) == SAME;
+
+        printf("%s %s\n", ok ? "ok" : "not ok", diff_vector_name(i));
+        if (ok)
+            continue;
+        failed++;
+        report_case(&c);
+        run_both(&c, true);
+        report_end(&state_native);
+    }
+    printf("%u passed, %u failed\n", n - failed, failed);
+    return failed ? 1 : 0;
+}
+
 static bool parse_stress(char *list)
 {
     for (char *save, *p = strtok_r(list, ",", &save); p; p = strtok_r(NULL, ",", &save)) {
@@ -266,6 +288,8 @@ static bool parse(int argc, char **argv)
             opt.keep_going = true;
         } else if (!strcmp(a, "--list")) {
             opt.keep_going = opt.list = true;
+        } else if (!strcmp(a, "--vectors")) {
+            opt.vectors = true;
         } else if (!strcmp(a, "--coverage")) {
             opt.coverage = true;
         } else if (!value) {
@@ -299,7 +323,7 @@ int main(int argc, char **argv)
     if (!parse(argc, argv)) {
         fprintf(stderr,
                 "usage: novt-fuzz [--seed N] [--count N] [--time S] [--one N] [--self] [--stress LIST]\n"
-                "                 [--keep-going] [--list] [--coverage]\n");
+                "                 [--keep-going] [--list] [--coverage] [--vectors]\n");
         return 2;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -317,7 +341,7 @@ int main(int argc, char **argv)
     sigfillset(&sa.sa_mask);
     sigaction(SIGALRM, &sa, NULL);
     setitimer(ITIMER_REAL, &tick, NULL);
-    rc = round_of_programs();
+    rc = opt.vectors ? run_vectors() : round_of_programs();
     if (!opt.self)
         guest_fini();
     cand_fini();
