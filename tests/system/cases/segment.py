@@ -363,12 +363,241 @@ def stack_cases():
                 yield Case(f"stack/{op}/{stack}/{spot}/{mode}", mode, code, regs=regs, gdt=gdt, mem=mem)
 
 
+# ---- code at the limit of its segment ----
+
+# An instruction of each length that does nothing but show itself in EAX or ECX.
+LENGTHS = {1: b"\x40", 2: b"\x88\xc1", 3: b"\x66\x89\xc1", 5: b"\x2e\x66\x90\x90\x40", 15: b"\x2e" * 14 + b"\x90"}
+CS_LIMIT = 0x1fff                       # the last byte of CODE's two pages
+
+
+def code_at(name, mode, length, end, jump, limit=CS_LIMIT, base=CODE):
+    """An instruction of length bytes whose last byte is at offset end, reached by a jump or from the instruction before it."""
+    at = end - length + 1
+    insn = LENGTHS[length] if length != 5 else (b"\xb8\x78\x56\x34\x12" if mode.bits == 32 else b"\x66\x83\xc0\x11\x40")
+    start = at - 3
+    mem = {base + start: b"\x90\x90\x90" + insn, base + end + 1: b"\x90\x0f\x0b"}
+    d = desc(XR | A, base, limit, D32 if mode.bits == 32 else 0, mode.ring)
+    return Case(name, mode, near_jump(mode, at if jump else start), regs=dict(cs=T(0, mode.ring), eip=0),
+                gdt={T(0): d}, mem=mem, end=False)
+
+
+def near_jump(mode, to):
+    """JMP from offset 0."""
+    return b"\xe9" + (struct.pack("<i", to - 5) if mode.bits == 32 else struct.pack("<h", to - 3 - (0x10000 if to - 3 > 0x7fff else 0)))
+
+
+def fetch_cases():
+    for mode in (PM32[0], PM32[3], PM16[0], PM16[3]):
+        for length in LENGTHS:
+            for over in sorted({-1, 0, 1, 2, length}):
+                for jump in (False, True):
+                    yield code_at(f"fetch/{length}/{over + 1}/{'jump' if jump else 'fall'}/{mode}", mode, length, CS_LIMIT + over, jump)
+    # branches that lead beyond the limit: the branch faults, nothing is pushed, counted or popped
+    beyond, back = CS_LIMIT + 1, 0x1000
+    for mode in (PM32[0], PM32[3], PM16[0], PM16[3]):
+        r, w, word = ("edx", 4, "dword") if mode.bits == 32 else ("dx", 2, "word")
+        for name, code in (("jmp", f"jmp near $$+{beyond:#x}"), ("call", f"call $$+{beyond:#x}"), ("jz", f"xor eax, eax\njz near $$+{beyond:#x}"), ("jnz_not", f"xor eax, eax\njnz near $$+{beyond:#x}"),
+                           ("jmp_r", f"mov {r}, {beyond:#x}\njmp {r}"), ("call_r", f"mov {r}, {beyond:#x}\ncall {r}"), ("ret", f"push {word} {beyond:#x}\nret"), ("ret_n", f"push {word} {beyond:#x}\nret 8"),
+                           ("jmp_m", f"push {word} {beyond:#x}\nmov ebp, esp\njmp {word} [ebp]"), ("call_m", f"push {word} {beyond:#x}\nmov ebp, esp\ncall {word} [ebp]"),
+                           ("jmp_back", f"mov {r}, {back:#x}\njmp {r}"), ("retf", f"push {word} {T(0, mode.ring):#x}\npush {word} {beyond:#x}\nretf"),
+                           ("loop", f"jmp near .s\ntimes 0x1ff0-($-$$) nop\n.s: loop .s+0x30"), ("jecxz", "jmp near .s\ntimes 0x1ff0-($-$$) nop\n.s: a32 jecxz .s+0x30"),
+                           ("loopne", "jmp near .s\ntimes 0x1ff0-($-$$) nop\n.s: cmp al, ah\nloopne .s+0x30"), ("short", "jmp near .s\ntimes 0x1ff0-($-$$) nop\n.s: jmp short .s+0x10"),
+                           ("o16_jmp", f"o16 jmp near $$+{beyond:#x}" if mode.bits == 16 else f"mov edx, 0x5a5a{beyond:04x}\no16 jmp dx"),
+                           ("o32_jmp", f"mov edx, {0x10000 + back:#x}\no32 jmp edx"), ("o32_ret", f"push dword {0x10000 + back:#x}\no32 ret"), ("o32_call", f"mov edx, {0x10000 + back:#x}\no32 call edx")):
+            code = code.replace("$$", "snippet")
+            ecx = 0 if name == "jecxz" else 5
+            yield Case(f"branch/{name}/{mode}", mode, code, regs=dict(cs=T(0, mode.ring), eip=0, ecx=ecx),
+                       gdt={T(0): desc(XR | A, CODE, CS_LIMIT, D32 if mode.bits == 32 else 0, mode.ring)}, end="times" not in code)
+
+
 def cases():
     yield from data_cases()
     yield from plain_cases()
     yield from cs_cases()
     yield from stack_cases()
+    yield from fetch_cases()
+
+
+PE_ON = "mov eax, cr0\nor al, 1\nmov cr0, eax\n"
+PE_OFF = "mov eax, cr0\nand al, 0xfe\nmov cr0, eax\n"
+
+
+def in_protected(load):
+    """From real mode: a few instructions in protected mode and back, segment registers as they are."""
+    return PE_ON + load + PE_OFF
+
+
+def unreal(name, load, then, gdt=None, **more):
+    """Real mode after a visit to protected mode. T(0): flat data, T(1): data with base 34000h and limit 7FFh, T(2): expand-down."""
+    g = {T(0): desc(RW, 0, 0xfffff, D32 | G), T(1): desc(RW, 0x34000, 0x7ff, 0), T(2): desc(RW_DOWN, 0x30000, 0x4fff, 0), T(3): desc(RW_DOWN, 0x30000, 0x4fff, D32),
+         T(4): desc(XR, CODE, 0xffff, D32), T(5): desc(RW, ARENA, 0xfffff, D32 | G), T(6): desc(RW, 0x34001, 0x1fffe, 0)}
+    g.update(gdt or {})
+    return Case(name, REALMODE, in_protected(load) + then, gdt=g, **more)
 
 
 def hand():
-    return []
+    r, v = REALMODE, V86
+    es = "mov cx, %d\nmov es, cx\n"
+    # unreal and big-real mode
+    yield unreal("unreal/flat_read", es % T(0), "mov eax, [es:dword 0x34000]")
+    yield unreal("unreal/flat_write", es % T(0), "mov dword [es:dword 0x34000], 0x12345678")
+    yield unreal("unreal/limit_stays_after_load", es % T(0), "mov cx, 0x3000\nmov es, cx\nmov eax, [es:dword 0x4000]\nmov ebx, 0x10000\nmov edx, [es:ebx]\nmov [es:dword 0xf000], edx")
+    yield unreal("unreal/pop_keeps_limit", es % T(0), "push word 0x2000\npop es\nmov eax, [es:dword 0x14000]")
+    yield unreal("unreal/les_keeps_limit", es % T(0), "mov dword [0x4000], 0x20001234\nles bx, [0x4000]\nmov eax, [es:dword 0x14000]")
+    yield unreal("unreal/other_registers_untouched", es % T(0), "mov ebx, 0x10000\nmov eax, [ds:ebx]")
+    yield unreal("unreal/small_limit", es % T(1), "mov al, [es:0x7ff]\nmov ax, [es:0x7ff]")
+    yield unreal("unreal/small_limit_stays", es % T(1), "mov cx, 0x3400\nmov es, cx\nmov al, [es:0x7ff]\nmov al, [es:0x800]")
+    yield unreal("unreal/base_stays_until_load", es % T(6), "mov eax, [es:3]\nmov ebx, es")
+    yield unreal("unreal/odd_limit", es % T(6), "mov al, [es:dword 0x10000]")
+    yield unreal("unreal/expand_down", es % T(2), "mov ax, [es:0x5000]\nmov ax, [es:0x4fff]")
+    yield unreal("unreal/expand_down_top", es % T(2), "mov ax, [es:0xfffe]\nmov ebx, 0xffff\nmov ax, [es:ebx]")
+    yield unreal("unreal/fs", "mov cx, %d\nmov fs, cx\n" % T(0), "mov eax, [fs:dword 0x34000]\nmov [fs:dword 0x35000], eax")
+    yield unreal("unreal/gs_string", "mov cx, %d\nmov gs, cx\nmov es, cx\n" % T(0), "mov esi, 0x34000\nmov edi, 0x35000\nmov ecx, 5\na32 gs rep movsd")
+    yield unreal("unreal/a16_string_wraps", "mov cx, %d\nmov ds, cx\nmov es, cx\n" % T(6), "mov esi, 0x1fffe\nmov edi, 0x25000\nmov ecx, 0x10004\nrep movsb")
+    yield unreal("unreal/stack32", "mov cx, %d\nmov ss, cx\n" % T(5), "mov esp, 0x1a000\npush eax\npush word 0x1234\npop cx\nmov ebp, esp\nmov edx, [ebp]\nmov esp, 0xa800")
+    yield unreal("unreal/stack32_reload", "mov cx, %d\nmov ss, cx\n" % T(5), "mov cx, 0x2000\nmov ss, cx\nmov esp, 0x1a000\npush dword 0x11223344\nmov esp, 0xa800")
+    yield unreal("unreal/stack32_call", "mov cx, %d\nmov ss, cx\n" % T(5), "mov esp, 0x1a000\ncall .f\n.f: pop ax\nenter 8, 1\nleave\npusha\npopa\nmov esp, 0xa800")
+    yield unreal("unreal/int_on_big_stack", "mov cx, %d\nmov ss, cx\n" % T(5), "mov esp, 0x1a000\nint 0x42")
+    yield unreal("unreal/ss_small_limit", "mov cx, %d\nmov ss, cx\nmov sp, 0x7fe\n" % T(1), "push ax\npop ax\npop bx\nmov eax, 1")
+    yield unreal("unreal/lds_all", es % T(0), "mov cx, 0x3000\nmov es, cx\nmov ebx, 0xfffffffc\nmov eax, [es:ebx]")     # 4 GiB below: wraps to 2FFFCh
+    yield Case("unreal/second_visit", r, in_protected(es % T(0)) + "mov cx, 0x3000\nmov es, cx\n" + in_protected(es % T(1)) + "mov al, [es:0x7ff]\nmov al, [es:0x800]",
+               gdt={T(0): desc(RW, 0, 0xfffff, D32 | G), T(1): desc(RW, 0x34000, 0x7ff, 0)})
+    # protected mode with what real mode left
+    more = dict(idt_base=IDT, idt_limit=0x7ff)
+    for name, code in (
+        ("entered", "mov eax, [es:0x4000]\nmov cx, es\nmov dx, cs\nmov bx, ss"),
+        ("write_cs", "mov [cs:0x4000], eax"),
+        ("read_beyond", "mov ebx, 0xffff\nmov ax, [es:ebx]"),
+        ("stack", "push eax\npop ebx\npush cs\npush ss\npop ss\nmov ecx, 1"),
+        ("far_jump", f"jmp {CODE16(0):#x}:at(.a)\n.a: mov dx, cs"),
+        ("far_jump32", f"jmp dword {CODE32(0):#x}:at(.a)+{CODE:#x}\nbits 32\n.a: mov dx, cs\nmov eax, 0x12345678"),
+        ("far_call_bad", f"call {T(9):#x}:0"),
+        ("ss_then_int", f"mov cx, {DATA32(0)}\nmov ss, cx\nmov esp, {STACK0_INNER:#x}\nint 0x42"),
+        ("lar", f"mov cx, {DATA32(3)}\nlar edx, ecx\nverw cx"),
+        ("sldt", "sldt cx\nstr dx"),
+        ("lldt", f"mov cx, {LDT_SEL}\nlldt cx\nsldt dx"),
+        ("load_by_ldt", f"mov cx, {TL(0)}\nmov es, cx"),
+    ):
+        yield Case(f"entered/{name}", r, PE_ON + code, regs=more)
+    # what CS keeps when protected mode is left without a far jump. These end in protected mode: the stubs of real mode want a plain CS
+    def bigreal(name, cs, visit, bits=16):
+        yield Case(f"bigreal/{name}", r, f"{PE_ON}jmp dword {T(4):#x}:at(.a)\nbits {bits}\n.a: {PE_OFF}{visit}\nmov eax, cr0\nor al, 1\nmov cr0, eax\nud2\nbits 16", gdt={T(4): cs}, regs=more)
+    big16, big32 = desc(XR, CODE, 0xfffff, G), desc(XR, CODE, 0xffff, D32)
+    yield from bigreal("cs_d", big32, "mov ebx, 0x12345678\nmov ecx, 0x9abcdef0\npush ebx", 32)
+    yield from bigreal("cs_d_call", big32, "call .b\n.b: pop ebx\nmov ecx, [ebx]\nmov edx, [bx+si]", 32)
+    yield from bigreal("cs_d_far_jump", big32, "jmp 0x3000:at(.b)\n.b: mov ebx, 0x12345678\nmov ecx, 0x9abcdef0", 32)
+    yield from bigreal("cs_limit", desc(XR, CODE, 0x1ff, 0), "jmp near .b\ntimes 0x200-($-snippet) nop\n.b: mov ebx, 1")
+    yield from bigreal("cs_limit_fits", desc(XR, CODE, 0x2ff, 0), "jmp near .b\ntimes 0x200-($-snippet) nop\n.b: mov ebx, 1")
+    yield from bigreal("cs_limit_stays", desc(XR, CODE, 0x1ff, 0), "jmp 0x3000:at(.b)\ntimes 0x200-($-snippet) nop\n.b: mov ebx, 1")
+    yield from bigreal("beyond_64k", big16, "jmp dword 0x2000:0x10000+at(.b)\n.b: mov ebx, 1")
+    yield from bigreal("beyond_64k_near", big16, "jmp dword 0x2000:0x10000+at(.b)\n.b: call dword .c\n.c: pop ebx\njmp dword .d\nnop\n.d: mov edx, 1")
+    yield from bigreal("read_cs", big16, "mov ebx, [cs:dword 0x4000]\nmov ecx, [cs:dword 0x8004]\nmov edx, cs")
+    yield from bigreal("iret", big16, "pushf\npush word 0x3000\npush word at(.b)\niret\n.b: mov ebx, 1")
+    # hidden parts outlive their descriptors
+    kill = f"mov dword [{GDT + T(0):#x}], 0\nmov dword [{GDT + T(0) + 4:#x}], 0\n"
+    d = desc(RW, 0x34000, 0x7ff, D32)
+    for reg in SEGS:
+        s = f"mov cx, {T(0)}\nmov {reg}, cx\n"
+        k = kill.replace("[", "[ss:")
+        yield Case(f"hidden/{reg}/read", PM32[0], s + k + f"mov eax, [{reg}:4]\nmov [{reg}:8], eax\nmov al, [{reg}:0x7ff]", gdt={T(0): d})
+        yield Case(f"hidden/{reg}/limit", PM32[0], s + k + f"mov al, [{reg}:0x800]", gdt={T(0): d})
+        yield Case(f"hidden/{reg}/reload", PM32[0], s + k + f"mov {reg}, cx", gdt={T(0): d})
+        yield Case(f"hidden/{reg}/move", PM32[0], s + k + f"mov dx, {reg}\nmov eax, [{reg}:0]\nmov {reg}, dx", gdt={T(0): d})
+    yield Case("hidden/lgdt", PM32[0], f"mov cx, {T(0)}\nmov es, cx\nlgdt [at(.t)]\nmov eax, [es:4]\nlgdt [at(.u)]\nud2\n.t: dw 7\ndd 0\n.u: dw {GDT_LIMIT}\ndd {GDT}", gdt={T(0): d})
+    yield Case("hidden/lgdt_reload", PM32[0], f"mov cx, {T(0)}\nmov es, cx\nlgdt [at(.t)]\nmov es, cx\nud2\n.t: dw {T(0) - 1}\ndd {GDT}", gdt={T(0): d})
+    yield Case("hidden/ss", PM32[0], f"mov cx, {T(0)}\nmov ss, cx\nmov esp, 0x700\n{kill}push eax\npop ebx\nmov cx, {DATA32(0)}\nmov ss, cx\nmov esp, {STACK0_INNER:#x}", gdt={T(0): d})
+    yield Case("hidden/cs", PM32[0], f"mov dword [{GDT + CODE32(0) + 4:#x}], 0\nmov eax, 1\njmp near .a\n.a: call .b\n.b: mov ecx, 2")
+    yield Case("hidden/cs_far", PM32[0], f"mov dword [{GDT + CODE32(0) + 4:#x}], 0\nmov eax, 1\njmp {CODE32(0):#x}:at(.a)\n.a: mov ecx, 2")
+    yield Case("hidden/ldt", PM32[3], "mov cx, %d\nmov es, cx\nmov dword [%#x], 0\nmov dword [%#x], 0\nmov eax, [es:4]" % (TL(0, 3), LDT, LDT + 4), ldt={TL(0): desc(RW, 0x34000, 0x7ff, D32, 3)})
+    yield Case("hidden/lldt", PM32[0], f"mov cx, {TL(0)}\nmov es, cx\nxor eax, eax\nlldt ax\nmov eax, [es:4]\nmov fs, cx", ldt={TL(0): d})
+    yield Case("hidden/lldt_other", PM32[0], f"mov cx, {TL(0)}\nmov es, cx\nmov ax, {T(1)}\nlldt ax\nmov eax, [es:4]\nmov fs, cx\nmov ebx, [fs:4]", ldt={TL(0): d}, gdt={T(1): desc(SYS_LDT, DATA, 0xff, 0)},
+               mem={DATA: desc(RW, 0x35000, 0x7ff, D32)})
+    yield Case("hidden/ldt_descriptor", PM32[3], f"mov cx, {TL(0, 3)}\nmov dword [{GDT + LDT_SEL + 4:#x}], 0\nmov es, cx\nmov eax, [es:4]", ldt={TL(0): desc(RW, 0x34000, 0x7ff, D32, 3)})
+    yield Case("hidden/tss_descriptor", PM32[3], f"mov dword [{GDT + TSS_SEL + 4:#x}], 0\nint3")
+    yield Case("hidden/tss_contents", PM32[3], f"mov dword [{TSS + 4:#x}], {BITMAP + 0x800:#x}\nint3")
+    yield Case("hidden/idt_contents", PM32[3], f"mov byte [{IDT + 3 * 8 + 5:#x}], 0\nint3")
+    yield Case("hidden/popped", PM32[0], f"push dword {T(0)}\npop fs\n{kill}mov eax, [fs:4]\npush fs\npop fs", gdt={T(0): d})
+    yield Case("hidden/to_v86_and_back", PM32[3], f"mov cx, {T(0, 3)}\nmov es, cx\nint 0x42", gdt={T(0): desc(RW, 0x34000, 0x7ff, D32, 3)})
+    yield Case("hidden/accessed_cleared", PM32[0], f"mov cx, {T(0)}\nmov es, cx\nand byte [{GDT + T(0) + 5:#x}], 0xfe\nmov fs, cx\nand byte [{GDT + T(0) + 5:#x}], 0xfe\nmov eax, [es:4]", gdt={T(0): d})
+    # code segments that change size under way
+    yield Case("size/16_in_32", PM32[0], f"jmp {T(1):#x}:at(.a)-{CODE:#x}\nbits 16\n.a: mov ax, 0x1234\npush ax\nmov ecx, 0x87654321\nbits 32", gdt={T(1): desc(XR, CODE, 0xffff, 0)})
+    yield Case("size/32_in_16", PM16[0], f"jmp {T(1):#x}:at(.a)\nbits 32\n.a: mov eax, 0x12345678\npush eax\nmov ecx, [esp]\nbits 16", gdt={T(1): desc(XR, CODE, 0xffff, D32)})
+    yield Case("size/o32_eip_in_16", PM16[3], "mov edx, 0x11000\njmp edx", gdt={T(1): desc(XR, ARENA, 0xfffff, G, 3)}, regs=dict(cs=T(1, 3), eip=0x10000))
+    yield Case("size/ip_past_64k_in_16", PM16[3], b"\x90\xeb\x01\x90\xe9\xf9\x0f", gdt={T(1): desc(XR, ARENA, 0xfffff, G, 3)}, regs=dict(cs=T(1, 3), eip=0x10000), mem={ARENA + 0x1000: b"\x0f\x0b"})
+    yield Case("size/call_past_64k_in_16", PM16[3], "call .a\n.a: pop dx\no32 call .b\n.b: pop edx", gdt={T(1): desc(XR, ARENA, 0xfffff, G, 3)}, regs=dict(cs=T(1, 3), eip=0x10000))
+    yield Case("size/fall_over_64k_in_16", PM16[3], b"\x90" * 15 + b"\x66\xb8\x78\x56\x34\x12\x41", gdt={T(1): desc(XR, CODE - 0xfff0, 0xfffff, G, 3)}, regs=dict(cs=T(1, 3), eip=0xfff0))
+    yield Case("size/real_ip_ffff", r, "jmp 0x2000:0xfffe", mem={0x2fffe: b"\x90\x40"})
+    yield Case("size/real_insn_over_64k", r, "jmp 0x2000:0xfffe", mem={0x2fffe: b"\xb8\x34\x12"})
+    yield Case("size/real_jump_wraps", r, "jmp 0x2000:0xfffc", mem={0x2fffc: b"\xe9\x01\x40\x90", 0x24000: b"\x40\x0f\x0b"})
+    yield Case("size/real_short_wraps", r, "jmp 0x2000:0xfffe", mem={0x2fffe: b"\xeb\x10"})
+    yield Case("size/v86_insn_over_64k", v, "jmp 0x2000:0xfffe", mem={0x2fffe: b"\xb8\x34\x12"})
+    yield Case("size/v86_ip_ffff", v, "jmp 0x2000:0xfffe", mem={0x2fffe: b"\x90\x40"})
+    yield Case("size/v86_jump_wraps", v, "jmp 0x2000:0xfffc", mem={0x2fffc: b"\xe9\x01\x40\x90", 0x24000: b"\x40\x0f\x0b"})
+    yield Case("size/v86_o32_jump", v, "mov edx, 0x10000\no32 jmp edx")
+    yield Case("size/real_o32_jump", r, "mov edx, 0x10000\no32 jmp edx")
+    yield Case("size/real_o32_call", r, "mov edx, 0x12345\no32 call edx")
+    yield Case("size/real_o32_ret", r, "push dword 0x10008\no32 ret")
+    # what #GP and #SS tell apart
+    small = desc(RW, 0x34000, 0x7ff, D32, 3)
+    for name, operand in (("ebp", "[ebp]"), ("esp", "[esp]"), ("ebp_index", "[ebp+ecx*2]"), ("index_ebp", "[eax+ebp]"), ("ebp_scaled", "[nosplit ebp*4]"), ("ss", "[ss:eax]"), ("ds_ebp", "[ds:ebp]"), ("esp_disp", "[esp+0x7fc]"),
+                          ("bp", "[bp]"), ("bp_si", "[bp+si]"), ("bp_di", "[bp+di+4]"), ("es_bp", "[es:bp]"), ("disp", "[0x800]")):
+        yield Case(f"ss_or_gp/{name}", PM32[3], f"mov edx, {operand}", regs=dict(ss=T(0, 3), ds=T(0, 3), es=T(0, 3), eax=0x800, ebp=0x800, esp=0x800, ecx=1, esi=0, edi=0), gdt={T(0): small})
+    # stack size and pointer parts
+    yield Case("sp/b16_keeps_upper", PM32[3], "push eax\npush word 1\npop cx\npusha\npopa\ncall .a\n.a: pop edx", regs=dict(ss=T(0, 3), esp=0x12340500), gdt={T(0): desc(RW, 0x34000, 0x7ff, 0, 3)})
+    yield Case("sp/b16_push_esp", PM32[3], "push esp\npush sp\npop eax", regs=dict(ss=T(0, 3), esp=0x12340500), gdt={T(0): desc(RW, 0x34000, 0x7ff, 0, 3)})
+    yield Case("sp/b16_pop_esp", PM32[3], "push dword 0x77770400\npop esp\npush eax", regs=dict(ss=T(0, 3), esp=0x12340500), gdt={T(0): desc(RW, 0x34000, 0x7ff, 0, 3)})
+    yield Case("sp/b16_pop_sp", PM16[3], "push word 0x400\npop sp\npush eax", regs=dict(ss=T(0, 3), esp=0x12340500), gdt={T(0): desc(RW, 0x34000, 0x7ff, 0, 3)})
+    yield Case("sp/b32_pop_sp", PM16[3], "push word 0x400\npop sp\npush eax", regs=dict(ss=T(0, 3), esp=0x500), gdt={T(0): desc(RW, 0x34000, 0x7ff, D32, 3)})
+    yield Case("sp/b16_wrap_push", PM16[3], "push eax\npush bx", regs=dict(ss=T(0, 3), esp=0x55550002), gdt={T(0): desc(RW, 0x2ff00, 0xffff, 0, 3)})
+    yield Case("sp/b16_wrap_aligned", PM16[3], "push eax\npop ebx\npop cx", regs=dict(ss=T(0, 3), esp=0x55550000), gdt={T(0): desc(RW, 0x2ff00, 0xffff, 0, 3)})
+    yield Case("sp/b16_ret_imm", PM16[3], "push word at(.a)\nret 0xfff0\n.a: mov eax, 1", regs=dict(ss=T(0, 3), esp=0x5555fff0), gdt={T(0): desc(RW, 0x2ff00, 0xffff, 0, 3)})
+    yield Case("sp/b32_ret_imm", PM16[3], "push word at(.a)\nret 0xfff0\n.a: mov eax, 1", regs=dict(ss=T(0, 3), esp=0x4ff0), gdt={T(0): desc(RW, 0x30000, 0xffff, D32, 3)})
+    yield Case("sp/pop_memory_by_esp", PM32[3], "push dword 0x11111111\npop dword [esp]\npush dword 0x22222222\npop dword [esp+4]\npush word 0x3333\npop word [esp-2]")
+    yield Case("sp/pop_memory_faults", PM32[3], "push dword 0x11111111\npop dword [es:esp]", regs=dict(es=3))
+    yield Case("sp/pop_memory_overlaps", PM32[3], "push dword 0x44332211\npop dword [esp-2]\nmov eax, [esp-4]")
+    yield Case("sp/push_memory_by_esp", PM32[3], "push dword 0x11111111\npush dword [esp]\npush dword [esp+4]\npush word [esp+1]")
+    yield Case("sp/push_memory_16", PM16[3], "mov ebp, esp\npush dword 0x11111111\nand ebp, 0xffff\npush dword [ebp-4]\npush word [bp-4]")
+    yield Case("sp/mov_ss_switches_size", PM32[3], f"push eax\nmov cx, {T(0, 3)}\nmov ss, cx\nmov sp, 0x500\npush eax\npush word 1\nmov cx, {DATA32(3)}\nmov ss, cx\nmov esp, {STACK[3] + 0x800:#x}\npush eax",
+               gdt={T(0): desc(RW, 0x34000, 0x7ff, 0, 3)})
+    yield Case("sp/pop_ss_switches_size", PM32[3], f"push dword {T(0, 3)}\npop ss\nmov sp, 0x500\npush eax", gdt={T(0): desc(RW, 0x34000, 0x7ff, 0, 3)})
+    yield Case("sp/lss_switches_size", PM32[3], f"lss esp, [at(.p)]\npush eax\npush bx\nud2\n.p: dd 0x99990500\ndw {T(0, 3)}", gdt={T(0): desc(RW, 0x34000, 0x7ff, 0, 3)})
+    yield Case("sp/lss16", PM32[3], f"o16 lss sp, [at(.p)]\npush eax\nud2\n.p: dw 0x500\ndw {T(0, 3)}", gdt={T(0): desc(RW, 0x34000, 0x7ff, D32, 3)}, regs=dict(esp=0x2d800))
+    # alternation: the same code with another segment behind the same selector
+    yield Case("change/limit_in_loop", PM32[0], f"mov edx, 4\n.l: mov cx, {T(0)}\nmov es, cx\nmov eax, [es:0x7fc]\nsub word [{GDT + T(0):#x}], 1\ndec edx\njnz .l", gdt={T(0): desc(RW, 0x34000, 0x801, D32)})
+    yield Case("change/base_in_loop", PM32[0], f"mov edx, 4\n.l: mov cx, {T(0)}\nmov es, cx\ninc dword [es:0x10]\ninc byte [{GDT + T(0) + 3:#x}]\ndec edx\njnz .l", gdt={T(0): desc(RW, 0x34000, 0x7ff, D32)})
+    yield Case("change/type_in_loop", PM32[0], f"mov edx, 4\n.l: mov cx, {T(0)}\nmov es, cx\ninc dword [es:0x10]\nxor byte [{GDT + T(0) + 5:#x}], 2\ndec edx\njnz .l", gdt={T(0): desc(RW, 0x34000, 0x7ff, D32)})
+    yield Case("change/flat_to_limited", PM32[0], f"mov edx, 2\n.l: mov cx, {T(0)}\nmov es, cx\nmov eax, [es:0x34000]\nmov dword [{GDT + T(0):#x}], 0xfff\nmov dword [{GDT + T(0) + 4:#x}], 0x409200\ndec edx\njnz .l",
+               gdt={T(0): desc(RW, 0, 0xfffff, D32 | G)})
+    yield Case("change/stack_in_loop", PM16[3], f"mov dx, 3\n.l: mov cx, {T(0, 3)}\nmov ss, cx\nmov esp, 0x10500\npush eax\nmov cx, {T(1, 3)}\nmov ss, cx\nmov esp, 0x600\npush eax\ndec dx\njnz .l",
+               gdt={T(0): desc(RW, 0x34000, 0x7ff, 0, 3), T(1): desc(RW, 0x35000, 0x7ff, D32, 3)})
+    # limits and alignment of odd operands
+    yield Case("odd/bt_far_offset", PM32[3], "bts [es:ebx], ecx\nmov ecx, 0x3fe0\nbts [es:ebx], ecx\nmov ecx, 0x4000\nbts [es:ebx], ecx", regs=dict(es=T(0, 3), ebx=0, ecx=0x123), gdt={T(0): small})
+    yield Case("odd/bt_negative", PM32[3], "btr [es:ebx], ecx", regs=dict(es=T(0, 3), ebx=0, ecx=0xffffffff), gdt={T(0): small})
+    yield Case("odd/bt_word", PM16[3], "btc [es:bx], cx\nmov cx, 0x8000\nbtc [es:bx], cx", regs=dict(es=T(0, 3), ebx=0x400, ecx=0x3fff), gdt={T(0): small})
+    yield Case("odd/bt_imm", PM32[3], "bts dword [es:0x7fc], 31\nbts dword [es:0x7fc], 63\nbts word [es:0x7fe], 15\nbts word [es:0x7ff], 1", regs=dict(es=T(0, 3)), gdt={T(0): small})
+    yield Case("odd/lea", PM32[3], "lea eax, [es:0xffffffff]\nlea cx, [ebx+0x12345678]\na16 lea edx, [bx+si+0xffff]", regs=dict(es=3))
+    yield Case("odd/nop_operand", PM32[3], "nop dword [es:0x10000]\nprefetchnta [es:eax]\nmov eax, 1", regs=dict(es=3))
+    yield Case("odd/invlpg", PM32[0], "invlpg [es:0x10000]\nmov eax, 1", regs=dict(es=T(0)), gdt={T(0): desc(RW, 0x34000, 0x7ff, D32)})
+    yield Case("odd/clflush", PM32[3], "clflush [es:0x7ff]\nmov eax, 1\nclflush [es:0x800]", regs=dict(es=T(0, 3)), gdt={T(0): small})
+    yield Case("odd/clflush_xo", PM32[3], "clflush [cs:0]\nmov eax, 1", regs=dict(cs=T(1, 3), eip=0), gdt={T(1): desc(XO, CODE, 0xfff, D32, 3)})
+    yield Case("odd/moffs", PM32[3], "mov al, [es:0x7ff]\nmov [es:0x7fe], ax\nmov eax, [es:0x7fc]\nmov [es:0x7fd], eax", regs=dict(es=T(0, 3)), gdt={T(0): small})
+    yield Case("odd/moffs16", PM32[3], "a16 mov al, [es:0xffff]", regs=dict(es=T(0, 3)), gdt={T(0): small})
+    yield Case("odd/cmpxchg_fails_ro", PM32[3], "cmpxchg [es:ebx], ecx", regs=dict(es=T(0, 3), ebx=0, eax=0), gdt={T(0): desc(RO, 0x34000, 0x7ff, D32, 3)})
+    yield Case("odd/shift_by_0_ro", PM32[3], "mov cl, 0\nshl dword [es:ebx], cl", regs=dict(es=T(0, 3), ebx=0), gdt={T(0): desc(RO, 0x34000, 0x7ff, D32, 3)})
+    yield Case("odd/test_ro", PM32[3], "test [es:ebx], ecx\ncmp byte [es:ebx], 3\nbt dword [es:ebx], 3\nmov eax, 1", regs=dict(es=T(0, 3), ebx=0), gdt={T(0): desc(RO, 0x34000, 0x7ff, D32, 3)})
+    yield Case("odd/cmov_not_taken", PM32[3], "xor eax, eax\ncmovnz edx, [es:0x800]", regs=dict(es=T(0, 3)), gdt={T(0): small})
+    yield Case("odd/div_beyond", PM32[3], "xor edx, edx\ndiv dword [es:0x7fe]", regs=dict(es=T(0, 3)), gdt={T(0): small})
+    yield Case("odd/fcom_beyond", PM32[3], "fldz\nfcom qword [es:0x7fc]", regs=dict(es=T(0, 3)), gdt={T(0): small})
+    yield Case("odd/maskmovq", PM32[3], "pxor mm0, mm0\npcmpeqb mm1, mm1\nmovq mm2, mm1\nmov edi, 0x7f8\nmaskmovq mm0, mm1\nmov edi, 0x7f9\nmaskmovq mm0, mm1", regs=dict(ds=T(0, 3)), gdt={T(0): small})
+    yield Case("odd/movnti", PM32[3], "movnti [es:0x7fc], eax\nmovnti [es:0x7fd], eax", regs=dict(es=T(0, 3)), gdt={T(0): small})
+    yield Case("odd/movlps", PM32[3], "xorps xmm0, xmm0\nmovlps [es:0x7f8], xmm0\nmovhps [es:0x7f9], xmm0", regs=dict(es=T(0, 3), cr4=OSFXSR), gdt={T(0): small})
+    yield Case("odd/pinsrw", PM32[3], "pinsrw xmm0, [es:0x7fe], 1\npinsrw xmm0, [es:0x7ff], 1", regs=dict(es=T(0, 3), cr4=OSFXSR), gdt={T(0): small})
+    yield Case("odd/stmxcsr", PM32[3], "stmxcsr [es:0x7fc]\nldmxcsr [es:0x7fd]", regs=dict(es=T(0, 3), cr4=OSFXSR), gdt={T(0): small})
+    # the base is added in 32 bits
+    yield Case("base/wraps", PM32[3], "mov eax, [es:0xfff34004]\nmov [es:0xfff34008], eax", regs=dict(es=T(0, 3)), gdt={T(0): desc(RW, 0x100000, 0xfffff, D32 | G, 3)})
+    yield Case("base/wraps_limited", PM32[3], "mov eax, [es:0x35000]", regs=dict(es=T(0, 3)), gdt={T(0): desc(RW, 0xfffff000, 0xffff, D32 | G, 3)})
+    yield Case("base/operand_over_4g", PM32[3], "mov eax, [es:0xffe]\nmov word [es:0xfff], 0x1234", regs=dict(es=T(0, 3)), gdt={T(0): desc(RW, 0xfffff000, 0xffff, D32 | G, 3)})
+    yield Case("base/operand_over_4g_small", PM32[3], "mov eax, [es:0xffd]\nmov [es:0xffd], eax", regs=dict(es=T(0, 3)), gdt={T(0): desc(RW, 0xfffff000, 0x1fff, D32, 3)})
+    yield Case("base/string_over_4g", PM32[3], "mov esi, 0xff8\nmov ecx, 4\nrep lodsd\nmov edi, 0x1010\nmov ecx, 2\nrep stosb", regs=dict(es=T(0, 3), ds=T(0, 3), eflags=2), gdt={T(0): desc(RW, 0xfffff000, 0x1fff, D32, 3)})
+    yield Case("base/code", PM32[3], b"\x40\xeb\x01\x90\x41", regs=dict(cs=T(1, 3), eip=0x40000), gdt={T(1): desc(XR, CODE - 0x40000 & 0xffffffff, 0xfffff, D32 | G, 3)})
+    yield Case("base/stack", PM32[3], "push eax\ncall .a\n.a: pop ebx\npush dword [ss:esp]", regs=dict(ss=T(0, 3), esp=0x80000000), gdt={T(0): desc(RW, 0x35000 - 0x80000000 & 0xffffffff, 0xfffff, D32 | G, 3)})
