@@ -180,6 +180,10 @@ run:                        ; ebp: the record
     jz .no_irq
     call irq_pending
 .no_irq:
+    mov eax, 1
+    cpuid
+    test edx, 1 << 11       ; SEP
+    jz .no_sysenter
     mov eax, [ebp + R_SYSENTER]
     xor edx, edx
     mov ecx, 0x174
@@ -190,6 +194,7 @@ run:                        ; ebp: the record
     inc ecx
     mov eax, [ebp + R_SYSENTER + 8]
     wrmsr
+.no_sysenter:
     mov eax, [ebp + R_EFER]
     cmp eax, [efer]
     je .efer_set

@@ -53,6 +53,8 @@ def partial(field, ours):
 
 
 WANTED = [
+    ("paging/wp/ltr/*", ("tr",), "LTR marks the descriptor busy before it loads TR (SDM, LTR, operation)"),
+    ("straddle/hand/order/cmps/*", ("cr2",), "which of CMPS's operands is read first is open: NoVT's order is the host CPU's"),
     ("segment/branch/*call*/*", "*", "a near CALL to an offset beyond the limit faults before it pushes (SDM, CALL, operation); Bochs has pushed"),
     ("segment/access/arpl/ro/*", "*", "ARPL that raises nothing does not write, as on the host CPU; Bochs wants its operand writable"),
     ("control/flags/*/iopl3/vme-vif-vip/*", "*", "with IOPL 3 VIF and VIP mean nothing (SDM vol. 3, 2.3); Bochs looks at them"),

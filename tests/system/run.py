@@ -136,6 +136,17 @@ def load(names):
     return families
 
 
+CR4_OF = {"486": matrix.VME | matrix.PVI, "pentium": 0x1ff & ~(matrix.PAE | matrix.PGE), "pentium2": 0x3ff}
+
+
+def able(case, cpu):
+    """Has this CPU model the registers that the case starts with?"""
+    r = dict(case.mode.regs, **case.regs)
+    if cpu in ("486", "pentium") and (r["sysenter_cs"] or r["sysenter_esp"] or r["sysenter_eip"] or case.flags & matrix.SSE):
+        return False
+    return not r["cr4"] & ~CR4_OF.get(cpu, 0x7ff) and (not r["efer"] or cpu == "max")
+
+
 def choose(args, family, module):
     made = list(module.cases())
     hand = list(module.hand()) if hasattr(module, "hand") else []
@@ -150,6 +161,8 @@ def choose(args, family, module):
     if args.sample > 1:
         made = [c for c in made if zlib.crc32(c.name.encode()) % args.sample == 0]     # not each Nth: the sweeps' loops have even counts
     out = made + hand
+    if args.cpu:
+        out = [c for c in out if able(c, args.cpu)]
     if args.case:
         out = [c for c in out if fnmatch.fnmatch(c.name, args.case)]
     return out, counts
