@@ -304,16 +304,17 @@ def template():
     return bytes(a) + ivt
 
 
-def images(cases, path):
-    """Writes as many ROMs as the cases need, path.0, path.1 ...; returns [(file, its cases by number)]."""
+def images(cases, path, numbers=None):
+    """Writes as many ROMs as the cases need (or those of the numbers given), path.0, path.1 ...; returns [(file, its cases by number)]."""
     cases = list(cases)
-    assembled_keys = [(bits, org, text) for c in cases for _, bits, org, text in c.snippets()]
+    numbers = range(len(cases)) if numbers is None else numbers
+    assembled_keys = [(bits, org, text) for n in numbers for _, bits, org, text in cases[n].snippets()]
     assembled = assemble(assembled_keys)
     head = template()
     room = ROM_BYTES - len(head) - 0x10000 - 16
     batches, used = [[]], 0
-    for number, c in enumerate(cases):
-        data = record(c, number, assembled)
+    for number in numbers:
+        data = record(cases[number], number, assembled)
         if used + len(data) > room:
             batches.append([])
             used = 0

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs system cases on NoVT and on Bochs and compares what they did, line by line.
 
-    run.py [FAMILY...] [--case GLOB] [--stress ITEM,...] [--cpu MODEL] [--table] [--show] [--sample N] [--fixed] [--no-bochs]
+    run.py [FAMILY...] [--case GLOB] [--stress ITEM,...] [--engine E] [--all-ways] [--cpu MODEL] [--table] [--show] [--sample N] [--fixed] [--no-bochs]
 
 A family is a file of cases/. Prints a line for each family (with --table for each case: case, mode, NoVT, Bochs, same or not),
 for each case that differs what differs, and at the end "N passed, N failed". --case takes the matching ones, --sample one in N
@@ -43,14 +43,14 @@ sound: driver=dummy
 VECTORS = ["#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "CSO", "#TS", "#NP", "#SS", "#GP", "#PF", "15", "#MF", "#AC", "#MC", "#XM"]
 
 
-def novt_command(args, image):
+def novt_command(args, image, engine, stress):
     novt = os.environ.get("NOVT") or os.path.join(ROOT, "build", "release", "novt")
     cmd = [novt, "-bios", image, "-m", "32", "-vga", "none", "-display", "none", "-serial", "none", "-debugcon", "stdio",
            "--timeout", str(args.timeout), "-device", "isa-debug-exit,iobase=0x501,iosize=4"]
-    if args.engine:
-        cmd += ["-engine", args.engine]
-    if args.stress:
-        cmd += ["--stress", args.stress]
+    if engine:
+        cmd += ["-engine", engine]
+    if stress:
+        cmd += ["--stress", stress]
     if args.cpu:
         cmd += ["-cpu", args.cpu]
     return cmd
@@ -174,48 +174,69 @@ def show(case, ours, theirs):
         print(f"  {who}: {brief(lines)}\n    " + "\n    ".join(lines))
 
 
+def compare(args, family, case, ours, theirs, way, tally):
+    """One case's two results: counted, and told if asked or different."""
+    full = f"{family}/{case.name}"
+    same = bool(ours) if args.no_bochs else ours == theirs and bool(ours)
+    reason = None if same or args.no_bochs else known.reason(full, case, ours, theirs, args.cpu)
+    if args.show:
+        show(case, ours, theirs)
+    if args.table:
+        print(f"{full:60} {str(case.mode):12} {brief(ours):9} {brief(theirs):9} {'same' if same else 'known: ' + reason if reason else 'DIFFERENT'}")
+    if same or reason:
+        tally["passed"] += 1
+        tally["wanted"] += not same
+        return
+    tally["failed"] += 1
+    if tally["failed"] <= args.most:
+        print(f"not ok {full} ({case.mode}{', ' + way if way else ''}): NoVT {brief(ours)}, Bochs {brief(theirs)}")
+        for d in difference(ours, theirs)[:12]:
+            print(f"#   {d}")
+
+
 def run_family(args, name, module, directory):
     cases, (made, hand) = choose(args, name, module)
+    tally = dict(passed=0, failed=0, wanted=0)
     if not cases:
-        return 0, 0, 0
+        return tally
     start = time.monotonic()
-    passed = failed = wanted = 0
-    spent = [0.0, 0.0]
-    for image, numbers in matrix.images(cases, os.path.join(directory, name)):
-        novt, error, t = run(novt_command(args, image), args.timeout + 30)
-        spent[0] += t
+    spent = dict(novt=0.0, bochs=0.0)
+
+    def result(who, command, timeout):
+        got, error, seconds = run(command, timeout)
+        spent[who] += seconds
         if error:
-            print(f"not ok {name} NoVT {error} ({cases[max(novt)].name if novt else 'none'})")
-            failed += 1
-        bochs = {}
-        if not args.no_bochs:
-            bochs, error, t = run(bochs_command(image), args.timeout * 2)
-            spent[1] += t
-            if error:
-                print(f"not ok {name} Bochs {error} ({cases[max(bochs)].name if bochs else 'none'})")
-                failed += 1
-        for n in numbers:
-            case, ours, theirs = cases[n], novt.get(n, []), bochs.get(n, [])
-            full = f"{name}/{case.name}"
-            same = bool(ours) if args.no_bochs else ours == theirs and bool(ours)
-            reason = None if same or args.no_bochs else known.reason(full, case, ours, theirs, args.cpu)
-            if args.show:
-                show(case, ours, theirs)
-            if args.table:
-                print(f"{full:60} {str(case.mode):12} {brief(ours):9} {brief(theirs):9} {'same' if same else 'known: ' + reason if reason else 'DIFFERENT'}")
-            if same:
-                passed += 1
-            elif reason:
-                passed, wanted = passed + 1, wanted + 1
-            else:
-                failed += 1
-                if failed <= args.most:
-                    print(f"not ok {full} ({case.mode}): NoVT {brief(ours)}, Bochs {brief(theirs)}")
-                    for d in difference(ours, theirs)[:12]:
-                        print(f"#   {d}")
-    print(f"{'not ' if failed else ''}ok {name}: {passed} of {len(cases)} the same ({wanted} wanted differences; the family has {made} generated, {hand} hand-made), "
-          f"NoVT {spent[0]:.1f} s, Bochs {spent[1]:.1f} s, all {time.monotonic() - start:.1f} s")
-    return passed, failed, wanted
+            print(f"not ok {name} {who} {error} ({cases[max(got)].name if got else 'none'})")
+            tally["failed"] += 1
+        return got
+
+    all_cases = matrix.images(cases, os.path.join(directory, name))
+    some = matrix.images(cases, os.path.join(directory, name + "-some"), range(0, len(cases), SLOW_EACH)) if len(args.ways) > 1 else []
+    bochs, count = {}, 0
+    for image, _ in all_cases:
+        bochs.update({} if args.no_bochs else result("bochs", bochs_command(image), args.timeout * 2))
+    for label, engine, stress in args.ways:
+        for image, numbers in some if label == "slow-mem" else all_cases:
+            novt = result("novt", novt_command(args, image, engine, stress), args.timeout + 30)
+            count += len(numbers)
+            for n in numbers:
+                compare(args, name, cases[n], novt.get(n, []), bochs.get(n, []), label, tally)
+    ways = f" in {len(args.ways)} ways" if len(args.ways) > 1 else ""
+    print(f"{'not ' if tally['failed'] else ''}ok {name}: {tally['passed']} of {count} the same{ways} ({tally['wanted']} wanted differences; "
+          f"the family has {made} generated, {hand} hand-made), NoVT {spent['novt']:.1f} s, Bochs {spent['bochs']:.1f} s, all {time.monotonic() - start:.1f} s")
+    return tally
+
+
+SLOW_EACH = 8      # with --all-ways slow-mem, which takes the harness's copying word by word, gets each 8th case
+STRESS = ["verify", "tiny-cache", "one-insn", "no-chain", "slow-mem", "fail-alloc"]
+
+
+def ways_of(args):
+    """(label, engine, stress) of each run of NoVT that is compared with the one run of Bochs."""
+    if not args.all_ways:
+        return [("", args.engine, args.stress)]
+    ways = [(s, "bt", ",".join(dict.fromkeys(["verify", s]))) for s in STRESS]
+    return ways + [("direct", "direct", None)]
 
 
 def main():
@@ -224,6 +245,7 @@ def main():
     ap.add_argument("--case")
     ap.add_argument("--stress")
     ap.add_argument("--engine", help="auto, bt, direct; with direct the ring-3 cases start in a state that may run directly")
+    ap.add_argument("--all-ways", action="store_true", help="on every engine and under each stress switch, all compared with one run of Bochs")
     ap.add_argument("--cpu")
     ap.add_argument("--sample", type=int, default=1)
     ap.add_argument("--fixed", action="store_true")
@@ -234,15 +256,17 @@ def main():
     ap.add_argument("--most", type=int, default=20, help="differences shown a family")
     ap.add_argument("--timeout", type=int, default=100)
     args = ap.parse_args()
-    matrix.direct = args.engine == "direct"
-    total = [0, 0, 0]
+    args.ways = ways_of(args)
+    matrix.direct = any(engine == "direct" for _, engine, _ in args.ways)
+    total = dict(passed=0, failed=0, wanted=0)
     with tempfile.TemporaryDirectory() as d:
         if args.keep:
             os.makedirs(args.keep, exist_ok=True)
         for name, module in load(args.families).items():
-            total = [a + b for a, b in zip(total, run_family(args, name, module, args.keep or d))]
-    print(f"{total[2]} wanted differences\n{total[0]} passed, {total[1]} failed")
-    return 1 if total[1] or not total[0] else 0
+            for key, count in run_family(args, name, module, args.keep or d).items():
+                total[key] += count
+    print(f"{total['wanted']} wanted differences\n{total['passed']} passed, {total['failed']} failed")
+    return 1 if total["failed"] or not total["passed"] else 0
 
 
 if __name__ == "__main__":
