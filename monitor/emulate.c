@@ -115,6 +115,7 @@ int mon_emulate(struct cpu *cpu, const struct dec_insn *insn)
     u32 next = cpu->eip + insn->len;
     u64 tag = cpu->ctx_tag;
 
+    vm->code_dropped = 0;
     if (fpu_gate(cpu, insn))
         return leave(cpu, BT_EXIT_EXCEPTION);
     if (insn->cls == DEC_PLAIN)
@@ -126,7 +127,8 @@ int mon_emulate(struct cpu *cpu, const struct dec_insn *insn)
     /* Behind a transfer there is no code to go on with, even when it leads to the next instruction. */
     if (cpu->eip != next || cpu->ctx_tag != tag || vm->win != window || is_transfer(insn))
         return leave(cpu, BT_EXIT_LOOKUP);
-    if (cpu->inhibit || vm->stop || (cpu->iflag && cpu->irq_pending))
+    /* It may have written over what follows it. */
+    if (UNLIKELY(vm->code_dropped) || cpu->inhibit || vm->stop || (cpu->iflag && cpu->irq_pending))
         return leave(cpu, BT_EXIT_LOOKUP);
     return BT_CONT;
 }

@@ -67,6 +67,7 @@ struct novt_vm {
     u8 a20_off;              /* A20 gate closed: regime.a20_mask */
     u8 pse36;                /* the model has PSE-36: regime.pse36 */
     u8 no_chain;             /* stress: exits are never linked */
+    u8 code_dropped;         /* mon_code_written() dropped translations: maybe the block that an instruction in C belongs to */
     u8 stress_fail_alloc;    /* stress: now and then act as if the code cache were full */
     struct mon_trace *trace; /* -d and the perf map; NULL: off (trace.c) */
     /* Instructions that keep touching MMIO, by EIP: translated as callouts (translate.c). */
@@ -129,6 +130,8 @@ void mon_reset_cpu(struct cpu *cpu); /* SDM vol. 3, 9.1.1; features from vm->mod
 /* DEC_SYS callout (cpu->emulate): cpu->eip is the instruction's. Done: advances cpu->eip; BT_CONT when
  * translated code can go on inline, else BT_LEAVE with exit_kind. A guest exception: exit_kind = BT_EXIT_EXCEPTION. */
 int mon_emulate(struct cpu *cpu, const struct dec_insn *insn);
+/* The same for translated code (cpu->emulate): BT_JUMP instead of BT_LEAVE where the run loop would have nothing to do. In run.c. */
+int mon_callout(struct cpu *cpu, const struct dec_insn *insn);
 /* Exactly one instruction at cpu->eip, of any class, by C semantics or bt_step(). Returns like mon_emulate, but eip is always the
  * next instruction's (or the target's) when done. Honours TF and the inhibit flag. */
 int mon_step(struct cpu *cpu);

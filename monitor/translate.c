@@ -240,6 +240,7 @@ void mon_code_written(struct novt_vm *vm, u64 gpa, u32 len)
             to = at + PAGE_BYTES;
         }
         cc_invalidate(vm->cc, (u32)from, (u32)(to - from));
+        vm->code_dropped = 1;
         if (!p->blocks)
             mmu_unwatch(vm->mmu, at);
     }

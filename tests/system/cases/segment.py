@@ -8,6 +8,7 @@ import itertools
 from matrix import *  # noqa: F403
 
 SEGS = ["ds", "es", "fs", "gs"]
+PORT_NONE = 0x2f0
 # Before an x87 image is stored, one is loaded: registers and pointers are the same whatever ran before.
 X87 = "o32 frstor [cs:at(.x87)]\n"
 X87_IMAGE = "\nud2\nalign 4\n.x87: dd 0x37f, 0, 0xffff\ntimes 96 db 0"
@@ -601,3 +602,27 @@ def hand():
     yield Case("base/string_over_4g", PM32[3], "mov esi, 0xff8\nmov ecx, 4\nrep lodsd\nmov edi, 0x1010\nmov ecx, 2\nrep stosb", regs=dict(es=T(0, 3), ds=T(0, 3), eflags=2), gdt={T(0): desc(RW, 0xfffff000, 0x1fff, D32, 3)})
     yield Case("base/code", PM32[3], b"\x40\xeb\x01\x90\x41", regs=dict(cs=T(1, 3), eip=0x40000), gdt={T(1): desc(XR, CODE - 0x40000 & 0xffffffff, 0xfffff, D32 | G, 3)})
     yield Case("base/stack", PM32[3], "push eax\ncall .a\n.a: pop ebx\npush dword [ss:esp]", regs=dict(ss=T(0, 3), esp=0x80000000), gdt={T(0): desc(RW, 0x35000 - 0x80000000 & 0xffffffff, 0xfffff, D32 | G, 3)})
+    # an instruction of any kind that writes over the next one; PM16 and real mode write through their stacks of other sizes too
+    for mode in (PM32[0], PM16[3], r):
+        wide = mode.bits == 32
+        data = DATA32(0) if wide else T(0, 3) if mode is PM16[3] else 0x3000
+        m, di = ("[es:at(.t)+1]", "edi") if wide else ("[es:at(.t)+1]", "di")
+        nops = dict(eax=0x90909090, ecx=0x90909090, edx=PORT_NONE, ebx=0x90909090, ebp=0x90909090, esi=0x90909090)
+        for name, code in (("mov", f"mov {m}, ecx"), ("mov16", f"mov {m}, cx"), ("sreg", f"mov {m}, fs"), ("sldt", f"sldt {m}"), ("str", f"str {m}"), ("smsw", f"smsw {m}"),
+                           ("stosb", f"mov {di}, at(.t)+1\nstosb"), ("rep_stosb", f"mov {di}, at(.t)+1\nmov ecx, 4\nrep stosb"), ("rep_movsb", f"mov {di}, at(.t)+1\nmov esi, at(.t)+3\nmov ecx, 2\nrep movsb"),
+                           ("insd", f"mov {di}, at(.t)+1\ninsd"), ("push_pop", f"push ecx\npop dword {m}"), ("xchg", f"xchg {m}, ecx"), ("fistp", f"fldpi\nfistp dword {m}"), ("fnstcw", f"fnstcw {m}"),
+                           ("maskmovq", f"mov e{di[-2:]}, at(.t)-3\npxor mm0, mm0\npcmpeqb mm1, mm1\npsllq mm1, 32\nmov ecx, 0x7fffffff\nes maskmovq mm0, mm1"), ("setc", f"stc\nsetc {m}"),
+                           ("bts", f"bts dword {m}, 9"), ("arpl", f"mov cx, 3\narpl {m}, cx"), ("cmpxchg8b", f"mov edx, 0x33333333\nmov eax, 0x22222222\ncmpxchg8b {m}"), ("stmxcsr", f"fnstsw {m}")):
+            if mode is r and name in ("sldt", "str", "arpl"):
+                continue
+            yield Case(f"smc/{name}/{mode}", mode, f"{code}\n.t: mov eax, 0x11111114\nmov ebx, 0x22222222" if wide else f"{code}\n.t: mov ax, 0x1114\nmov bx, 0x2222\nmov si, 0x1111",
+                       regs=dict(nops, es=data, eflags=mode.regs["eflags"] | iopl(3)), gdt={T(0): desc(RW | A, CODE, 0xffff, 0, 3)})
+        for name, code, n in (("pusha16", "o16 pusha", 16), ("pusha32", "o32 pusha", 32), ("push", "o32 push eax", 4), ("enter", "mov ebp, 0x90909090\no32 enter 0, 0", 4)):
+            for big in (False, True):
+                if mode is r and big:
+                    continue
+                stack = {} if mode is r else {T(0): desc(RW | A, CODE, 0xffff, D32 if big else 0, mode.ring)}
+                ss = 0x3000 if mode is r else T(0, mode.ring)
+                end = "mov ax, 0\nmov sp, 0xfff0" if mode.ring == 0 else ""
+                yield Case(f"smc/{name}/{'b32' if big else 'b16'}/{mode}", mode, f"mov esp, .t-snippet+{n}\n{code}\n.t: times {n} inc bl\n{end}", gdt=stack,
+                           regs=dict(nops, ss=ss, eflags=mode.regs["eflags"], edi=0x909000eb | n - 2 << 8))      # a jump behind what PUSHA wrote
