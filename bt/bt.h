@@ -27,6 +27,7 @@ struct bt;
 enum bt_result {
     BT_CONT,  /* done: go on with the next instruction inline; mode, window, eip sequence unchanged */
     BT_LEAVE, /* leave translated code: cpu->eip and cpu->exit_kind (and its fields) are set */
+    BT_JUMP,  /* callouts only: go on at cpu->eip, whatever changed, by the jump cache of the window that is current now */
 };
 
 /* Answers of the fault hook. */
@@ -125,6 +126,8 @@ void bt_kick(struct bt *bt);
  * use SSE); x87 and MXCSR stay in the host's registers until this is called, which also gives C code a clean x87. The
  * gate then restores all of it. Idempotent. For whoever reads or writes x87 state, and before returning to the VM's owner. */
 void bt_fpu_save(struct cpu *cpu);
+/* Is an unmasked x87 exception pending? The pointers mean something only then. */
+bool bt_fpu_pending(const struct cpu *cpu);
 #define BT_X87_IP_NONE 1ull /* the image's instruction pointer: no address of the cache, nor FNINIT's zero */
 
 /* Jump cache (in-cache lookup by EIP): one per window, BT_JCACHE_BYTES zeroed memory, and a return stack. */

@@ -84,16 +84,11 @@ static bool wants_aligned(const struct dec_insn *in)
 /* A pending x87 exception comes before the operand is looked at. FNSTCW and FNSTSW do not wait for one. */
 static bool x87_pending(const struct cpu *cpu, const struct dec_insn *in)
 {
-    u16 fsw;
     if (in->fpu != DEC_FPU_X87 && in->fpu != DEC_FPU_MMX)
         return false;
     if (in->map == 0 && (in->opcode == 0xd9 || in->opcode == 0xdd) && (in->modrm >> 3 & 7) == 7)
         return false;
-    if (cpu->fpu_saved)
-        memcpy(&fsw, cpu->fpu + 2, sizeof(fsw));
-    else
-        __asm__ volatile("fnstsw %0" : "=m"(fsw));
-    return fsw & 0x80;
+    return bt_fpu_pending(cpu);
 }
 
 /* Does the x87 unit remember this one as its last? Not the control instructions (SDM vol. 1, 8.1.8). */

@@ -6,6 +6,8 @@
  * windows are aligned to 4 GiB; the monitor makes it an offset. A saved image goes back with BT_X87_IP_NONE as its pointer, so that
  * the zero that FNINIT leaves is news and what was there before is not.
  */
+#include <string.h>
+
 #include "bt/internal.h"
 
 /* The 32-bit environment, as FNSTENV stores it in 64-bit mode too (SDM vol. 1, 8.1.10). */
@@ -19,18 +21,8 @@ struct where {
     bool cs32;
 };
 
-#define MODE_CODE (MODE_CS32 | MODE_PE | MODE_VM | 3u << MODE_CPL_SHIFT)
-
-/* CS may have changed since. A block may run under several selectors of one base: the present one, if it can be, else that of
- * its translation. */
-static u16 selector_of(const struct cpu *cpu, const struct cc_block *b)
-{
-    if (b->key.cs_base == cpu->seg_base[SEG_CS] && !((b->key.mode ^ cpu->mode) & MODE_CODE))
-        return cpu->seg[SEG_CS].sel;
-    return b->tag;
-}
-
-/* The guest's instruction of the host instruction whose address ends in ip. */
+/* The guest's instruction of the host instruction whose address ends in ip. CS may have changed since: the selector is the one under which the block was translated. (Another one with the same base and
+ * rights may run it too; that one's name is lost.) */
 static bool guest_code(const struct bt *bt, u32 ip, struct where *out)
 {
     const struct cpu *cpu = bt->cpu;
@@ -47,8 +39,7 @@ static bool guest_code(const struct bt *bt, u32 ip, struct where *out)
     r = b ? side_find(bt, b, bt->rx_lo + off) : NULL;
     if (!r)
         return false;
-    *out = (struct where){b->key.eip + r->guest, b->key.cs_base, selector_of(cpu, b),
-                          b->key.mode & MODE_CS32};
+    *out = (struct where){b->key.eip + r->guest, b->key.cs_base, b->tag, b->key.mode & MODE_CS32};
     return true;
 }
 
@@ -73,4 +64,14 @@ void x87_note_pointers(struct cpu *cpu)
     cpu->fpu_dp = dp;
     cpu->fpu_opcode = (u16)(env.cs_opcode >> 16) & 0x7ff;
     cpu->fpu_fresh = 1;
+}
+
+bool bt_fpu_pending(const struct cpu *cpu)
+{
+    u16 fsw;
+    if (cpu->fpu_saved)
+        memcpy(&fsw, cpu->fpu + 2, sizeof(fsw));
+    else
+        __asm__ volatile("fnstsw %0" : "=m"(fsw));
+    return fsw & 0x80;
 }

@@ -308,6 +308,8 @@ void mon_deliver(struct cpu *cpu, enum mon_source src, u8 vector, bool has_error
         .src = src, .vector = vector, .has_error = has_error, .error = error, .return_eip = return_eip};
 
     cpu->halted = 0;
+    if (bt_fpu_pending(cpu)) /* the handler may show the pointers under other segments */
+        mon_fpu_note(cpu);
     ev.ext = is_software(&ev) ? 0 : 1;
     while (deliver(cpu, &ev)) {
         /* #DB: the switch to a task whose T bit is set was made, and traps. */
