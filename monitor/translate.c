@@ -164,6 +164,8 @@ void mon_window_changed(void *opaque, struct mmu_window *w, u32 gva, u32 npages)
     }
     if (!hit)
         return;
+    if (w == vm->win) /* INVLPG or a flush by a block that may have moved itself */
+        vm->code_dropped = 1;
     if (w->id == vm->user_window)
         demote(vm);
     memset(c->jcache, 0, BT_JCACHE_BYTES);

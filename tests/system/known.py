@@ -53,6 +53,8 @@ def partial(field, ours):
 
 
 WANTED = [
+    ("paging/pse/36-bit-[12][70]", "*", "CPU model: 36 physical address bits, so bits 21-17 of a 4 MiB page's entry are reserved (SDM vol. 3, table 4-4); Bochs has 40"),
+    ("paging/pae/width-3[69]", "*", "CPU model: 36 physical address bits (SDM vol. 3, 4.4.2); Bochs has 40"),
     ("paging/wp/ltr/*", ("tr",), "LTR marks the descriptor busy before it loads TR (SDM, LTR, operation)"),
     ("straddle/hand/order/cmps/*", ("cr2",), "which of CMPS's operands is read first is open: NoVT's order is the host CPU's"),
     ("segment/branch/*call*/*", "*", "a near CALL to an offset beyond the limit faults before it pushes (SDM, CALL, operation); Bochs has pushed"),

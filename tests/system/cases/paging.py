@@ -317,6 +317,10 @@ def control_hand():
     # PAT bit and frame bits of large pages.
     yield Case("pse/frame", p32, "mov eax, [ecx]", regs=dict(ecx=FAR + PHYS), mem=P32.far(ALL | PTE_PS | 0x400000))
     yield Case("pse/36-bit-13", p32, "mov eax, [ecx]", regs=dict(ecx=FAR + PHYS), mem=P32.far(ALL | PTE_PS | 1 << 13))
+    for bit in (17, 20):
+        yield Case(f"pse/36-bit-{bit}", p32, "mov eax, [ecx]", regs=dict(ecx=FAR + PHYS), mem=P32.far(ALL | PTE_PS | 1 << bit))
+    for bit in (36, 39):
+        yield Case(f"pae/width-{bit}", pae, "mov eax, [ecx]", regs=dict(ecx=FAR + 8), mem=PAE_.far(ALL, ALL | 1 << bit | PHYS))
     yield Case("pse/pae-4g", pae, "mov eax, [ecx]\nmov [ecx], ecx\nmov ebx, [ecx]", regs=dict(ecx=FAR + PHYS), mem=PAE_.far(ALL | PTE_PS | 1 << 32))
     yield Case("pae/frame-4g", pae, "mov eax, [ecx]\nmov [ecx], ecx\nmov ebx, [ecx]", regs=dict(ecx=FAR + 8), mem=PAE_.far(ALL, ALL | 1 << 32 | PHYS))
     yield Case("pae/table-4g", pae, "mov eax, [ecx]", regs=dict(ecx=FAR + 8), mem=PAE_.pde(FAR, ALL | 1 << 32 | SPARE))

@@ -152,6 +152,103 @@ def cases():
     yield from ahead()
 
 
+def mapped_tables():
+    """Page tables that are reached through themselves."""
+    for f in FORMATS:
+        m = paged(PM32[0], f.kind)
+        # The directory as its own last table: its entries appear as pages. FAR's table is then at SELF + FAR / 4096 * bytes.
+        size = f.large
+        slot = (FAR // size) + 2
+        me = slot * size
+        maps = merge(f.far(RW_U, RW_U | PHYS), f.pde(me, f.pd | RW_U), {PHYS: RET, OTHER: RET2})
+        window = me + FAR // size * 0x1000                   # FAR's table through the recursive entry
+        yield Case(f"self/read-entry/{f}", m, f"mov eax, [{window}]\nmov ebx, [{me + slot * 0x1000 + slot * f.bytes}]", mem=maps)
+        yield Case(f"self/edit/{f}", m, f"mov ebx, [ecx + 8]\nmov dword [{window}], {OTHER | RW_U}\ninvlpg [ecx]\nmov edx, [ecx + 8]\ncall ecx", regs=dict(ecx=FAR), mem=maps)
+        yield Case(f"self/edit-code/{f}", m, f"call ecx\nmov dword [{window}], {OTHER | RW_U}\ninvlpg [ecx]\ncall ecx", regs=dict(ecx=FAR), mem=maps)
+        yield Case(f"self/drop/{f}", m, f"mov ebx, [ecx]\nmov dword [{window}], 0\ninvlpg [ecx]\nmov edx, [ecx]", regs=dict(ecx=FAR), mem=maps)
+        # A directory used as a table: A goes into the same word twice.
+        yield Case(f"self/directory-a/{f}", m, f"mov eax, [{me + slot * 0x1000}]", mem=f.pde(me, f.pd | PTE_P | PTE_W))
+        # The table maps itself at FAR: stores to it change its own entries, among them the one in use.
+        own = merge(f.far(RW_U, SPARE | RW_U, PHYS | RW_U), {PHYS: RET, OTHER: RET2})
+        n = f.bytes
+        yield Case(f"own/next/{f}", m, f"mov ebx, [ecx + 0x1008]\nmov dword [ecx + {n}], {OTHER | RW_U}\ninvlpg [ecx + 0x1000]\nmov edx, [ecx + 0x1008]", regs=dict(ecx=FAR), mem=own)
+        yield Case(f"own/itself/{f}", m, f"mov dword [ecx], {PHYS | RW_U}\ninvlpg [ecx]\nmov edx, [ecx + 8]", regs=dict(ecx=FAR), mem=own)
+        # A and D are set before the store reads or writes the entry itself.
+        yield Case(f"own/or/{f}", m, "or dword [ecx], 0x800", regs=dict(ecx=FAR), mem=own)
+        yield Case(f"own/read/{f}", m, "mov eax, [ecx]\nmov [ecx + 0x40], eax\nmov ebx, [ecx]", regs=dict(ecx=FAR), mem=own)
+        yield Case(f"own/xchg/{f}", m, f"mov eax, {SPARE | RW_U}\nxchg eax, [ecx]", regs=dict(ecx=FAR), mem=own)
+        yield Case(f"own/cmpxchg/{f}", m, f"mov eax, {SPARE | RW_U | PTE_A | PTE_D}\nmov edx, {SPARE | ALL | 0x800}\ncmpxchg [ecx], edx", regs=dict(ecx=FAR), mem=own)
+        yield Case(f"own/bts/{f}", m, "bts dword [ecx], 6\nsetc al\ntest al, al", regs=dict(ecx=FAR), mem=own)
+        yield Case(f"own/rep/{f}", m, f"mov edi, ecx\nadd edi, 0x800\nmov eax, {PHYS | RW_U}\nmov ecx, 8\nrep stosd\nmov ebx, [{FAR + (0x200000 if not f.pae else 0x100000)}]", regs=dict(ecx=FAR), mem=own)
+
+
+def code_pages():
+    """Code whose page is also something else, or changes its rights or its place while it runs."""
+    for f in FORMATS:
+        m, u = paged(PM32[0], f.kind), paged(PM32[3], f.kind)
+        at = f.pte_address(FAR, SPARE)
+        # Code in the page-table page that maps it: the entries behind are code, the first maps FAR to the table itself.
+        code = struct.pack("<B", 0xa1) + struct.pack("<I", FAR + 0x2008) + bytes([0xc3])             # mov eax, [FAR + 2008h]; ret
+        mem = merge(f.far(RW_U, SPARE | RW_U, 0, PHYS | RW_U), {SPARE + 0x800: code})
+        yield Case(f"code/in-table/{f}", m, "call ecx\ncall ecx", regs=dict(ecx=FAR + 0x800), mem=mem)
+        yield Case(f"code/in-table-edit/{f}", m, f"call ecx\nmov ebx, eax\nmov dword [{at + 2 * f.bytes}], {OTHER | RW_U}\ninvlpg [{FAR + 0x2000}]\ncall ecx", regs=dict(ecx=FAR + 0x800), mem=mem)
+        # A subroutine that writes the entry of the page it runs in, and goes on.
+        # The page goes away under a subroutine's caller, by INVLPG and by a CR3 load.
+        for how in ("invlpg", "cr3", "pge"):
+            gone = f"mov dword [{at}], {{}}\nmov ebp, cr3\n" + FLUSH[how].replace("[ecx]", f"[{FAR}]") + "ret"
+            caller = f"mov edx, {CODE + 0x800}\ncall edx\ninc ebx\nret"
+            yield Case(f"code/unmap-caller/{how}/{f}", m, "call ecx", regs=dict(ecx=FAR + 0x100), mem=f.far(RW_U, PHYS | RW_U), more={PHYS + 0x100: (32, caller), CODE + 0x800: (32, gone.format(0))})
+            yield Case(f"code/remap-caller/{how}/{f}", m, "call ecx", regs=dict(ecx=FAR + 0x100), mem=f.far(RW_U, PHYS | RW_U),
+                       more={PHYS + 0x100: (32, caller), OTHER + 0x100: (32, caller.replace("inc", "dec")), CODE + 0x800: (32, gone.format(OTHER | RW_U))})
+            again = f"mov dword [{at}], {OTHER | RW_U}\n" + FLUSH[how].replace("[ecx]", f"[{FAR}]")
+            yield Case(f"code/remap-itself/{how}/{f}", m, "xor ebx, ebx\ncall ecx", regs=dict(ecx=FAR + 0x100), mem=f.far(RW_U, PHYS | RW_U),
+                       more={PHYS + 0x100: (32, again + "inc ebx\nret"), OTHER + 0x100: (32, again + "dec ebx\nret")})
+        yield Case(f"code/read-only/{f}", m, f"call ecx\nmov dword [{at}], {PHYS | PTE_P}\ninvlpg [ecx]\ncall ecx\nmov [ecx], eax", regs=dict(ecx=FAR), mem=merge(f.far(RW_U, PHYS | RW_U), {PHYS: RET}))
+        # Two addresses of one page, code changed through each in turn.
+        mem = merge(f.far(RW_U, PHYS | RW_U, PHYS | RW_U, OTHER | RW_U), {PHYS: RET, OTHER: RET2})
+        yield Case(f"alias/two/{f}", m, "call ecx\nmov byte [ecx + 0x1000], 0x43\ncall ecx\nlea edx, [ecx + 0x1000]\ncall edx\nmov byte [ecx], 0x47\ncall edx\ncall ecx", regs=dict(ecx=FAR), mem=mem)
+        yield Case(f"alias/data-then-code/{f}", m, "mov byte [ecx + 0x1000], 0x43\ncall ecx\nmov byte [ecx + 0x1000], 0x47\ncall ecx", regs=dict(ecx=FAR), mem=mem)
+        yield Case(f"alias/rep-movs/{f}", m, "call ecx\nlea esi, [ecx + 0x2000]\nlea edi, [ecx + 0x1000]\nmov edx, ecx\nmov ecx, 4\nrep movsb\ncall edx", regs=dict(ecx=FAR), mem=mem)
+        # Code of CPL 3 written by an alias that only it may write; and through a read-only alias, refused without effect.
+        ro = merge(f.far(RW_U, PHYS | RW_U, PHYS | PTE_P | PTE_U), {PHYS: RET})
+        yield Case(f"alias/read-only/{f}", u, "call ecx\ncall ecx\nmov byte [ecx + 0x1000], 0x43", regs=dict(ecx=FAR), mem=ro)
+        # The same address in two address spaces, different code.
+        pd2 = STACK[2]
+        other = {pd2: f.pack(PT | ALL) if not f.pae else f.pack(PAE_PT | ALL), f.pde_address(FAR) - f.pd + pd2: f.pack(STACK[1] | RW_U), STACK[1]: f.pack(OTHER | RW_U)}
+        cr3 = pd2
+        if f.pae:
+            cr3 = SPARE + 0xc00
+            other[cr3] = f.pack(pd2 | PTE_P, 0, 0, 0)
+        switch = f"mov edx, cr3\nmov esi, {cr3}\nmov cr3, esi\n"
+        mem = merge(f.far(RW_U, PHYS | RW_U), other, {PHYS: RET, OTHER: RET2})
+        yield Case(f"spaces/code/{f}", m, "call ecx\n" + switch + "call ecx\nmov cr3, edx\ncall ecx\nmov cr3, esi\ncall ecx", regs=dict(ecx=FAR), mem=mem)
+        yield Case(f"spaces/data/{f}", m, "mov ebx, [ecx + 8]\n" + switch + "mov ebp, [ecx + 8]\nmov [ecx + 8], ebx\nmov cr3, edx\nmov edi, [ecx + 8]", regs=dict(ecx=FAR), mem=mem)
+        yield Case(f"spaces/code-written-in-other/{f}", m, "call ecx\n" + switch + "call ecx\nmov byte [ecx], 0x90\ncall ecx\nmov cr3, edx\ncall ecx", regs=dict(ecx=FAR), mem=mem)
+        # Global pages outlive CR3 only; PGE off and on, or INVLPG in another space, ends them.
+        g = merge(f.far(RW_U, PHYS | RW_U | PTE_G), other, {STACK[1]: f.pack(OTHER | RW_U)}, {PHYS: RET, OTHER: RET2})
+        mg = dict(ecx=FAR, cr4=m.regs["cr4"] | PGE)
+        yield Case(f"global/invlpg-in-other/{f}", m, "mov ebx, [ecx + 8]\n" + switch + "invlpg [ecx]\nmov edi, [ecx + 8]", regs=mg, mem=g)
+        yield Case(f"global/pge-off/{f}", m, "mov ebx, [ecx + 8]\n" + switch + f"mov eax, cr4\nand eax, {~PGE & 0xffffffff}\nmov cr4, eax\nmov edi, [ecx + 8]", regs=mg, mem=g)
+        yield Case(f"global/pg-off/{f}", m, "mov ebx, [ecx + 8]\n" + switch + FLUSH["pg"] + "mov edi, [ecx + 8]", regs=mg, mem=g)
+        # G in an entry that is not the last of the walk means nothing.
+        yield Case(f"global/in-directory/{f}", m, "mov ebx, [ecx + 8]\n" + write_pte(f, at, OTHER | RW_U) + FLUSH["cr3"] + "mov edi, [ecx + 8]", regs=mg, mem=f.far(RW_U | PTE_G, PHYS | RW_U))
+        # A spurious fault is not one: rights that grew are seen without a flush, by the access that would have failed.
+        yield Case(f"grow/write/{f}", m, "mov ebx, [ecx + 8]\n" + write_pte(f, at, PHYS | RW_U) + "mov [ecx + 8], ebx", regs=dict(ecx=FAR), mem=f.far(RW_U, PHYS | PTE_P))
+        yield Case(f"grow/directory/{f}", m, "mov ebx, [ecx + 8]\n" + write_pte(f, f.pde_address(FAR), SPARE | RW_U) + "mov [ecx + 8], ebx", regs=dict(ecx=FAR), mem=f.far(PTE_P, PHYS | RW_U))
+        yield Case(f"grow/present/{f}", u.__class__ and m, write_pte(f, at, PHYS | RW_U) + "mov ebx, [ecx + 8]", regs=dict(ecx=FAR), mem=f.far(RW_U, 0))
+        # INVLPG of any byte of a large page drops all of it; it checks no rights and faults on nothing.
+        large = merge(f.far(RW_U | PTE_PS), {PHYS: RET, OTHER: RET2})
+        yield Case(f"invlpg/large/{f}", m, "mov ebx, [ecx + 8]\n" + write_pte(f, f.pde_address(FAR), RW_U | PTE_PS | f.large) + f"invlpg [{FAR + f.large - 1}]\nmov edi, [ecx + 8]", regs=dict(ecx=FAR + PHYS), mem=large)
+        yield Case(f"invlpg/unmapped/{f}", m, "invlpg [0x70000000]\ninvlpg [ecx]", regs=dict(ecx=FAR))
+        yield Case(f"invlpg/user/{f}", u, "invlpg [ecx]", regs=dict(ecx=FAR))
+        yield Case(f"invlpg/segment/{f}", m, "mov fs, dx\nmov ebx, [ecx + 8]\n" + write_pte(f, at, OTHER | RW_U) + "invlpg [fs:8]\nmov edi, [ecx + 8]", regs=dict(ecx=FAR, edx=T(1)), gdt={T(1): desc(RW | A, FAR, 0xfff)}, mem=f.far(RW_U, PHYS | RW_U))
+        yield Case(f"invlpg/beyond-limit/{f}", m, "mov fs, dx\ninvlpg [fs:0x5000]", regs=dict(edx=T(1)), gdt={T(1): desc(RW | A, FAR, 0xfff)})
+        # A is cleared by the guest, flushed, and set again by the next use; D by the next write only.
+        clear = write_pte(f, at, PHYS | RW_U) + "invlpg [ecx]\n"
+        yield Case(f"ad/again/{f}", m, f"mov [ecx + 8], edx\n{clear}mov ebx, [ecx + 8]\nmov eax, [{at}]\nmov [ecx + 12], ebx\nmov ebp, [{at}]", regs=dict(ecx=FAR), mem=f.far(RW_U, PHYS | RW_U))
+        yield Case(f"ad/code/{f}", m, f"call ecx\n{clear}mov ebp, [{at}]\ncall ecx\nmov edx, [{at}]", regs=dict(ecx=FAR), mem=merge(f.far(RW_U, PHYS | RW_U), {PHYS: RET}))
+
+
 def hand():
-    return
-    yield
+    yield from mapped_tables()
+    yield from code_pages()
