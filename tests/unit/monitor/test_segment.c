@@ -58,7 +58,7 @@ Test(segment, loads)
             cr_expect_eq(cpu->exit_kind, BT_EXIT_LOOKUP, "case %zu", i);
             cr_expect_eq(cpu->seg[c->seg].sel, c->sel, "case %zu", i);
             cr_expect_eq(cpu->eip, CODE_AT + 2);
-            cr_expect_eq(cpu->inhibit, c->seg == SEG_SS);
+            cr_expect_eq(cpu->inhibit != 0, c->seg == SEG_SS);
         } else {
             cr_expect_eq(cpu->exc_vector, c->vector, "case %zu: vector %u", i, cpu->exc_vector);
             cr_expect_eq(cpu->exc_error, c->error, "case %zu: error %x", i, cpu->exc_error);
