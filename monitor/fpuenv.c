@@ -240,14 +240,25 @@ static int check_ends(struct cpu *cpu, const struct dec_insn *insn, unsigned byt
     return mem_probe_read(cpu, insn->seg, ea, first) || mem_probe_read(cpu, insn->seg, last, 1) ? -1 : 0;
 }
 
+/* Bytes of the access at offset i of an environment or state: its words, then registers, whose first eight bytes stay together
+ * where 16-bit addresses wrap. Elsewhere by two: that is all the alignment they need. */
+static unsigned env_part(const struct dec_insn *insn, u32 ea, unsigned i)
+{
+    unsigned env = insn->opsz == 2 ? 14 : 28;
+
+    if (i < env)
+        return insn->opsz == 2 ? 2 : 4;
+    return (i - env) % 10 == 0 && insn->adsz == 2 && (u16)(ea + i) > 0xfff8 ? 8 : 2;
+}
+
 static int put_operand(struct cpu *cpu, const struct dec_insn *insn, const u8 *image, unsigned bytes)
 {
     u32 ea = dec_ea(cpu, insn);
 
     if (check_ends(cpu, insn, bytes, true))
         return -1;
-    for (unsigned i = 0; i < bytes; i += 2)
-        if (mem_write(cpu, insn->seg, insn->adsz == 2 ? (u16)(ea + i) : ea + i, image + i, 2))
+    for (unsigned i = 0; i < bytes; i += env_part(insn, ea, i))
+        if (mem_write(cpu, insn->seg, insn->adsz == 2 ? (u16)(ea + i) : ea + i, image + i, env_part(insn, ea, i)))
             return -1;
     return 0;
 }
@@ -258,8 +269,8 @@ static int get_operand(struct cpu *cpu, const struct dec_insn *insn, u8 *image, 
 
     if (check_ends(cpu, insn, bytes, false))
         return -1;
-    for (unsigned i = 0; i < bytes; i += 2)
-        if (mem_read(cpu, insn->seg, insn->adsz == 2 ? (u16)(ea + i) : ea + i, image + i, 2))
+    for (unsigned i = 0; i < bytes; i += env_part(insn, ea, i))
+        if (mem_read(cpu, insn->seg, insn->adsz == 2 ? (u16)(ea + i) : ea + i, image + i, env_part(insn, ea, i)))
             return -1;
     return 0;
 }

@@ -148,15 +148,26 @@ static struct diff_descriptor make(struct diff_rng *r, unsigned slot)
     return d;
 }
 
+/* Behind the last byte of 4 GiB a segment with a base goes on at its first, or faults (SDM vol. 3, 5.3): NoVT goes on where
+ * both are in memory, so that there must not be. */
+static void end_below_4g(struct diff_descriptor *d)
+{
+    for (unsigned i = 0; i < diff_region_count; i++)
+        if (d->limit == TOP && !d->down && d->base - diff_regions[i].gva < diff_regions[i].pages * PAGE_BYTES)
+            d->limit = TOP - PAGE_BYTES;
+}
+
 const struct diff_descriptor *diff_ldt(u64 seed)
 {
     struct diff_rng r = {seed ^ 0x1d7};
 
     if (table_made && table_seed == seed)
         return table;
-    for (unsigned i = 0; i < LDT_COUNT; i++)
+    for (unsigned i = 0; i < LDT_COUNT; i++) {
         if (!diff_vector_descriptor(seed, i, &table[i]))
             table[i] = i < LDT_R_DATA ? fixed[i] : make(&r, i);
+        end_below_4g(&table[i]);
+    }
     table_seed = seed;
     table_made = true;
     return table;
