@@ -62,11 +62,23 @@ static int save_old(struct cpu *cpu, u32 eip, u32 eflags)
     return 0;
 }
 
+/* Is what will be written paged in? First byte, last byte, as Bochs looks: CR2 tells the difference. */
 static int probe_old(struct cpu *cpu)
 {
-    if (cpu->tr.attr & SYS_TYPE_32)
-        return lin_probe_write(cpu, cpu->tr.base + TSS32_SAVED, TSS32_SAVED_BYTES, true);
-    return lin_probe_write(cpu, cpu->tr.base + TSS16_SAVED, TSS16_SAVED_BYTES, true);
+    bool tss32 = cpu->tr.attr & SYS_TYPE_32;
+    u32 first = cpu->tr.base + (tss32 ? TSS32_SAVED : TSS16_SAVED);
+    u32 bytes = tss32 ? TSS32_SAVED_BYTES - 2 : TSS16_SAVED_BYTES;
+
+    return lin_probe_write(cpu, first, 1, true) ? -1 : lin_probe_write(cpu, first + bytes - 1, 1, true);
+}
+
+static int probe_new(struct cpu *cpu, u32 base, bool tss32)
+{
+    u8 byte;
+
+    if (lin_read(cpu, base, &byte, 1, true))
+        return -1;
+    return lin_read(cpu, base + (tss32 ? TSS32_BYTES : TSS16_BYTES) - 1, &byte, 1, true);
 }
 
 static int read_new(struct cpu *cpu, u32 base, bool tss32, struct task *t)
@@ -174,10 +186,11 @@ static int load_data(struct cpu *cpu, unsigned seg, u16 sel, u32 ext)
     return 0;
 }
 
-/* In the new task: descriptors of its selectors. */
+/* In the new task: descriptors of its selectors. Their order is the model's own (SDM vol. 3, table 7-1); this is Bochs's. With
+ * SS before CS most faults find the new task's stack. */
 static int load_segments(struct cpu *cpu, const struct task *t, u32 ext)
 {
-    static const u8 data[] = {SEG_ES, SEG_DS, SEG_FS, SEG_GS};
+    static const u8 data[] = {SEG_DS, SEG_ES, SEG_FS, SEG_GS};
 
     if (load_ldt(cpu, t->ldt, ext))
         return -1;
@@ -186,14 +199,14 @@ static int load_segments(struct cpu *cpu, const struct task *t, u32 ext)
             seg_load_real(cpu, i, t->sel[i]);
         return 0;
     }
-    if (load_cs(cpu, t->sel[SEG_CS], ext) || load_ss(cpu, t->sel[SEG_SS], t->sel[SEG_CS] & 3u, ext))
+    if (load_ss(cpu, t->sel[SEG_SS], t->sel[SEG_CS] & 3u, ext))
         return -1;
     cpu->cpl = t->sel[SEG_CS] & 3;
     for (unsigned i = 0; i < ARRAY_SIZE(data); i++) {
         if (load_data(cpu, data[i], t->sel[data[i]], ext))
             return -1;
     }
-    return 0;
+    return load_cs(cpu, t->sel[SEG_CS], ext);
 }
 
 /* The point of no return: the old task is saved, TR names the new one, its registers are in. What was probed cannot fail.
@@ -272,7 +285,7 @@ int task_switch(struct cpu *cpu, u16 tss_sel, u64 tss_desc, enum task_reason why
         return ts_err(cpu, EXC_TS, tss_sel, ext);
     if (cpu->tr.limit < (old32 ? TSS32_SAVED + TSS32_SAVED_BYTES : TSS16_SAVED + TSS16_SAVED_BYTES) - 1)
         return ts_err(cpu, EXC_TS, cpu->tr.sel, ext);
-    if (read_new(cpu, base, tss32, &t) || probe_old(cpu))
+    if (probe_new(cpu, base, tss32) || probe_old(cpu))
         return -1;
     if ((why == TASK_CALL || why == TASK_GATE) && lin_probe_write(cpu, base, 2, true)) /* the link */
         return -1;
