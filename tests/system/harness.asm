@@ -24,6 +24,7 @@ HCODE equ 0x08
 HDATA equ 0x10
 HCODE16 equ 0x18            ; base 8000h: on the way from and to real mode; in the harness's own GDT only
 HDATA16 equ 0x20            ; base 0, limit FFFFh
+HTSS equ 0x28               ; TR's in real mode
 CHANGES_MAX equ 48
 
 ; Offsets in a record; matrix.py writes them in this order.
@@ -302,6 +303,9 @@ load_regs:
     ret
 
 enter_real:
+    mov byte [gdt_tss + 5], 0x89    ; TR is not what an earlier case left
+    mov ax, HTSS
+    ltr ax
     mov eax, [in_cr4]
     mov cr4, eax
     lidt [in_idtr]
@@ -675,6 +679,8 @@ gdt:
     dq 0x00cf92000000ffff
     dq 0x00009a008000ffff
     dq 0x000092000000ffff
+gdt_tss:
+    dq 0x0000890000000067
 gdt_end:
 gdtr:
     dw gdt_end - gdt - 1
