@@ -2,12 +2,12 @@
 ;
 ; The image is a BIOS ROM made by matrix.py: records of cases, a template of the arena, this harness, the reset vector.
 ; The harness copies itself to 8000h and works in flat 32-bit protected mode without paging. For each record it
-; - copies the template over the arena (20000h-3FFFFh: GDT, IDT, LDT, TSSs, page tables, stacks, code, data) and the IVT,
-;   applies the record's patches, and keeps a copy of the result;
+; - starts from an arena (20000h-3FFFFh: GDT, IDT, LDT, TSSs, page tables, stacks, code, data) and an IVT that are the template's,
+;   and a copy of both, and applies the record's patches to them;
 ; - loads the system registers of the record, then its segments and registers, and jumps into the case, in its mode and ring;
 ; - is entered again through any gate of the IDT or the IVT: each has a stub that saves the registers without a stack
 ;   (a case may well have broken it; DR2 and DR3 hold what there is no other place for);
-; - prints the registers and every dword of arena and IVT that changed, on port E9h.
+; - prints the registers and every dword of arena and IVT that changed, on port E9h, and puts the template's back.
 ; A case that shuts the processor down comes back through the reset vector: state in RAM at 7C00h tells which one it was.
 ; The same image runs on NoVT and on Bochs and the two outputs are compared line by line.
 
@@ -121,6 +121,17 @@ main:
     mov edi, TEMPLATE
     mov ecx, (ARENA_BYTES + 0x400) / 4
     rep movsd
+    mov esi, TEMPLATE
+    mov edi, ARENA
+    mov ecx, ARENA_BYTES / 4
+    rep movsd
+    xor edi, edi
+    mov ecx, 0x400 / 4
+    rep movsd
+    mov esi, TEMPLATE
+    mov edi, SNAPSHOT
+    mov ecx, (ARENA_BYTES + 0x400) / 4
+    rep movsd
     call pic_quiet
     mov dword [STATE], STATE_MAGIC
     mov ebp, RECORDS_ROM
@@ -132,8 +143,29 @@ main:
     call puts
     call changes
     call newline
-next:
+next:                       ; take the patches back
     mov ebp, [STATE + 4]
+    lea ebx, [ebp + R_PATCHES]
+.undo:
+    mov edx, [ebx]
+    cmp edx, -1
+    je .undone
+    mov edi, edx
+    mov ecx, [ebx + 4]
+    lea ebx, [ebx + ecx + 8 + 3]
+    and ebx, ~3
+    call copy_of
+    jc .undo
+    lea esi, [edx - (SNAPSHOT - TEMPLATE)]
+    push esi
+    push ecx
+    rep movsb
+    pop ecx
+    pop esi
+    mov edi, edx
+    rep movsb
+    jmp .undo
+.undone:
     add ebp, [ebp + R_LENGTH]
 run:                        ; ebp: the record
     mov [STATE + 4], ebp
@@ -144,14 +176,7 @@ run:                        ; ebp: the record
     mov eax, [ebp + R_ID]
     call puthex
     call newline
-    ; the arena and the IVT
-    mov esi, TEMPLATE
-    mov edi, ARENA
-    mov ecx, ARENA_BYTES / 4
-    rep movsd
-    xor edi, edi
-    mov ecx, 0x400 / 4
-    rep movsd
+    ; the record's patches, also into the copy
     lea esi, [ebp + R_PATCHES]
 .patch:
     lodsd
@@ -160,19 +185,20 @@ run:                        ; ebp: the record
     mov edi, eax
     lodsd
     mov ecx, eax
+    mov eax, esi
+    mov edx, edi
     rep movsb
+    call copy_of
+    jc .next_patch
+    mov edi, edx
+    mov ecx, [eax - 4]
+    mov esi, eax
+    rep movsb
+.next_patch:
     add esi, 3
     and esi, ~3
     jmp .patch
 .patched:
-    mov esi, ARENA
-    mov edi, SNAPSHOT
-    mov ecx, ARENA_BYTES / 4
-    rep movsd
-    xor esi, esi
-    mov edi, SNAPSHOT_IVT
-    mov ecx, 0x400 / 4
-    rep movsd
     ; the processor
     mov eax, 0x11
     mov cr0, eax
@@ -594,7 +620,7 @@ changes:
     xor esi, esi
     mov edi, SNAPSHOT_IVT
     mov ecx, 0x400 / 4
-compare:
+compare:                    ; and put back what the template has
     cld
     test ecx, ecx
     jz .done
@@ -615,14 +641,36 @@ compare:
     mov eax, [esi - 4]
     call puthex
     call newline
+.restore:
+    mov eax, [edi - 4 - (SNAPSHOT - TEMPLATE)]
+    mov [edi - 4], eax
+    mov [esi - 4], eax
     jmp compare
 .more:
     cmp ebx, -1
-    jne .done
+    jne .restore
     mov al, '+'
     call putc
     call newline
+    jmp .restore
 .done:
+    ret
+copy_of:                    ; edx: address; becomes its place in the snapshot, or CF = 1: there is none
+    cmp edx, 0x400
+    jb .ivt
+    cmp edx, ARENA
+    jb .none
+    cmp edx, ARENA + ARENA_BYTES
+    jae .none
+    add edx, SNAPSHOT - ARENA
+    clc
+    ret
+.ivt:
+    add edx, SNAPSHOT_IVT
+    clc
+    ret
+.none:
+    stc
     ret
 dump:                       ; ecx dwords at esi
     mov al, ' '

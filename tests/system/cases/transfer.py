@@ -266,8 +266,9 @@ def eight():
                                    mem={0x310f0: b"\x0f\x0b" * 8, 0x31000: b"\x0f\x0b"} if name == "top" else {0x21000: b"\x0f\x0b\x0f\x0b"} if name == "base0" else {})
                 for sp in (0, 1, 2, 3, 4, 5, 6, 7, 8, 0xfffe, 0xffff, 0xfffd, 0xfffc, 0xfff9):
                     text = far(op, size, CODE2 >> 4, 0) if op != "retf" else f"{'o16' if size == 2 else 'o32'} retf 6"
-                    # vectors are taken on this stack, too: word-sized pushes that wrap
-                    yield Case(f"eight/{op}{size * 8}/sp{sp:x}/{mode}", mode, text, regs=dict(esp=0x5a5a0000 | sp, ss=BITMAP >> 4), mem={0x2dff0: bytes(32)})
+                    # vectors are taken on this stack, too: word-sized pushes that wrap. RETF finds 3131:3131, where UD2 waits
+                    yield Case(f"eight/{op}{size * 8}/sp{sp:x}/{mode}", mode, text, regs=dict(esp=0x5a5a0000 | sp, ss=BITMAP >> 4),
+                               mem={0x2dff0: b"\x31" * 32, 0x34441: b"\x0f\x0b" * 8})
 
 
 def cases():
