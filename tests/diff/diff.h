@@ -218,11 +218,13 @@ void native_run(const struct diff_case *c, const struct diff_memory *start, stru
 /* ---- guest.c ---- */
 struct diff_guest_options {
     u32 stress; /* NOVT_STRESS_* */
+    u32 engine; /* NOVT_ENGINE_* */
     bool step;  /* every instruction through the fallback, by a breakpoint that is never met */
 };
 int guest_init(const struct diff_guest_options *opt) MUST_CHECK;
 void guest_fini(void);
 u32 guest_features(void);
+void guest_stats(void);
 void guest_run(const struct diff_case *c, const struct diff_memory *start, struct diff_state *out);
 void guest_tick(void); /* signal-safe: end a run that takes too long */
 

@@ -493,7 +493,8 @@ static void keep_out_of_loops(struct gen *g)
 static void start_segments(struct gen *g)
 {
     u32 kind = rng_below(&g->rng, 100);
-    const struct diff_segments *fixed = &diff_configs[kind < 35 ? 0 : rng_below(&g->rng, diff_config_count)];
+    const struct diff_segments *fixed =
+        &diff_configs[kind < 36 ? kind / 12 : rng_below(&g->rng, diff_config_count)];
 
     g->c->config = kind < 60 ? fixed->name : "random";
     for (unsigned i = 0; i < SEG_COUNT; i++) {

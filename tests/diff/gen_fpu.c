@@ -96,7 +96,7 @@ bool gen_fpu_save(struct gen *g, const u8 *b, const struct dec_insn *d, u32 off,
     if (!gen_item(g, b, d->len, cand))
         return false;
     if (fxsave) {
-        for (unsigned at = 8; at < 24; at += 4)
+        for (unsigned at = 8; at < 32; at += at == 20 ? 8 : 4) /* and the mask of MXCSR's bits, the model's */
             if (!gen_store_imm(g, d->seg, off + at, 0, 4))
                 return false;
         if (!gen_store_imm(g, d->seg, off + 6, 0, 2))

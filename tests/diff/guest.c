@@ -185,6 +185,7 @@ int guest_init(const struct diff_guest_options *opt)
         .no_firmware = true,
         .no_reboot = true,
         .stress = opt->stress,
+        .engine = opt->engine,
     };
     struct novt_error err;
     int rc = novt_vm_new(&vm, &cfg, &err);
@@ -204,6 +205,14 @@ void guest_fini(void)
 {
     novt_vm_free(vm);
     vm = NULL;
+}
+
+void guest_stats(void)
+{
+    static char text[16384];
+
+    if (novt_vm_stats(vm, false, text, sizeof(text)))
+        fputs(text, stdout);
 }
 
 u32 guest_features(void)

@@ -26,7 +26,9 @@ static bool table_made;
 #define F SEL_DS_FLAT
 const struct diff_segments diff_configs[] = {
     /* ES CS SS DS FS GS */
+    {"plain", {F, SEL_CS_FLAT, F, F, 0, 0}},
     {"flat", {F, SEL_CS_FLAT, F, F, 0, S(DATA)}},
+    {"thread", {F, SEL_CS_FLAT, F, F, 0, S(BASED)}},
     {"based", {F, SEL_CS_FLAT, F, S(BASED), 0, S(DATA)}},
     {"limits", {S(DATA), SEL_CS_FLAT, F, S(DATA), 0, S(DOWN)}},
     {"odd", {S(DATA), SEL_CS_FLAT, F, S(DOWN), F, S(RODATA)}},

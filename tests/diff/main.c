@@ -6,6 +6,7 @@
  *   --vectors     the programs by hand instead
  *   --self        native against native: the fuzzer's own check, no translator
  *   --stress LIST tiny-cache,one-insn,no-chain,slow-mem,fail-alloc,verify,step (all by the fallback)
+ *   --engine NAME auto, bt (default) or direct               --stats     NoVT's counters at the end
  *   --keep-going  count differences instead of stopping at the first; --coverage lists forms never run
  *
  * Exit code: 0 no difference, 1 a difference (printed, shrunk), 2 usage or host trouble.
@@ -23,12 +24,12 @@
 struct options {
     u64 seed, count;
     unsigned seconds;
-    bool self, one, keep_going, coverage, list, vectors;
-    u32 stress;
+    bool self, one, keep_going, coverage, list, vectors, stats;
+    u32 stress, engine;
     bool step;
 };
 
-static struct options opt = {.seed = 1, .count = 20000};
+static struct options opt = {.seed = 1, .count = 20000, .engine = NOVT_ENGINE_BT};
 static struct diff_state state_native, state_guest;
 static struct diff_memory start_memory;
 static u64 memory_of; /* seed of what start_memory's data pages hold */
@@ -218,9 +219,11 @@ static int round_of_programs(void)
         case SKIPPED: skipped++; break;
         case DIFFERENT:
             bad++;
-            if (opt.list)
+            if (opt.list) {
                 printf("seed %llu\n", (unsigned long long)c.seed);
-            else if (!opt.keep_going || bad <= 20)
+                report_compare(&c, &state_native, &state_guest, true);
+            }
+            if (!opt.list && (!opt.keep_going || bad <= 20))
                 show(&c);
             if (!opt.keep_going)
                 i = opt.count - 1;
@@ -276,6 +279,19 @@ static bool parse_stress(char *list)
     return true;
 }
 
+static bool parse_engine(const char *name)
+{
+    static const char *const names[] = {
+        [NOVT_ENGINE_AUTO] = "auto", [NOVT_ENGINE_BT] = "bt", [NOVT_ENGINE_DIRECT] = "direct"};
+
+    for (u32 i = 0; i < ARRAY_SIZE(names); i++)
+        if (names[i] && !strcmp(name, names[i])) {
+            opt.engine = i;
+            return true;
+        }
+    return false;
+}
+
 static bool parse(int argc, char **argv)
 {
     for (int i = 1; i < argc; i++) {
@@ -288,6 +304,8 @@ static bool parse(int argc, char **argv)
             opt.keep_going = true;
         } else if (!strcmp(a, "--list")) {
             opt.keep_going = opt.list = true;
+        } else if (!strcmp(a, "--stats")) {
+            opt.stats = true;
         } else if (!strcmp(a, "--vectors")) {
             opt.vectors = true;
         } else if (!strcmp(a, "--coverage")) {
@@ -304,7 +322,8 @@ static bool parse(int argc, char **argv)
                 opt.seconds = (unsigned)strtoul(value, NULL, 0);
             else if (!strcmp(a, "--one"))
                 opt.seed = strtoull(value, NULL, 0), opt.one = true, opt.count = 1;
-            else if (strcmp(a, "--stress") || !parse_stress(value))
+            else if (!strcmp(a, "--stress") ? !parse_stress(value)
+                                            : strcmp(a, "--engine") || !parse_engine(value))
                 return false;
         }
     }
@@ -323,11 +342,13 @@ int main(int argc, char **argv)
     if (!parse(argc, argv)) {
         fprintf(stderr,
                 "usage: novt-fuzz [--seed N] [--count N] [--time S] [--one N] [--self] [--stress LIST]\n"
-                "                 [--keep-going] [--list] [--coverage] [--vectors]\n");
+                "                 [--keep-going] [--list] [--coverage] [--vectors]\n"
+                "                 [--engine auto|bt|direct] [--stats]\n");
         return 2;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
     go.stress = opt.stress;
+    go.engine = opt.engine;
     go.step = opt.step;
     rc = opt.self ? 0 : guest_init(&go);
     if (!rc)
@@ -339,9 +360,11 @@ int main(int argc, char **argv)
         return 2;
     }
     sigfillset(&sa.sa_mask);
-    sigaction(SIGALRM, &sa, NULL);
-    setitimer(ITIMER_REAL, &tick, NULL);
+    sigaction(SIGPROF, &sa, NULL);
+    setitimer(ITIMER_PROF, &tick, NULL);
     rc = opt.vectors ? run_vectors() : round_of_programs();
+    if (!opt.self && opt.stats)
+        guest_stats();
     if (!opt.self)
         guest_fini();
     cand_fini();

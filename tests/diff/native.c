@@ -42,7 +42,7 @@ static const struct diff_case *native_case; /* what runs; NULL: nothing */
 static struct diff_state *native_out;
 static struct native_regs native_regs;
 static struct sigaction native_others[8];
-static const int native_signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGALRM};
+static const int native_signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGPROF};
 
 static bool has_error_code(u32 vector)
 {
@@ -58,7 +58,7 @@ static void note_event(int sig, const greg_t *g, struct diff_event *e)
     e->eip = (u32)g[REG_RIP];
     e->eflags = (u32)g[REG_EFL];
     e->vector = sig == SIGSYS ? DIFF_VECTOR_ESCAPE : (u32)g[REG_TRAPNO];
-    if (sig == SIGALRM)
+    if (sig == SIGPROF)
         e->vector = DIFF_VECTOR_TIMEOUT;
     e->error = has_error_code(e->vector) ? (u32)g[REG_ERR] : 0;
     e->cr2 = e->vector == EXC_PF ? (u32)g[REG_CR2] : 0;
@@ -81,13 +81,13 @@ u32 native_handler(int sig, siginfo_t *info, ucontext_t *context)
     struct diff_event *e, next;
 
     (void)info;
-    if (!o && sig == SIGALRM)
+    if (!o && sig == SIGPROF)
         return 0;
     if (!o) { /* a bug of the fuzzer's own: let it die where it is */
         signal(sig, SIG_DFL);
         return 0;
     }
-    if (sig == SIGALRM && (u16)g[REG_CSGSFS] == 0x33) /* a tick, but not in the program */
+    if (sig == SIGPROF && (u16)g[REG_CSGSFS] == 0x33) /* a tick, but not in the program */
         return (u32)g[REG_EFL] | EFL_R1;
     e = &o->event[o->n++];
     note_event(sig, g, e);
