@@ -10,6 +10,7 @@ of the generated ones, --fixed the part that the test suite runs. --show prints 
 $NOVT is the program to test, build/release/novt if unset.
 """
 import argparse
+import concurrent.futures
 import fnmatch
 import importlib
 import os
@@ -168,37 +169,40 @@ def choose(args, family, module):
     return out, counts
 
 
-def show(case, ours, theirs):
-    print(f"--- {case.name} {case.mode}\n{case.code if not isinstance(case.code, bytes) else case.code.hex()}")
+def show(say, case, ours, theirs):
+    say(f"--- {case.name} {case.mode}\n{case.code if not isinstance(case.code, bytes) else case.code.hex()}")
     for who, lines in (("NoVT", ours), ("Bochs", theirs)):
-        print(f"  {who}: {brief(lines)}\n    " + "\n    ".join(lines))
+        say(f"  {who}: {brief(lines)}\n    " + "\n    ".join(lines))
 
 
-def compare(args, family, case, ours, theirs, way, tally):
+def compare(say, args, family, case, ours, theirs, way, tally):
     """One case's two results: counted, and told if asked or different."""
     full = f"{family}/{case.name}"
     same = bool(ours) if args.no_bochs else ours == theirs and bool(ours)
     reason = None if same or args.no_bochs else known.reason(full, case, ours, theirs, args.cpu)
     if args.show:
-        show(case, ours, theirs)
+        show(say, case, ours, theirs)
     if args.table:
-        print(f"{full:60} {str(case.mode):12} {brief(ours):9} {brief(theirs):9} {'same' if same else 'known: ' + reason if reason else 'DIFFERENT'}")
+        say(f"{full:60} {str(case.mode):12} {brief(ours):9} {brief(theirs):9} {'same' if same else 'known: ' + reason if reason else 'DIFFERENT'}")
     if same or reason:
         tally["passed"] += 1
         tally["wanted"] += not same
         return
     tally["failed"] += 1
     if tally["failed"] <= args.most:
-        print(f"not ok {full} ({case.mode}{', ' + way if way else ''}): NoVT {brief(ours)}, Bochs {brief(theirs)}")
+        say(f"not ok {full} ({case.mode}{', ' + way if way else ''}): NoVT {brief(ours)}, Bochs {brief(theirs)}")
         for d in difference(ours, theirs)[:12]:
-            print(f"#   {d}")
+            say(f"#   {d}")
 
 
 def run_family(args, name, module, directory):
+    """(tally, text)"""
+    lines = []
+    say = lines.append
     cases, (made, hand) = choose(args, name, module)
     tally = dict(passed=0, failed=0, wanted=0)
     if not cases:
-        return tally
+        return tally, lines
     start = time.monotonic()
     spent = dict(novt=0.0, bochs=0.0)
 
@@ -206,7 +210,7 @@ def run_family(args, name, module, directory):
         got, error, seconds = run(command, timeout)
         spent[who] += seconds
         if error:
-            print(f"not ok {name} {who} {error} ({cases[max(got)].name if got else 'none'})")
+            say(f"not ok {name} {who} {error} ({cases[max(got)].name if got else 'none'})")
             tally["failed"] += 1
         return got
 
@@ -220,11 +224,11 @@ def run_family(args, name, module, directory):
             novt = result("novt", novt_command(args, image, engine, stress), args.timeout + 30)
             count += len(numbers)
             for n in numbers:
-                compare(args, name, cases[n], novt.get(n, []), bochs.get(n, []), label, tally)
+                compare(say, args, name, cases[n], novt.get(n, []), bochs.get(n, []), label, tally)
     ways = f" in {len(args.ways)} ways" if len(args.ways) > 1 else ""
-    print(f"{'not ' if tally['failed'] else ''}ok {name}: {tally['passed']} of {count} the same{ways} ({tally['wanted']} wanted differences; "
+    say(f"{'not ' if tally['failed'] else ''}ok {name}: {tally['passed']} of {count} the same{ways} ({tally['wanted']} wanted differences; "
           f"the family has {made} generated, {hand} hand-made), NoVT {spent['novt']:.1f} s, Bochs {spent['bochs']:.1f} s, all {time.monotonic() - start:.1f} s")
-    return tally
+    return tally, lines
 
 
 SLOW_EACH = 8      # with --all-ways slow-mem, which takes the harness's copying word by word, gets each 8th case
@@ -254,6 +258,7 @@ def main():
     ap.add_argument("--no-bochs", action="store_true")
     ap.add_argument("--keep", metavar="DIR", help="leave the images there")
     ap.add_argument("--most", type=int, default=20, help="differences shown a family")
+    ap.add_argument("--jobs", type=int, default=os.cpu_count(), help="families at the same time")
     ap.add_argument("--timeout", type=int, default=100)
     args = ap.parse_args()
     args.ways = ways_of(args)
@@ -262,9 +267,13 @@ def main():
     with tempfile.TemporaryDirectory() as d:
         if args.keep:
             os.makedirs(args.keep, exist_ok=True)
-        for name, module in load(args.families).items():
-            for key, count in run_family(args, name, module, args.keep or d).items():
-                total[key] += count
+        with concurrent.futures.ThreadPoolExecutor(args.jobs) as pool:
+            running = [pool.submit(run_family, args, name, module, args.keep or d) for name, module in load(args.families).items()]
+            for job in running:
+                tally, lines = job.result()
+                print("\n".join(lines), flush=True)
+                for key, count in tally.items():
+                    total[key] += count
     print(f"{total['wanted']} wanted differences\n{total['passed']} passed, {total['failed']} failed")
     return 1 if total["failed"] or not total["passed"] else 0
 
