@@ -285,4 +285,81 @@ def cases():
 
 
 def hand():
-    return []
+    data, small = desc(RW, DATA, 0xfffff, D32 | G, 3), desc(RW, 0x34000, 0x7ff, D32, 3)
+    p3 = PM32[3]
+    # what is looked at first: the operand, the selector, the descriptor
+    yield Case("order/operand_beyond_limit", p3, "les edx, [fs:0x7fb]", regs=dict(fs=T(0, 3)), gdt={T(0): small})
+    yield Case("order/operand_at_limit", p3, "les edx, [fs:0x7fa]", regs=dict(fs=T(0, 3)), gdt={T(0): small}, mem={0x347fe: struct.pack("<H", T(0, 3))})
+    yield Case("order/operand_null_segment", p3, "mov es, [fs:0]", regs=dict(fs=3))
+    yield Case("order/pop_beyond_limit", p3, "pop es", regs=dict(ss=T(0, 3), esp=0x7ff), gdt={T(0): small})
+    yield Case("order/pop_below_limit", p3, "o16 pop es", regs=dict(ss=T(0, 3), esp=0x7fe), gdt={T(0): small}, mem={0x347fe: struct.pack("<H", T(0, 3))})
+    yield Case("order/offset_page_then_selector", paged(p3), "les edx, [0x33ffe]", pte={0x34000: 0})
+    yield Case("order/selector_page", paged(p3), "les edx, [0x33ffc]", pte={0x34000: 0})
+    yield Case("order/type_before_privilege", PM32[2], "mov es, cx", regs=dict(ecx=T(0, 3)), gdt={T(0): desc(XO, 0, 0xfffff, G, 0, False)})
+    yield Case("order/privilege_before_present", PM32[2], "mov es, cx", regs=dict(ecx=T(0, 3)), gdt={T(0): desc(RW, 0, 0xfffff, G, 0, False)})
+    yield Case("order/ss_type_before_present", PM32[2], "mov ss, cx", regs=dict(ecx=T(0, 2)), gdt={T(0): desc(RO, 0, 0xfffff, G, 2, False)})
+    # a load that fails changes nothing
+    yield Case("failed/lss", p3, "lss esp, [at(.p)]\nud2\n.p: dd 0x12345678\ndw 0x3f8")
+    yield Case("failed/lds_keeps_register", p3, "lds edx, [at(.p)]\nud2\n.p: dd 0x12345678\ndw 0x3f8")
+    yield Case("failed/pop_keeps_esp", p3, "push dword 0x3f8\npop gs")
+    yield Case("failed/pop_ss_keeps_esp", p3, "push dword 0\npop ss")
+    yield Case("failed/accessed_stays_clear", p3, "mov es, cx", regs=dict(ecx=T(0, 3)), gdt={T(0): desc(RW, 0, 0xfffff, G, 3, False)})
+    yield Case("failed/old_hidden_part", p3, f"mov es, cx\nmov dx, 0x3fb\nmov [at(.x)+2], dx\n.x: mov dx, 0x3fb\nmov eax, [es:4]\nmov es, dx", regs=dict(ecx=T(0, 3)), gdt={T(0): small})
+    # destinations that are part of the address
+    yield Case("alias/les_edi_edi", p3, "les edi, [edi]", regs=dict(edi=MEM32), mem={MEM32: struct.pack("<IH", 0x11223344, DATA32(3))})
+    yield Case("alias/lds_ebx_ds", p3, "lds ebx, [ebx]\nmov eax, [ebx]", regs=dict(ebx=MEM32), mem={MEM32: struct.pack("<IH", 8, T(0, 3))}, gdt={T(0): small})
+    yield Case("alias/lss_esp_esp", p3, f"push dword {DATA32(3)}\npush dword {STACK[3] + 0x800:#x}\nlss esp, [esp]\npush eax")
+    yield Case("alias/lss_ebp", p3, f"push dword {DATA32(3)}\npush dword {STACK[3] + 0x800:#x}\nlss ebp, [esp]\npush ebp")
+    yield Case("alias/mov_ss_ss", p3, "mov ax, ss\nmov ss, ax\nmov ss, [ss:esp-4]", mem={STACK[3] + 0xffc: struct.pack("<H", DATA32(3))})
+    yield Case("alias/mov_ds_ds", p3, "mov ds, [ds:ecx]\nmov eax, [4]", regs=dict(ecx=MEM32), mem={MEM32: struct.pack("<H", T(0, 3))}, gdt={T(0): small})
+    # operand sizes
+    yield Case("size/mov_to_reg", p3, "mov ecx, ds\nmov dx, ds\no16 mov bx, es\nmov [at(.x)], ss\nud2\n.x: dd -1")
+    yield Case("size/mov_to_mem_o32", p3, f"o32 mov [{MEM32:#x}], ds\no16 mov [{MEM32 + 4:#x}], ds")
+    yield Case("size/mov_from_reg_upper", p3, "mov es, ecx\nmov eax, es", regs=dict(ecx=0xffff0000 | DATA32(3)))
+    yield Case("size/push_pop_mixed", p3, "o16 push ds\no16 pop es\npush ds\npop fs\no16 push gs\npush word 0x1234\npop ecx")
+    yield Case("size/pop_upper_garbage", p3, f"push dword {0xabcd0000 | DATA32(3):#x}\npop es\nmov eax, es")
+    yield Case("size/push_pop_16bit_code", PM16[3], "o32 push ds\no32 pop es\npush fs\npop gs\no32 push cs\npop cx\nmov edx, esp")
+    yield Case("size/sldt_str_smsw", p3, f"mov ecx, -1\nmov edx, ecx\nmov ebx, ecx\nsldt cx\nstr dx\nsmsw bx\nmov esi, -1\nsldt esi\nmov edi, -1\nstr edi\nmov dword [{MEM32:#x}], -1\no32 sldt [{MEM32:#x}]")
+    yield Case("size/lar_16", p3, "mov edx, -1\nlar dx, cx\nmov ebx, -1\nlsl bx, cx\nlar esi, ecx\nlsl edi, ecx", regs=dict(ecx=0xabcd0000 | T(0, 3)), gdt={T(0): desc(RW, 0x12345678, 0xfedcb, D32 | AVL, 3)})
+    yield Case("size/lsl_granular", p3, "lsl edx, ecx\nlsl bx, cx", regs=dict(ecx=T(0, 3)), gdt={T(0): desc(RW, 0, 0x12345, D32 | G, 3)})
+    # tables in odd places
+    d = desc(RW, 0x34000, 0x7ff, D32, 3)
+    yield Case("table/ldt_wraps_4g", p3, "mov es, cx\nmov eax, [es:4]", regs=dict(ecx=0x304 | 3, ldtr=T(1)), gdt={T(1): desc(SYS_LDT, 0xfffffe00, 0x3ff, 0)}, mem={0x100: d})
+    yield Case("table/ldt_descriptor_over_4g", p3, "mov es, cx\nmov eax, [es:4]", regs=dict(ecx=0xc | 3, ldtr=T(1)), gdt={T(1): desc(SYS_LDT, 0xfffffff4, 0xff, 0)}, mem={0: d[4:]})
+    yield Case("table/ldt_in_rom", p3, "mov es, cx\nmov eax, es", regs=dict(ecx=0x7 | 0, ldtr=T(1)), gdt={T(1): desc(SYS_LDT, 0xfff00000, 0xffff, 0)})
+    yield Case("table/ldt_in_nothing", p3, "mov es, cx", regs=dict(ecx=0xf, ldtr=T(1)), gdt={T(1): desc(SYS_LDT, 0xc0000000, 0xffff, 0)})
+    yield Case("table/ldt_is_gdt", p3, f"mov es, cx\nmov eax, es\nmov ebx, [es:{DATA:#x}]", regs=dict(ecx=DATA32(3) | 4, ldtr=T(1)), gdt={T(1): desc(SYS_LDT, GDT, 0x3ff, 0)})
+    yield Case("table/gdt_limit_ffff", p3, "mov es, cx\nmov eax, [es:4]", regs=dict(ecx=0xffff & ~4, gdt_limit=0xffff), mem={GDT + 0xfff8: d})
+    yield Case("table/gdt_odd_base", PM32[0], f"mov esi, {GDT:#x}\nmov edi, {BITMAP + 3:#x}\nmov ecx, 0x100\nrep movsd\nlgdt [at(.t)]\nmov ax, {T(0)}\nmov es, ax\nmov eax, [es:4]\nud2\n.t: dw 0x3ff\ndd {BITMAP + 3:#x}",
+               gdt={T(0): desc(RW, 0x34000, 0x7ff, D32)})
+    yield Case("table/null_descriptor_used", p3, "mov es, cx\nmov eax, [es:0]", regs=dict(ecx=3), mem={GDT: d})
+    yield Case("table/ldt_entry_0", p3, "mov es, cx\nmov eax, [es:4]", regs=dict(ecx=TL(0, 3)), ldt={TL(0): d})
+    yield Case("table/written_while_used", PM32[0], f"mov cx, {T(0)}\nmov es, cx\nmov dword [es:{GDT + T(1) - 0x20000:#x}], 0x400007ff\nmov dword [es:{GDT + T(1) + 4 - 0x20000:#x}], 0x00409203\nmov dx, {T(1)}\nmov fs, dx\nmov eax, [fs:4]",
+               gdt={T(0): desc(RW, 0x20000, 0xffff, D32)})
+    yield Case("table/accessed_in_page_with_code", PM32[0], "mov es, cx\nmov eax, [es:4]\nmov es, cx\nmov fs, cx", regs=dict(ecx=TL(0), ldtr=T(1)), gdt={T(1): desc(SYS_LDT, CODE + 0x100, 0xff, 0)}, mem={CODE + 0x100: desc(RW, 0x34000, 0x7ff, D32)})
+    yield Case("table/accessed_is_next_instruction", PM32[0], b"\x8e\xc1" + b"\x90" * 6 + desc(RW, 0x34000, 0x7ff, D32)[:0] + b"\xb8\x00\x00\x00\x00\xbb\x92\x40\x00\x00\x00",
+               regs=dict(ecx=TL(0), ldtr=T(1)), gdt={T(1): desc(SYS_LDT, CODE + 9, 0xff, 0)})
+    # LDTR and TR
+    yield Case("ldtr/null_then_use", PM32[0], "xor eax, eax\nlldt ax\nmov es, cx", regs=dict(ecx=TL(0)), ldt={TL(0): desc(RW, 0x34000, 0x7ff, D32)})
+    yield Case("ldtr/null_with_rpl", PM32[0], "mov ax, 3\nlldt ax\nsldt dx\nlar ebx, ecx\nsetz bl", regs=dict(ecx=TL(0)), ldt={TL(0): desc(RW, 0x34000, 0x7ff, D32)})
+    yield Case("ldtr/dpl_ignored", PM32[0], "lldt cx\nmov es, dx\nmov eax, [es:4]", regs=dict(ecx=T(1, 3), edx=TL(0)), gdt={T(1): desc(SYS_LDT, LDT, 0xff, 0, 3)}, ldt={TL(0): desc(RW, 0x34000, 0x7ff, D32)})
+    yield Case("ldtr/big_limit", PM32[0], "lldt cx\nmov es, dx\nmov eax, [es:4]", regs=dict(ecx=T(1), edx=0xfffc), gdt={T(1): desc(SYS_LDT, DATA - 0xf000, 0xfffff, G)}, mem={DATA - 0xf000 + 0xfff8: desc(RW, 0x34000, 0x7ff, D32)})
+    yield Case("ldtr/read_only_page", paged(PM32[0]), "lldt cx\nsldt dx", regs=dict(ecx=T(1)), gdt={T(1): desc(SYS_LDT, LDT, 0xff, 0)}, pte={GDT: GDT | PTE_P | PTE_A})
+    yield Case("tr/read_only_page", paged(PM32[0]), f"mov byte [{PT + (GDT >> 12) * 4:#x}], {PTE_P | PTE_A:#x}\ninvlpg [{GDT:#x}]\nltr cx\nstr dx", regs=dict(ecx=T(1)), gdt={T(1): desc(SYS_TSS32, TSS2, 0x67, 0)})
+    yield Case("tr/busy_of_old_stays", PM32[0], f"ltr cx\nstr dx\nmov ax, {TSS_SEL}\nltr ax", regs=dict(ecx=T(1)), gdt={T(1): desc(SYS_TSS32, TSS2, 0x67, 0)})
+    yield Case("tr/tss16", PM32[0], "ltr cx\nstr dx\nlar eax, ecx\nlsl ebx, ecx", regs=dict(ecx=T(1)), gdt={T(1): desc(SYS_TSS16, TSS16, 0x2b, 0)})
+    yield Case("tr/any_limit", PM32[0], "ltr cx\nstr dx", regs=dict(ecx=T(1)), gdt={T(1): desc(SYS_TSS32, TSS2, 0, 0)})
+    # LMSW and SMSW
+    yield Case("msw/pe_stays", PM32[0], "mov ax, 0xfff0\nlmsw ax\nsmsw ecx\nmov edx, cr0")
+    yield Case("msw/ts_em_mp", PM32[0], "mov ax, 0xf\nlmsw ax\nmov edx, cr0\nmov ax, 1\nlmsw ax\nmov ecx, cr0\nmov eax, cr0")
+    yield Case("msw/enter_protected", REALMODE, f"mov ax, 1\nlmsw ax\njmp dword {CODE32(0)}:at(.a)+{CODE:#x}\nbits 32\n.a: mov ax, {DATA32(0)}\nmov ss, ax\nmov esp, {STACK0_INNER:#x}\nmov ecx, [esp]\nbits 16", regs=dict(idt_base=IDT, idt_limit=0x7ff))
+    yield Case("msw/memory", p3, f"smsw [{MEM32:#x}]\nsmsw ecx\nsmsw dx")
+    # conforming code as data, and what an outer return leaves
+    yield Case("conforming/any_rpl", p3, "mov es, cx\nmov eax, [es:4]", regs=dict(ecx=T(0, 3)), gdt={T(0): desc(XR_CONF, DATA, 0xffff, D32, 0)})
+    yield Case("conforming/write", p3, "mov es, cx\nmov [es:4], eax", regs=dict(ecx=T(0, 3)), gdt={T(0): desc(XR_CONF, DATA, 0xffff, D32, 0)})
+    for name, sel, d in (("inner_data", T(0), desc(RW, DATA, 0xffff, D32, 0)), ("outer_data", T(0), desc(RW, DATA, 0xffff, D32, 3)), ("inner_code", T(0), desc(XR, DATA, 0xffff, D32, 0)),
+                         ("conforming", T(0), desc(XR_CONF, DATA, 0xffff, D32, 0)), ("null_rpl", 2, None), ("middle", T(0), desc(RW, DATA, 0xffff, D32, 2))):
+        code = f"mov cx, {sel}\n" + "".join(f"mov {r}, cx\n" for r in REGISTERS)
+        frame = f"push dword {DATA32(3)}\npush dword {STACK[3] + 0x800:#x}\n"
+        yield Case(f"outer_return/{name}/retf", PM32[0], f"{code}{frame}push dword {CODE32(3)}\npush dword at(.o)\nretf\n.o: mov eax, [gs:4]", gdt={T(0): d} if d else {})
+        yield Case(f"outer_return/{name}/iret", PM32[0], f"{code}{frame}push dword 2\npush dword {CODE32(3)}\npush dword at(.o)\niret\n.o: mov eax, [gs:4]", gdt={T(0): d} if d else {})

@@ -240,4 +240,74 @@ def cases():
 
 
 def hand():
-    return []
+    p3, p16 = PM32[3], PM16[3]
+    at = dict(esi=CODE + SRC, edi=CODE + DST, ecx=4, edx=PORT, eax=0x5a5a5a5a)
+    at16 = dict(at, esi=SRC, edi=DST)
+    small = desc(RW, 0x34000, 0x7ff, D32, 3)
+    # prefixes
+    yield Case("prefix/rep_repne_cmps", p3, b"\xf2\xf3\xa6", regs=at, mem={CODE + DST: bytes(8), CODE + SRC: bytes(8)})
+    yield Case("prefix/repne_last_cmps", p3, b"\xf3\xf2\xa6", regs=at, mem={CODE + DST: bytes(8), CODE + SRC: bytes(8)})
+    yield Case("prefix/repne_movs", p3, b"\xf2\xa5", regs=at)
+    yield Case("prefix/o16_movsb", p3, b"\x66\xf3\xa4", regs=at)
+    yield Case("prefix/two_o16", p3, b"\x66\x66\xf3\xa5", regs=at)
+    yield Case("prefix/two_segments", p3, b"\x64\x65\xf3\xa5", regs=dict(at, fs=3, gs=DATA32(3)))
+    yield Case("prefix/segment_of_target_ignored", p3, "fs stosb\nfs scasb\nmov eax, ecx", regs=dict(at, fs=3))
+    yield Case("prefix/segment_of_ins_ignored", p3, "fs insb", regs=dict(at, fs=3, eflags=2 | iopl(3)))
+    yield Case("prefix/segment_of_outs", p3, "fs outsb", regs=dict(at, fs=3, eflags=2 | iopl(3)))
+    yield Case("prefix/cs_source", p3, "cs rep movsb", regs=dict(at, esi=CODE))
+    yield Case("prefix/cs_source_xo", p3, "cs lodsb", regs=dict(at, cs=T(1, 3), eip=0, esi=0), gdt={T(1): desc(XO, CODE, 0xfff, D32, 3)})
+    yield Case("prefix/ss_source", p3, "ss rep movsd", regs=dict(at, esi=STACK[3] + 0xf80))
+    yield Case("prefix/fifteen", p3, b"\x26" * 13 + b"\xf3\xa5", regs=at)
+    yield Case("prefix/sixteen", p3, b"\x26" * 14 + b"\xf3\xa5", regs=at)
+    # counts
+    yield Case("count/cx_0_of_ecx", p16, "a16 rep movsb", regs=dict(at16, ecx=0x10000))
+    yield Case("count/ecx_0", p3, "rep movsb\nrepe cmpsb\nrepne scasb\nrep stosd\nrep lodsd", regs=dict(at, ecx=0, eflags=2 | ZF | CF))
+    yield Case("count/cx_of_huge_ecx", p16, "a16 rep stosw", regs=dict(at16, ecx=0xffff0002))
+    yield Case("count/huge_found", p3, "repne scasb", regs=dict(at, ecx=0xffffffff), mem={CODE + DST: b"\x11" * 100 + b"\x5a"})
+    yield Case("count/huge_not_equal", p3, "repe cmpsd", regs=dict(at, ecx=0xffffffff), mem={CODE + DST: b"\x11" * 100, CODE + SRC: b"\x11" * 96 + b"\x12"})
+    yield Case("count/huge_to_limit", p3, "rep stosb", regs=dict(at, ecx=0xffffffff, edi=0x7e0, es=T(0, 3)), gdt={T(0): small})
+    yield Case("count/huge_lods_to_limit", p3, "rep lodsd", regs=dict(at, ecx=0xffffffff, esi=0, ds=T(0, 3)), gdt={T(0): desc(RW, DATA, 0xdffe, D32, 3)})
+    yield Case("count/a_page_and_more", p3, "rep movsb", regs=dict(at, ecx=0x1803, esi=0x33ffd, edi=0x37ffe))
+    yield Case("count/down_over_pages", p3, "std\nrep movsd", regs=dict(at, ecx=0x20, esi=0x34002, edi=0x3700d))
+    yield Case("count/zero_and_no_io_right", p3, "rep outsb", regs=dict(at, ecx=1))
+    # flags: MOVS, STOS and LODS leave them, SCAS and CMPS with a count of zero too
+    for name, code in (("movs", "rep movsd"), ("stos", "rep stosw"), ("lods", "rep lodsb"), ("scas0", "xor ecx, ecx\nstc\nrepne scasb"), ("cmps0", "mov ecx, 0\nrepe cmpsb")):
+        for fl in (0, CF | ZF | SF | OF | AF | PF):
+            yield Case(f"flags/{name}/{fl:x}", p3, code, regs=dict(at, eflags=2 | fl))
+    for size, value in (("b", 0x80), ("w", 0x8000), ("d", 0x80000000)):
+        n = {"b": 1, "w": 2, "d": 4}[size]
+        for a, b in ((value, 1), (0, 1), (value - 1, value), (value, value), (0xffffffff, value), (1, 0xffffffff)):
+            m = (1 << 8 * n) - 1
+            yield Case(f"flags/scas{size}/{a:x}-{b:x}", p3, f"scas{size}", regs=dict(at, eax=a), mem={CODE + DST: (b & m).to_bytes(n, "little")})
+            yield Case(f"flags/cmps{size}/{a:x}-{b:x}", p3, f"cmps{size}", regs=at, mem={CODE + SRC: (a & m).to_bytes(n, "little"), CODE + DST: (b & m).to_bytes(n, "little")})
+    # direction changed under way
+    yield Case("direction/std_cld", p3, "std\nlodsb\nmov bl, al\ncld\nlodsb\nmov bh, al\nstd\nmovsd\ncld\nmovsd\nstd", regs=at)
+    yield Case("direction/popf", p3, "push dword 0x402\npopf\nrep movsw\npush dword 2\npopf\nmovsw", regs=at)
+    yield Case("direction/fault_keeps_df", p3, "std\nmov edi, 0x8\nmov ecx, 20\nrep stosb", regs=dict(at, es=T(0, 3)), gdt={T(0): desc(RW_DOWN, 0x34000, 3, D32, 3)})
+    yield Case("direction/int", p3, "std\nint 0x42", regs=at)
+    # segments that change between two string instructions
+    yield Case("segments/es_reloaded", p3, f"rep movsb\nmov ax, {T(0, 3)}\nmov es, ax\nmov edi, 0x7fe\nmov ecx, 4\nrep movsb", regs=at, gdt={T(0): small})
+    yield Case("segments/both_limited", p3, "rep movsd", regs=dict(at, ecx=0x300, esi=0x7e0, edi=0x100, ds=T(0, 3), es=T(1, 3)), gdt={T(0): small, T(1): desc(RW, 0x36000, 0x1ff, D32, 3)})
+    yield Case("segments/target_ends_first", p3, "rep movsd", regs=dict(at, ecx=0x300, esi=0x100, edi=0x1e0, ds=T(0, 3), es=T(1, 3)), gdt={T(0): small, T(1): desc(RW, 0x36000, 0x1ff, D32, 3)})
+    yield Case("segments/same_bytes_twice", p3, "rep movsb", regs=dict(at, ecx=0x40, esi=0, edi=1, ds=T(0, 3), es=T(0, 3)), gdt={T(0): small})
+    yield Case("segments/based_overlap", p3, "rep movsd", regs=dict(at, ecx=8, esi=0, edi=0, ds=T(0, 3), es=T(1, 3)), gdt={T(0): small, T(1): desc(RW, 0x34002, 0x7ff, D32, 3)})
+    yield Case("segments/unreal_movs", REALMODE, f"mov eax, cr0\nor al, 1\nmov cr0, eax\nmov cx, {T(0)}\nmov es, cx\nmov ds, cx\nand al, 0xfe\nmov cr0, eax\nmov ecx, 5\na32 rep movsd\na32 lodsb\na32 scasw", regs=dict(at, edi=CODE + DST),
+               gdt={T(0): desc(RW, 0, 0xfffff, D32 | G)})
+    # XLAT, ENTER, LEAVE
+    yield Case("xlat/null", p3, "fs xlatb", regs=dict(fs=3))
+    yield Case("xlat/limit", p3, "fs xlatb", regs=dict(fs=T(0, 3), ebx=0x7f0, eax=0x10), gdt={T(0): small})
+    yield Case("xlat/wraps_4g", p3, "fs xlatb", regs=dict(fs=T(0, 3), ebx=0xfffffff0, eax=0x20), gdt={T(0): desc(RW, 0x34000, 0xfffff, D32 | G, 3)})
+    yield Case("xlat/a16_in_32", p3, "fs a16 xlatb", regs=dict(fs=T(0, 3), ebx=0x1234fff0, eax=0x20), gdt={T(0): desc(RW, 0x34000, 0xfffff, D32 | G, 3)})
+    yield Case("enter/alloc_wraps", p16, "enter 0xfff0, 0", regs=dict(ss=T(0, 3), esp=0x12340010), gdt={T(0): desc(RW, 0x2ff00, 0xffff, 0, 3)})
+    yield Case("enter/alloc_beyond_32", p3, "enter 0xfff0, 0", regs=dict(ss=T(0, 3), esp=0x700), gdt={T(0): small})
+    yield Case("enter/page_probe", paged(p3), "enter 0x1000, 0", pte={0x2c000: 0}, regs=dict(esp=0x2d080))
+    yield Case("enter/page_probe_ro", paged(p3), "enter 0x1000, 0", pte={0x2c000: 0x2c000 | PTE_P | PTE_U}, regs=dict(esp=0x2d080))
+    yield Case("enter/frames_page", paged(p3), "enter 8, 3", pte={0x34000: 0}, regs=dict(ebp=0x35004))
+    yield Case("enter/o16_in_32", p3, "o16 enter 8, 3", regs=dict(ebp=STACK[3] + 0x800))
+    yield Case("enter/o32_in_16", p16, "o32 enter 8, 3", regs=dict(ebp=0x7777d800))
+    yield Case("leave/beyond", p3, "leave", regs=dict(ss=T(0, 3), esp=0x100, ebp=0x7fd), gdt={T(0): small})
+    yield Case("leave/at_limit", p3, "leave", regs=dict(ss=T(0, 3), esp=0x100, ebp=0x7fc), gdt={T(0): small})
+    yield Case("leave/page", paged(p3), "leave", pte={0x34000: 0}, regs=dict(ebp=0x33ffe))
+    yield Case("leave/o16_in_32", p3, "o16 leave", regs=dict(ebp=STACK[3] + 0x802))
+    yield Case("leave/o32_in_16", p16, "o32 leave", regs=dict(ebp=0x7777d800))
+    yield Case("enter/leave_pairs", p3, "enter 0x20, 1\nenter 0x10, 2\nmov ecx, [ebp-4]\nleave\nleave", regs=dict(ebp=STACK[3] + 0x900))
