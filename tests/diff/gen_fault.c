@@ -2,7 +2,7 @@
  * gen_fault.c - units that mean to fault, and prefixes that mean nothing.
  *
  * The undefined opcodes are those that no CPU of the last thirty years has given a meaning in 32-bit code; the others
- * depend on the host. Not UD0 (0F FF): whether it has a ModRM byte, which may lie beyond a limit, depends on the maker.
+ * depend on the host. Not UD0 and UD1: whether they have a ModRM byte, which may lie beyond a limit, depends on the maker.
  */
 #include <string.h>
 
@@ -12,11 +12,11 @@ static bool undefined(struct gen *g)
 {
     static const u8 codes[][3] = {
         /* opcode bytes, and ModRM.reg + 1 with a register operand where it counts */
-        {0x0b},       {0xb9, 0, 9}, {0x04},       {0x0a},       {0x0c},       {0x24},       {0x25},
-        {0x26},       {0x27},       {0x36},       {0x39},       {0x3b},       {0x3c},       {0x3d},
-        {0x3e},       {0x3f},       {0x7a},       {0x7b},       {0xa6},       {0xa7},       {0xba, 0, 1},
-        {0xba, 0, 4}, {0x71, 0, 1}, {0x71, 0, 8}, {0x72, 0, 2}, {0x73, 0, 1}, {0x73, 0, 6}, {0xc7, 0, 1},
-        {0xc7, 0, 2}, {0x00, 0, 7}, {0x00, 0, 8},
+        {0x0b},       {0x04},       {0x0a},       {0x0c},       {0x24},       {0x25},
+        {0x26},       {0x27},       {0x36},       {0x39},       {0x3b},       {0x3c},
+        {0x3d},       {0x3e},       {0x3f},       {0x7a},       {0x7b},       {0xa6},
+        {0xa7},       {0xba, 0, 1}, {0xba, 0, 4}, {0x71, 0, 1}, {0x71, 0, 8}, {0x72, 0, 2},
+        {0x73, 0, 1}, {0x73, 0, 6}, {0xc7, 0, 1}, {0xc7, 0, 2}, {0x00, 0, 7}, {0x00, 0, 8},
     };
     static const u8 one_byte[][2] = {{0xfe, 2}, {0xfe, 7}, {0xff, 7}, {0xc6, 1}, {0xc6, 6}, {0xc7, 2},
                                      {0x8e, 1}, {0x8e, 6}, {0x8e, 7}, {0x8c, 6}, {0x8c, 7}, {0x8d, 3}};
@@ -39,8 +39,7 @@ static bool undefined(struct gen *g)
         b[n++] = 0x0f;
         b[n++] = k[0];
         if (k[2])
-            b[n++] =
-                (u8)(0xc0 | (k[2] == 9 ? rng_below(&g->rng, 8) : k[2] - 1u) << 3 | rng_below(&g->rng, 8));
+            b[n++] = (u8)(0xc0 | (k[2] - 1u) << 3 | rng_below(&g->rng, 8));
     }
     return gen_item(g, b, n, -1) != NULL;
 }
