@@ -318,7 +318,7 @@ def hand():
     yield Case("size/mov_from_reg_upper", p3, "mov es, ecx\nmov eax, es", regs=dict(ecx=0xffff0000 | DATA32(3)))
     yield Case("size/push_pop_mixed", p3, "o16 push ds\no16 pop es\npush ds\npop fs\no16 push gs\npush word 0x1234\npop ecx")
     yield Case("size/pop_upper_garbage", p3, f"push dword {0xabcd0000 | DATA32(3):#x}\npop es\nmov eax, es")
-    yield Case("size/push_pop_16bit_code", PM16[3], "o32 push ds\no32 pop es\npush fs\npop gs\no32 push cs\npop cx\nmov edx, esp")
+    yield Case("size/push_pop_16bit_code", PM16[3], "o32 push ds\no32 pop es\npush fs\npop gs")
     yield Case("size/sldt_str_smsw", p3, f"mov ecx, -1\nmov edx, ecx\nmov ebx, ecx\nsldt cx\nstr dx\nsmsw bx\nmov esi, -1\nsldt esi\nmov edi, -1\nstr edi\nmov dword [{MEM32:#x}], -1\no32 sldt [{MEM32:#x}]")
     yield Case("size/lar_16", p3, "mov edx, -1\nlar dx, cx\nmov ebx, -1\nlsl bx, cx\nlar esi, ecx\nlsl edi, ecx", regs=dict(ecx=0xabcd0000 | T(0, 3)), gdt={T(0): desc(RW, 0x12345678, 0xfedcb, D32 | AVL, 3)})
     yield Case("size/lsl_granular", p3, "lsl edx, ecx\nlsl bx, cx", regs=dict(ecx=T(0, 3)), gdt={T(0): desc(RW, 0, 0x12345, D32 | G, 3)})
