@@ -133,17 +133,12 @@ int frame_pop(struct cpu *cpu, struct frame *f, u32 *val, unsigned n, unsigned s
 static int tss_stack(struct cpu *cpu, unsigned dpl, u32 ext, u16 *sel, u32 *sp)
 {
     bool tss32 = cpu->tr.attr & SYS_TYPE_32;
-    u32 off = tss32 ? dpl * 8 + 4 : dpl * 4 + 2, bytes = tss32 ? 6 : 4;
-    u8 buf[8];
+    u32 off = tss32 ? dpl * 8 + 4 : dpl * 4 + 2, size = tss32 ? 4 : 2, lin = cpu->tr.base + off;
 
-    if (off + bytes - 1 > cpu->tr.limit)
+    if (off + size + 1 > cpu->tr.limit)
         return mon_exc_err(cpu, EXC_TS, (cpu->tr.sel & 0xfffcu) | ext);
-    if (lin_read(cpu, cpu->tr.base + off, buf, tss32 ? 8 : 4, true))
-        return -1;
     *sp = 0;
-    memcpy(sp, buf, tss32 ? 4 : 2);
-    memcpy(sel, buf + (tss32 ? 4 : 2), 2);
-    return 0;
+    return lin_read(cpu, lin + size, sel, 2, true) ? -1 : lin_read(cpu, lin, sp, size, true);
 }
 
 int frame_from_tss(struct cpu *cpu, unsigned dpl, u32 ext, u16 *sel, u64 *desc, struct frame *f)

@@ -122,7 +122,7 @@ def gate_targets():
                         yield case(f"{access:x}/dpl{dpl}/rpl{rpl}", T(0, rpl), gdt={T(0): code(4, access, dpl)})
             for label, sel in (("null", 0), ("null3", 3), ("outside", 0x400), ("ldt", TL(0)), ("ldt-outside", 0x204), ("ldt-absent", TL(1))):
                 yield case(label, sel, ldt={TL(0): code(4), TL(1): code(4, present=False)})
-            for delta in (-1, 0, 1):
+            for delta in (-1, 1, 2):
                 yield case(f"limit{delta:+}", T(0), gdt={T(0): code(4, limit=CODE2 + delta)})
                 yield case(f"limit{delta:+}/same", T(0), gdt={T(0): code(4, dpl=mode.ring, limit=CODE2 + delta)})
 

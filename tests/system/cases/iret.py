@@ -58,7 +58,7 @@ def segments():
                 yield Case(f"cs/{kind & 0x1f:02x}{'' if present else '/absent'}/{mode}", mode, frame(size, T(0, ring), offset(size), 2, *stack_of(ring, size)), gdt={T(0): d})
         for name, sel in (("null", 0), ("null3", 3), ("outside", 0x400 | ring), ("ldt", TL(0, ring)), ("ldt-null", 4 | ring), ("ldt-outside", 0x204 | ring)):
             yield Case(f"cs/{name}/{mode}", mode, frame(size, sel, offset(size), 2, *stack_of(ring, size)), ldt={TL(0): code(size, dpl=ring)})
-        for delta in (-1, 0, 1):
+        for delta in (-1, 1, 2):
             for rpl in sorted({ring, 3}):
                 yield Case(f"cs/limit{delta:+}/to{rpl}/{mode}", mode, frame(size, T(0, rpl), offset(size), 2, *stack_of(rpl, size)), gdt={T(0): code(size, dpl=rpl, limit=offset(size) + delta)})
 

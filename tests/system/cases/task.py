@@ -160,7 +160,7 @@ def state():
                     yield switch(f"state/old-eflags-{name}/{way}/{mode}", way, mode, regs=dict(eflags=mode.regs["eflags"] | bits & ~VM & ~NT & 0x3fffff))
             yield switch(f"state/t-bit/{way}/{mode}", way, mode, new32(mode, trap=1))
             yield switch(f"state/t-bit-word/{way}/{mode}", way, mode, new32(mode, trap=0xfffe))
-            for delta in (-1, 0, 1):
+            for delta in (-1, 1, 2):
                 yield switch(f"state/eip-limit{delta:+}/{way}/{mode}", way, mode, new32(mode, cs=T(8)), gdt={T(8): desc(XR | A, 0, CODE2 + delta, D32)})
             yield switch(f"state/dr7/{way}/{mode}", way, mode, regs=dict(dr7=0x0000077f & ~0xff | 0x3ff, dr0=0x3f000, dr1=0x3f000, dr2=0x3f000, dr3=0x3f000))
             yield switch(f"state/v86/{way}/{mode}", way, mode, new32(mode, eflags=VM | 2 | iopl(3), cs=CODE2 >> 4, eip=0, sss=ARENA >> 4, ds=0x1111, es=0x2222, fs=0x3333, gs=0x4444))

@@ -103,14 +103,14 @@ def limits():
             continue
         sel, off = T(0, ring), offset(size)
         for op in ("jmp", "call", "retf"):
-            for delta in (-1, 0, 1):
+            for delta in (-1, 1, 2):            # the second byte of UD2 is inside
                 yield Case(f"limit/{op}/target{delta:+}/{mode}", mode, far(op, size, sel, off), gdt={T(0): code(size, dpl=ring, limit=off + delta)})
                 if op == "retf":
                     continue
                 yield Case(f"limit/{op}/gate{delta:+}/{mode}", mode, far(op, size, T(1, ring), 0x5555, indirect=True),
                            gdt={T(0): code(size, dpl=ring, limit=off + delta), T(1): gate(SYS_CALL32, T(0), off, dpl=3)})
                 # the pointer's last byte at the end of its segment
-                for pointer in (2, 4):
+                for pointer, delta in ((2, delta - 1), (4, delta - 1)):
                     at = 0x800
                     yield Case(f"limit/{op}/pointer{pointer * 8}{delta:+}/{mode}", mode, f"{op} {WORD[pointer]} far [es:{at}]", regs=dict(es=T(8, 3)),
                                gdt={T(8): desc(RW | A, DATA, at + pointer + 1 + delta, 0, 3), T(0): code(pointer, dpl=ring)},
@@ -277,4 +277,70 @@ def cases():
 
 
 def hand():
-    return ()
+    flat, user, small = PM32[0], PM32[3], PM16[0]
+    pg, pgu = paged(PM32[0]), paged(PM32[3])
+    gate3 = {T(1): gate(SYS_CALL32, CODE32(0) & ~3, CODE2, 3)}
+    yield Case("o16-jmp-keeps-32-bit-segment", flat, "jmp word 0x100:0x1000", gdt={T(0): desc(XR, CODE, 0xfffff, D32)})
+    yield Case("o32-jmp-from-16-bit", small, f"jmp dword {CODE32(0):#x}:{CODE2:#x}")
+    yield Case("call-and-retf", flat, "push cs\npush dword at(.back)\ncall dword 0x100:0x31000\n.back: pushfd", gdt={T(0): code(4)}, more={CODE2: (32, "mov eax, esp\nretf")})
+    yield Case("call-and-retf-n", flat, "push dword 1\npush dword 2\ncall dword 0x100:0x31000", gdt={T(0): code(4)}, more={CODE2: (32, "mov eax, [esp + 8]\nretf 8")})
+    yield Case("recursion-to-the-end-of-the-stack", flat, ".again: call dword 0x100:at(.again)", regs=dict(ss=T(8), esp=0x20), gdt={T(0): code(4), T(8): desc(RW | A, BITMAP, 0xfff, D32)})
+    # there and back through a gate, parameters released on both stacks
+    for n in (0, 3):
+        yield Case(f"gate-and-back/{n}", user, f"push dword 0x11112222\npush dword 0x33334444\npush dword 0x55556666\ncall {T(1, 3):#x}:0", gdt={T(0): code(4), T(1): gate(SYS_CALL32, T(0), CODE2, 3, n)},
+                   more={CODE2: (32, f"mov eax, [esp + 8]\nmov dx, cs\nmov bx, ss\nretf {n * 4}")})
+    yield Case("gate-and-back-16-bit-caller", PM16[3], f"push word 0x1234\npush word 0x5678\ncall {T(1, 3):#x}:0", gdt={T(0): code(2), T(1): gate(SYS_CALL16, T(0), OFF2, 3, 2)}, more={CODE2: (16, "mov bp, sp\nmov ax, [bp + 4]\nretf 4", OFF2)})
+    yield Case("gate16-cuts-eip", user, f"jmp .far\ntimes 0x100 nop\n.far: call {T(1, 3):#x}:0", gdt={T(0): code(2), T(1): gate(SYS_CALL16, T(0), OFF2, 3)})
+    yield Case("gate16-ignores-upper-offset", user, f"call {T(1, 3):#x}:0", gdt={T(0): code(4), T(1): struct.pack("<HHBBH", 0x1000, T(0), 0, SYS_CALL16 | 0x60, 0xffff)}, mem={0x1000: b"\x0f\x0b"})
+    yield Case("gate-reserved-bits", user, f"call {T(1, 3):#x}:0", gdt={T(0): code(4), T(1): struct.pack("<HHBBH", 0x1000, T(0), 0xe0 | 1, SYS_CALL32 | 0x60, 3)})
+    yield Case("conforming-keeps-cpl", user, "call dword 0x100:0x31000", gdt={T(0): code(4, XR_CONF, 0)}, more={CODE2: (32, "mov ax, cs\nmov ebx, [esp + 4]\nhlt")})
+    yield Case("conforming-gate-keeps-cpl", user, f"call {T(1, 3):#x}:0", gdt={T(0): code(4, XR_CONF, 0), T(1): gate(SYS_CALL32, T(0), CODE2, 3, 4)}, more={CODE2: (32, "mov ax, cs\nmov bx, ss\ncli")})
+    yield Case("gate-in-ldt-to-ldt", user, f"call {TL(1, 3):#x}:0", ldt={TL(1): gate(SYS_CALL32, TL(2), CODE2, 3), TL(2): code(4)})
+    yield Case("jmp-gate-ignores-parameters", flat, "jmp 0x108:0", gdt={T(0): code(4), T(1): gate(SYS_CALL32, T(0), CODE2, 0, 31)})
+    yield Case("pointer-over-pages", pg, "jmp far [0x33ffd]", mem={0x33ffd: struct.pack("<IH", CODE2, CODE32(0))})
+    yield Case("pointer-second-page-missing", pg, "jmp far [0x33ffd]", mem={0x33ffd: struct.pack("<IH", CODE2, CODE32(0))}, pte={0x34000: 0})
+    yield Case("pointer-first-page-missing", pgu, "call far [0x33ffd]", mem={0x33ffd: struct.pack("<IH", CODE2, CODE32(3))}, pte={0x33000: 0})
+    yield Case("d-bit-takes-effect-at-once", flat, f"jmp 0x100:at(.there)\n.there: db 0xb8, 0x34, 0x12, 0x0f, 0x0b", gdt={T(0): desc(XR, 0, 0xfffff, G)}, end=False)
+    yield Case("cached-cs-outlives-descriptor", flat, "mov byte [0x20105], 0x92\nnop\njmp short .x\n.x: mov eax, 1", regs=dict(cs=T(0)), gdt={T(0): code(4)})
+    yield Case("reload-of-changed-cs", flat, "mov byte [0x20105], 0x92\njmp 0x100:at(.x)\n.x: mov eax, 1", regs=dict(cs=T(0)), gdt={T(0): code(4)})
+    yield Case("gdt-shrinks", flat, "mov word [0x32000], 0x107\nmov dword [0x32002], 0x20000\nlgdt [0x32000]\njmp 0x100:at(.x)\n.x: jmp 0x108:0", gdt={T(0): code(4), T(1): code(4)})
+    yield Case("gdt-empty", flat, "mov dword [0x32000], 0\nmov dword [0x32004], 0\nlgdt [0x32000]\njmp 0x100:0x31000")
+    for name, entry in (("absent", 0), ("ro", PTE_P | PTE_U), ("ro-super", PTE_P), ("rw-super", PTE_P | PTE_W)):
+        for access in (XR, XR | A):
+            for mode in (pg, pgu):
+                # the page of the LDT, so that the handlers' GDT stays
+                yield Case(f"table-page-{name}/{access:x}/{mode}", mode, f"jmp {TL(3, mode.ring):#x}:0x31000", ldt={TL(3): code(4, access, mode.ring)}, pte={LDT: LDT | entry})
+    yield Case("accessed-bit-without-wp", Mode("pm32-0/p/nowp", 32, 0, dict(pg.regs, cr0=pg.regs["cr0"] & ~WP), RING0, paging="32"), f"jmp {TL(3):#x}:0x31000", ldt={TL(3): code(4)}, pte={LDT: LDT | PTE_P | PTE_U})
+    yield Case("inner-stack-page-missing", pgu, f"call {T(1, 3):#x}:0", gdt={T(0): code(4, dpl=1), T(1): gate(SYS_CALL32, T(0), CODE2, 3, 2)}, pte={STACK[1]: 0})
+    yield Case("inner-stack-page-ro", pgu, f"call {T(1, 3):#x}:0", gdt={T(0): code(4, dpl=1), T(1): gate(SYS_CALL32, T(0), CODE2, 3, 2)}, pte={STACK[1]: STACK[1] | PTE_P | PTE_U})
+    yield Case("inner-stack-page-super", pgu, f"call {T(1, 3):#x}:0", gdt={T(0): code(4, dpl=1), T(1): gate(SYS_CALL32, T(0), CODE2, 3, 2)}, pte={STACK[1]: STACK[1] | PTE_P | PTE_W})
+    yield Case("parameters-page-missing", pgu, f"call {T(1, 3):#x}:0", regs=dict(esp=0x33ffc), gdt={T(0): code(4, dpl=1), T(1): gate(SYS_CALL32, T(0), CODE2, 3, 4)}, pte={0x34000: 0})
+    yield Case("parameters-page-super", pgu, f"call {T(1, 3):#x}:0", regs=dict(esp=0x33ffc), gdt={T(0): code(4, dpl=1), T(1): gate(SYS_CALL32, T(0), CODE2, 3, 1)}, pte={0x33000: 0x33000 | PTE_P | PTE_W})
+    yield Case("tss-page-missing", pgu, f"call {T(1, 3):#x}:0", gdt={T(0): code(4, dpl=1), T(1): gate(SYS_CALL32, T(0), CODE2, 3), T(2): desc(SYS_TSS32, 0x38ff4, 0x67, 0)}, regs=dict(tr=T(2)), pte={0x39000: 0},
+               mem={0x38ff4: tss32()})
+    yield Case("tss-page-super", pgu, f"call {T(1, 3):#x}:0", gdt={T(0): code(4, dpl=1), T(1): gate(SYS_CALL32, T(0), CODE2, 3)}, pte={TSS: TSS | PTE_P})
+    yield Case("retf-stack-page-missing", pgu, "retf", regs=dict(esp=0x33ffc), mem={0x33ffc: struct.pack("<II", CODE2, CODE32(3))}, pte={0x34000: 0})
+    yield Case("retf-outer-stack-page-missing", pg, "retf", regs=dict(esp=0x33ff8), mem={0x33ff8: struct.pack("<IIII", CODE2, CODE32(3), STACK[3] + 0x800, DATA32(3))}, pte={0x34000: 0})
+    yield Case("call-stack-page-ro", pgu, f"call {CODE32(3):#x}:0x31000", pte={STACK[3]: STACK[3] | PTE_P | PTE_U})
+    yield Case("call-stack-over-pages-second-ro", pgu, f"call {CODE32(3):#x}:0x31000", regs=dict(esp=0x34004), pte={0x33000: 0x33000 | PTE_P | PTE_U})
+    yield Case("mod3", flat, b"\xff\xd8\xff\xe8")
+    yield Case("mod3-jmp", flat, b"\xff\xe8")
+    yield Case("lock-call", flat, b"\xf0\x9a\0\x10\x03\0\x20\0")
+    yield Case("rep-retf", flat, "push cs\npush dword 0x31000\ndb 0xf3, 0xcb")
+    # PE set and cleared without a far jump in between
+    yield Case("pe-without-jump", REALMODE, "o32 lgdt [0x2000]\nmov eax, cr0\nor al, 1\nmov cr0, eax\nmov ebx, 1\nand al, 0xfe\nmov cr0, eax\nint3", mem={DATA: struct.pack("<HI", GDT_LIMIT, GDT)})
+    yield Case("pe-and-jump", REALMODE, f"o32 lgdt [0x2000]\no32 lidt [0x2008]\nmov eax, cr0\nor al, 1\nmov cr0, eax\njmp dword {CODE32(0):#x}:0x31000", mem={DATA: struct.pack("<HIHHI", GDT_LIMIT, GDT, 0, 0x7ff, IDT)})
+    yield Case("pe-and-jump-16", REALMODE, f"o32 lgdt [0x2000]\no32 lidt [0x2008]\nmov eax, cr0\nor al, 1\nmov cr0, eax\njmp {CODE16(0):#x}:0x1000", mem={DATA: struct.pack("<HIHHI", GDT_LIMIT, GDT, 0, 0x7ff, IDT)})
+    yield Case("pe-and-retf-of-real-cs", REALMODE, "o32 lgdt [0x2000]\no32 lidt [0x2008]\nmov eax, cr0\nor al, 1\nmov cr0, eax\npush cs\npush word 0x1000\nretf", mem={DATA: struct.pack("<HIHHI", GDT_LIMIT, GDT, 0, 0x7ff, IDT)})
+    yield Case("to-real-mode", small, "mov eax, cr0\nand al, 0xfe\nmov cr0, eax\njmp 0x3100:0", regs=dict(idt_base=0, idt_limit=0x3ff), idt={})
+    yield Case("to-real-mode-without-jump", small, "mov eax, cr0\nand al, 0xfe\nmov cr0, eax\nmov bx, cs\nmov cx, ss\npush cx\nint3", regs=dict(idt_base=0, idt_limit=0x3ff))
+    yield Case("real-cs-limit-stays", Mode("pm16-0/small", 16, 0, dict(small.regs, idt_base=0, idt_limit=0x3ff), RING0), f"jmp {T(0):#x}:at(.in)\n.in: mov eax, cr0\nand al, 0xfe\nmov cr0, eax\njmp 0x3100:0x1010", gdt={T(0): desc(XR, CODE, 0xfff, 0)})
+    yield Case("ring1-to-2-to-3", PM32[1], f"push dword {DATA32(2):#x}\npush dword {STACK[2] + 0xf00:#x}\npush dword {CODE32(2):#x}\npush dword at(.two)\nretf\n.two: push dword {DATA32(3):#x}\npush dword {STACK[3] + 0xf00:#x}\npush dword {CODE32(3):#x}\npush dword at(.three)\nretf\n.three: mov ax, ss")
+    yield Case("gates-3-to-2-to-0", user, f"call {T(1, 3):#x}:0", gdt={T(0): code(4, dpl=2), T(1): gate(SYS_CALL32, T(0), CODE2, 3, 1), T(2): code(4), T(3): gate(SYS_CALL32, T(2), CODE2 + 0x100, 3, 2)},
+               more={CODE2: (32, f"push dword 0x77777777\ncall {T(3, 2):#x}:0"), CODE2 + 0x100: (32, "str ax\nmov bx, ss\nud2")})
+    yield Case("gate-target-limit-in-pages", user, f"call {T(1, 3):#x}:0", gdt={T(0): desc(XR, 0, 0x30, G | D32), T(1): gate(SYS_CALL32, T(0), CODE2, 3)})
+    yield Case("expand-down-stack-takes-the-frame", flat, f"call {CODE32(0):#x}:0x31000", regs=dict(ss=T(8), esp=0xfffe0000), gdt={T(8): desc(RW_DOWN | A, 0x50000, 0, D32)}, pte={})
+    yield Case("far-jmp-to-null-descriptor", flat, "jmp 0x108:0x31000", gdt={T(1): bytes(8)})
+    yield Case("ldtr-outlives-its-descriptor", flat, f"mov dword [0x200cc], 0\njmp {TL(3):#x}:0x31000", ldt={TL(3): code(4)})
+    yield Case("lldt-null-then-jmp", flat, f"xor eax, eax\nlldt ax\nmov eax, 1\ncmp eax, 1\njmp {TL(3):#x}:0x31000", ldt={TL(3): code(4)})
+    yield Case("segments-nulled-stay-nulled", flat, f"mov ax, {DATA32(0):#x}\nmov gs, ax\npush dword {DATA32(3):#x}\npush dword {STACK[3] + 0xf00:#x}\npush dword {CODE32(3):#x}\npush dword at(.out)\nretf\n.out: mov eax, [gs:0x32000]")
