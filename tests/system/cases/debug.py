@@ -306,7 +306,7 @@ def hand():
     # Priorities: a breakpoint on an instruction that faults, a data breakpoint that meets a fault, a trap before the next one's fault.
     yield one("exec-before-ud", m0, "nop\nud2", dict(dr0=CODE + 1, dr7=dr7((0, EXEC, 1))))
     yield one("exec-before-gp", m3, "nop\nhlt", dict(dr0=CODE + 1, dr7=dr7((0, EXEC, 1))))
-    yield one("exec-before-fetch-fault", paged(m3), f"jmp dword {CODE2:#x} - $$" if False else f"mov eax, {CODE2:#x}\njmp eax", dict(dr0=CODE2, dr7=dr7((0, EXEC, 1))), pte={CODE2: 0})
+    yield one("exec-before-fetch-fault", paged(m3), f"mov eax, {CODE2:#x}\njmp eax", dict(dr0=CODE2, dr7=dr7((0, EXEC, 1))), pte={CODE2: 0})
     yield one("exec-int3", m0, "nop\nint3", dict(dr0=CODE + 1, dr7=dr7((0, EXEC, 1))))
     yield one("exec-icebp", m0, "nop\ndb 0xf1", dict(dr0=CODE + 1, dr7=dr7((0, EXEC, 1))))
     yield one("data-then-fault", m3, f"push dword [{DATA:#x}]\nnop", dict(on, esp=DATA + 0xe000), pte={})
