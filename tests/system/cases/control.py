@@ -1,7 +1,7 @@
 """Control registers, MSRs, ports and their permissions, flags by IOPL and ring, and the odd corners of ordinary instructions."""
 from matrix import *  # noqa: F403
 
-ALL = PM32 + PM16 + [REALMODE, V86]
+EVERY = PM32 + PM16 + [REALMODE, V86]
 FEW = [PM32[0], PM32[3], PM16[0], PM16[3], REALMODE, V86]
 TSS_END = BITMAP + 0x1000
 
@@ -38,7 +38,7 @@ def cr_cases():
                             continue
                         v = base & ~1 | nw << 29 | cd << 30 | pg << 31 | pe
                         yield Case(f"cr0-pairs/nw{nw}cd{cd}pg{pg}pe{pe}/{mode}", mode, f"mov eax, {v:#x}\nmov cr0, eax{tail}", dict(cr3=PD))
-    for mode in ALL:
+    for mode in EVERY:
         for n in range(8):
             for op in ("to", "from"):
                 if mode.ring == 0 and n in (0, 4) and op == "to":
@@ -67,7 +67,7 @@ def privilege_cases():
                 "rdtsc": "rdtsc\nxor eax, eax\nxor edx, edx", "rdtscp-ud": "db 0x0f, 0x01, 0xfa", "rdpmc": "mov ecx, 0x12345\nrdpmc", "cpuid": "xor eax, eax\ncpuid\nxor eax, eax\nxor ebx, ebx\nxor ecx, ecx\nxor edx, edx",
                 "rsm": "rsm", "ud0": "db 0x0f, 0xff, 0xc0", "ud1": "db 0x0f, 0xb9, 0xc0", "ud2": "ud2", "int1": "db 0xf1", "cli": "cli", "sti": "sti", "pause": "pause", "salc": "stc\ndb 0xd6",
                 "in": "in al, 0x99", "out": "out 0x99, al", "in-dx": "mov dx, 0x99\nin ax, dx", "out-dx": "mov dx, 0x99\nout dx, eax", "pushf": "pushf", "popf": "pushf\npopf", "iret": "iret"}
-    for mode in ALL:
+    for mode in EVERY:
         for name, code in harmless.items():
             if name == "hlt" and mode.ring == 0 or name in ("rdtscp-ud", "iret"):
                 continue
@@ -178,7 +178,7 @@ def string_port_cases():
 def flag_cases():
     """PUSHF, POPF, CLI, STI, IRET by IOPL, ring, size and VME or PVI."""
     every = 0x3f7fd7 & ~(TF | VM | RF)
-    for mode in ALL:
+    for mode in EVERY:
         for level in range(4):
             if mode.ring == 0 and level not in (0, 3):
                 continue
@@ -316,4 +316,113 @@ def cases():
 
 
 def hand():
-    return []
+    m0, m1, m3, p0, p3, v = PM32[0], PM32[1], PM32[3], paged(PM32[0]), paged(PM32[3]), V86
+    # CR0: leaving and entering modes.
+    yield Case("pe-off", PM16[0], f"mov eax, cr0\nand al, 0xfe\nmov cr0, eax\njmp {CODE >> 4:#x}:.l1 - snippet\n.l1: mov ax, cs\nmov bx, ss\nint 0x40".replace(".l1", "pe_off_1"), dict(idt_base=0, idt_limit=0x3ff))
+    yield Case("pe-off-before-jump", PM16[0], "mov eax, cr0\nand al, 0xfe\nmov cr0, eax\nmov cx, cs\nmov dx, [0x2000]\nint 0x40", dict(idt_base=0, idt_limit=0x3ff))
+    yield Case("pe-on", REALMODE, f"lgdt [0x2100]\nlidt [0x2110]\nmov eax, 0x11\nmov cr0, eax\nmov ax, cs\nmov bx, [0x2000]\njmp dword {HCODE}:{stub(0x41)}", mem={DATA + 0x100: struct.pack("<HI", 0x3ff, GDT), DATA + 0x110: struct.pack("<HI", 0x7ff, IDT)})
+    yield Case("pg-off", p0, "mov eax, 0x31\nmov cr0, eax\nmov ecx, cr3\nnop")
+    yield Case("pg-off-pe-off", paged(PM16[0]), "mov eax, 0x30\nmov cr0, eax\nint 0x40", dict(idt_base=0, idt_limit=0x3ff))
+    yield Case("pg-without-pe", REALMODE, "mov eax, 0x80000010\nmov cr0, eax")
+    yield Case("pg-on-unmapped", m0, f"mov eax, {PD:#x}\nmov cr3, eax\nmov eax, 0x80000031\nmov cr0, eax\nnop", mem={PT + (CODE >> 12) * 4: bytes(4)})
+    yield Case("cr0-66", m0, "db 0x66, 0x0f, 0x20, 0xc1\nnop")
+    yield Case("cr0-mod0", m0, "db 0x0f, 0x20, 0x01\nnop")
+    yield Case("cr0-lock", m0, "db 0xf0, 0x0f, 0x20, 0xc1")                 # MOV CR8 on AMD processors with the feature, else #UD
+    yield Case("cr0-rep", m0, "db 0xf3, 0x0f, 0x20, 0xc1\nnop")
+    yield Case("cr0-et", m0, "mov eax, 0x21\nmov cr0, eax\nmov ecx, cr0")
+    yield Case("cr0-high", m0, "mov eax, 0x1ff8ffc0 | 0x31\nmov cr0, eax\nmov ecx, cr0")
+    yield Case("cr2-write", m0, "mov eax, 0xdeadbeef\nmov cr2, eax\nmov ecx, cr2")
+    yield Case("cr3-bits", m0, "mov eax, 0xffffffff\nmov cr3, eax\nmov ecx, cr3\nxor eax, eax\nmov cr3, eax")
+    yield Case("cr3-bits-paged", p0, f"mov eax, {PD | 0x18:#x}\nmov cr3, eax\nmov ecx, cr3")
+    yield Case("cr4-all-legal", m0, "mov eax, 0x79f\nmov cr4, eax\nmov ecx, cr4\nxor eax, eax\nmov cr4, eax")
+    yield Case("cr4-pae-while-paging", p0, "mov eax, 0x20\nmov cr4, eax", mem={PD: struct.pack("<8I", PT | ALL, 0, 0, 0, 0, 0, 0, 0)})
+    yield Case("lmsw-sets-pe", REALMODE, f"lgdt [0x2100]\nlidt [0x2110]\nmov ax, 1\nlmsw ax\njmp dword {HCODE}:{stub(0x41)}", mem={DATA + 0x100: struct.pack("<HI", 0x3ff, GDT), DATA + 0x110: struct.pack("<HI", 0x7ff, IDT)})
+    yield Case("lmsw-cannot-clear-pe", m0, "xor eax, eax\nlmsw ax\nmov ecx, cr0")
+    yield Case("lmsw-keeps-ne", m0, "mov ax, 0\nlmsw ax\nmov ecx, cr0")
+    yield Case("smsw-32-upper", m0, "smsw eax", dict(cr0=0x31 | AM | WP))
+    yield Case("smsw-m-is-16", m0, f"smsw [{DATA:#x}]", dict(cr0=0x31 | AM | WP))
+    yield Case("smsw-page", p3, f"smsw [{DATA:#x}]", pte={DATA: 0})
+    yield Case("clts-v86", v, "clts", dict(eflags=2 | VM | iopl(3)))
+    # HLT and its waking.
+    yield Case("hlt-irq", m0, "sti\nhlt\nnop", flags=IRQ)
+    yield Case("hlt-irq-masked-by-ss", m0, "mov ax, ss\nsti\nmov ss, ax\nhlt\nnop", flags=IRQ)
+    yield Case("cli-irq", m0, "nop\ncli\nnop\nnop", flags=IRQ)
+    yield Case("popf-irq", m0, "pushfd\nor dword [esp], 0x200\npopfd\nnop\nnop", flags=IRQ)
+    yield Case("iret-irq", m0, f"push dword 0x202\npush dword {CODE32(0):#x}\npush dword {CODE2:#x}\niretd", flags=IRQ, more={CODE2: (32, "nop\nnop")})
+    yield Case("irq-in-3", m3, "nop\n" * 8, dict(eflags=2 | IF), flags=IRQ)
+    yield Case("irq-in-v86", v, "nop\n" * 8, dict(eflags=2 | VM | IF | iopl(3)), flags=IRQ)
+    yield Case("irq-real", REALMODE, "sti\nnop\nnop\nnop", flags=IRQ)
+    yield Case("irq-sti-cli-window", m0, "sti\ncli\nnop\nnop", flags=IRQ)
+    yield Case("irq-sti-hlt", REALMODE, "sti\nhlt\nnop\nnop", flags=IRQ)
+    yield Case("irq-sti-ret", m0, f"push dword {CODE2:#x}\nsti\nret", flags=IRQ, more={CODE2: (32, "nop\nnop")})
+    yield Case("irq-sti-ud", m0, "sti\nud2", flags=IRQ)
+    yield Case("irq-sti-int", m0, "sti\nint 0x30", flags=IRQ)
+    yield Case("irq-sti-rep-0", m0, "xor ecx, ecx\nsti\nrep stosb\nnop", flags=IRQ)
+    yield Case("irq-sti-out", m0, "sti\nout 0x99, al\nnop", flags=IRQ)
+    yield Case("irq-popf-v86-vme", v, "push word 0x200\npopf\nnop\nnop", dict(eflags=2 | VM, cr4=VME), flags=IRQ)
+    yield Case("irq-sti-pvi", m3, "sti\nnop\nnop", dict(cr4=PVI), flags=IRQ)
+    yield Case("irq-not-present", m0, "sti\nnop\nnop", flags=IRQ, idt={0x20: bytes(8)})
+    yield Case("irq-task-gate", m0, "sti\nnop\nnop", flags=IRQ, idt={0x20: gate(SYS_TASK, TSS2_SEL, 0)}, mem={TSS2: tss32(eip=CODE2, cs=CODE32(0), sss=DATA32(0), ds=DATA32(0), es=DATA32(0), fs=DATA32(0), gs=DATA32(0), regs=(0, 0, 0, 0, STACK[1] + 0x800, 0, 0, 0))}, more={CODE2: (32, "nop\nud2")})
+    # Invalidation instructions, CLFLUSH, prefetches: what they check.
+    yield Case("invlpg-v86", v, "invlpg [0x2000]", dict(eflags=2 | VM | iopl(3)))
+    yield Case("invlpg-no-limit", m0, "invlpg [fs:0x1000]\nnop", dict(fs=T(0)), gdt={T(0): desc(RW | A, 0, 0xff, D32)})
+    yield Case("invlpg-null", m0, "invlpg [fs:0x1000]\nnop", dict(fs=0))
+    yield Case("wbinvd-lock", m0, "db 0xf0, 0x0f, 0x09")
+    yield Case("clflush-page", p3, f"clflush [{DATA:#x}]", pte={DATA: 0})
+    yield Case("clflush-limit", m3, "clflush [fs:0x1000]", dict(fs=T(0, 3)), gdt={T(0): desc(RW | A, 0, 0xfff, D32, 3)})
+    yield Case("prefetch-page", p3, f"prefetcht0 [{DATA:#x}]\nprefetchnta [fs:0]", dict(fs=0), pte={DATA: 0})
+    yield Case("nop-m-page", p3, f"nop dword [{DATA:#x}]\nnop dword [fs:0]", dict(fs=0), pte={DATA: 0})
+    yield Case("lea-null", m3, "lea eax, [fs:0x1234]", dict(fs=0))
+    yield Case("lea-reg", m3, "db 0x8d, 0xc1")
+    # MSRs.
+    yield Case("sysenter-msrs", m0, "mov ecx, 0x174\nmov eax, 0xffffffff\nmov edx, 0xffffffff\nwrmsr\nxor eax, eax\nxor edx, edx\nrdmsr\nmov ebx, eax")
+    yield Case("sysenter-esp-high", m0, "mov ecx, 0x175\nmov eax, 0x12345678\nxor edx, edx\nwrmsr\nxor eax, eax\nrdmsr\nmov ebx, eax")
+    yield Case("rdtsc-tsd-3", m3, "rdtsc", dict(cr4=TSD))
+    yield Case("rdtsc-tsd-0", m0, "rdtsc\nxor eax, eax\nxor edx, edx", dict(cr4=TSD))
+    yield Case("rdtsc-tsd-v86", v, "rdtsc", dict(cr4=TSD, eflags=2 | VM | iopl(3)))
+    yield Case("rdpmc-bad", m0, "mov ecx, 0x7fff\nrdpmc")
+    yield Case("rdpmc-pce-1", m1, "mov ecx, 0x7fff\nrdpmc", dict(cr4=0x100))
+    yield Case("cpuid-3", m3, "xor eax, eax\nxor ecx, ecx\ncpuid\nxor eax, eax\nxor ebx, ebx\nxor ecx, ecx\nxor edx, edx")
+    yield Case("cpuid-lock", m3, "db 0xf0, 0x0f, 0xa2")
+    # Ports.
+    yield Case("in-map-byte-outside", m3, "in al, 0x99", tss=tss_with_map(bytes(0x13)), gdt={TSS_SEL: desc(SYS_TSS32, TSS, 0x68 + 0x13, 0)})
+    yield Case("in-16-over-denied", m3, "in ax, 0x9f", tss=tss_with_map(bytes(0x13) + b"\0\x01" + bytes(8)), gdt={TSS_SEL: desc(SYS_TSS32, TSS, 0x68 + 0x20, 0)})
+    yield Case("port-ffff", m3, "mov dx, 0xffff\nin al, dx", dict(eflags=2))
+    yield Case("in-iopl-1-ring-1", m1, "in al, 0x99", dict(eflags=2 | iopl(1)))
+    yield Case("in-iopl-0-ring-1", m1, "in al, 0x99", dict(eflags=2))
+    yield Case("out-imm-32", m3, "out 0x98, eax", dict(eflags=2 | iopl(3)))
+    yield Case("ins-es-only", m3, f"mov edi, {DATA:#x}\nmov dx, 0x98\ndb 0x64, 0x6c", dict(eflags=2 | iopl(3), fs=0))
+    yield Case("outs-override", m3, "mov esi, 0x10\nmov dx, 0x98\ndb 0x64, 0x6e", dict(eflags=2 | iopl(3), fs=0))
+    yield Case("ins-ro", m3, f"mov edi, {DATA:#x}\nmov dx, 0x98\ninsb", dict(eflags=2 | iopl(3), es=T(0, 3)), gdt={T(0): desc(RO | A, 0, 0xfffff, G | D32, 3)})
+    yield Case("rep-outs-stops-at-page", p3, f"mov ecx, 8\nmov esi, {DATA - 3:#x}\nmov dx, 0x98\nrep outsb", dict(eflags=2 | iopl(3)), pte={DATA: 0})
+    yield Case("rep-ins-repne", m3, f"mov ecx, 2\nmov edi, {DATA:#x}\nmov dx, 0x98\ndb 0xf2, 0x6c", dict(eflags=2 | iopl(3)))
+    yield Case("ins-a16", m3, f"mov edi, 0x12340000 + {DATA & 0xffff:#x}\nmov dx, 0x98\na16 insb", dict(eflags=2 | iopl(3), es=T(0, 3)), gdt={T(0): desc(RW | A, DATA & ~0xffff, 0xfffff, G | D32, 3)})
+    # MOV and POP of CS and of registers that are none.
+    yield Case("mov-cs", m0, "db 0x8e, 0xc8")
+    yield Case("pop-cs-is-0f", m0, "db 0x0f, 0x0b")
+    yield Case("mov-seg6", m3, "db 0x8e, 0xf0")
+    yield Case("mov-from-seg7", m3, "db 0x8c, 0xf8")
+    yield Case("mov-from-seg-32", m3, "mov eax, 0xffffffff\nmov eax, cs")
+    yield Case("mov-from-seg-16", m3, "mov eax, 0xffffffff\nmov ax, cs")
+    yield Case("mov-from-seg-m", m3, f"mov [{DATA:#x}], cs")
+    yield Case("grp1a-pop-1", m3, "db 0x8f, 0xc8")
+    yield Case("grp4-2", m3, "db 0xfe, 0xd0")
+    yield Case("grp3-1", m3, "db 0xf6, 0xc8, 5")
+    yield Case("grp2-6", m3, "mov al, 0x41\ndb 0xc0, 0xf0, 1\nsetc bl\ncmp eax, eax")
+    yield Case("grp11-1", m3, "db 0xc7, 0xc8, 1, 2, 3, 4")
+    yield Case("les-reg", m3, "db 0xc4, 0xc0")
+    yield Case("bswap16", m3, "db 0x66, 0x0f, 0xc8\nxor eax, eax")
+    yield Case("movbe-reg", m3, "db 0x0f, 0x38, 0xf0, 0xc0")
+    yield Case("cmpxchg8b-reg", m3, "db 0x0f, 0xc7, 0xc8")
+    yield Case("cmpxchg8b-lock-reg", m3, "db 0xf0, 0x0f, 0xc7, 0xc8")
+    yield Case("sysret-ud", m0, "db 0x0f, 0x07")
+    yield Case("syscall-ud", m3, "db 0x0f, 0x05")
+    yield Case("vmcall-ud", m0, "db 0x0f, 0x01, 0xc1")
+    yield Case("femms-ud", m3, "db 0x0f, 0x0e")
+    yield Case("loadall-ud", m0, "db 0x0f, 0x07")
+    yield Case("swapgs-ud", m0, "db 0x0f, 0x01, 0xf8")
+    yield Case("xgetbv-ud", m3, "xor ecx, ecx\ndb 0x0f, 0x01, 0xd0")
+    yield Case("vex-ud", m3, "db 0xc5, 0xf8, 0x77")
+    yield Case("evex-ud", m3, "db 0x62, 0xf1, 0x7c, 0x48, 0x58, 0xc0")
+    yield Case("vex-real", REALMODE, "db 0xc5, 0xf8, 0x77, 0x90, 0x90, 0x90, 0x90")
+    yield Case("rdseed-ud", m3, "db 0x0f, 0xc7, 0xf8")
