@@ -163,15 +163,16 @@ def cases():
 
 def state_images():
     """FNSTENV, FNSAVE, FXSAVE, FXRSTOR and their like over two pages: all or nothing is not promised, so the image's page is looked at where it came through."""
+    full = "fninit\n" + 8 * "fldz\n"                        # what an empty register holds is nobody's business
     for f in FORMATS:
         for ring in (0, 3):
             mode = paged(PM32[ring], f.kind)
             for name, code in {"fnstenv": "fnstenv [ecx]", "fnsave": "fnsave [ecx]\nfld1", "fxrstor": "fxrstor [ecx]"}.items():
-                yield Case(f"hand/{name}/ok/{f}/r{ring}", mode, "fninit\n" + code, flags=FPU, regs=dict(ecx=EDGE - 16),
+                yield Case(f"hand/{name}/ok/{f}/r{ring}", mode, full + code, flags=FPU, regs=dict(ecx=EDGE - 16),
                            mem=merge(tables(f, GOOD, GOOD), put(EDGE - 16, bytes([0x7f, 3]) + bytes(22) + bytes([0x80, 0x1f]) + bytes(486))))
             # The first page is what is missing: nothing can have been written before it.
             for name, code in {"fnstenv": "fnstenv [ecx]", "fnsave": "fnsave [ecx]"}.items():
-                yield Case(f"hand/{name}/first/{f}/r{ring}", mode, "fninit\n" + code, flags=FPU, regs=dict(ecx=EDGE - 16), mem=tables(f, PTE_W | PTE_U, PTE_P | PTE_U))
+                yield Case(f"hand/{name}/first/{f}/r{ring}", mode, full + code, flags=FPU, regs=dict(ecx=EDGE - 16), mem=tables(f, PTE_W | PTE_U, PTE_P | PTE_U))
 
 
 def descriptor_hand():
