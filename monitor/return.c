@@ -187,8 +187,10 @@ static int iret_to_v86(struct cpu *cpu, struct frame *f, const u32 *top)
 {
     u32 val[6];
 
-    if (frame_pop(cpu, f, val, 6, 4))
-        return -1;
+    for (unsigned i = 0; i < ARRAY_SIZE(val); i++) { /* upwards: CR2 */
+        if (frame_pop(cpu, f, &val[i], 1, 4))
+            return -1;
+    }
     if (top[0] > 0xffff)
         return mon_exc_err(cpu, EXC_GP, 0);
     cpu->cpl = 3;

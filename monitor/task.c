@@ -289,10 +289,10 @@ int task_switch(struct cpu *cpu, u16 tss_sel, u64 tss_desc, enum task_reason why
         return -1;
     if ((why == TASK_CALL || why == TASK_GATE) && lin_probe_write(cpu, base, 2, true)) /* the link */
         return -1;
-    if (why != TASK_IRET && lin_probe_write(cpu, desc_lin + 4, 4, true))
-        return -1;
     if ((why == TASK_JMP || why == TASK_IRET) &&
         lin_probe_write(cpu, cpu->gdtr.base + (cpu->tr.sel & 0xfff8u) + 4, 4, true))
+        return -1;
+    if (why != TASK_IRET && lin_probe_write(cpu, desc_lin + 4, 4, true))
         return -1;
     if (commit(cpu, tss_sel, tss_desc, why, return_eip, &t))
         return -1;

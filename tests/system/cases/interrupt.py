@@ -278,4 +278,72 @@ def cases():
 
 
 def hand():
-    return ()
+    flat, user, small = PM32[0], PM32[3], PM16[0]
+    pg, pgu = paged(PM32[0]), paged(PM32[3])
+
+    def case(name, mode, text, **more):
+        c = Case(name, mode, text, **more)
+        if CODE2 not in c.more:
+            c.mem.setdefault(CODE2, b"\xcd\x41")
+        return c
+
+    # handlers that return
+    back = {0x40: gate(SYS_INT32, T(0), CODE2, 3)}
+    for mode in (flat, user, PM16[3], PM32[2]):
+        yield case(f"int-and-back/{mode}", mode, "stc\nint 0x40\nmov bx, cs", gdt={T(0): code(4)}, idt=back, more={CODE2: (32, "mov eax, [esp + 4]\nclc\niretd")})
+        yield case(f"trap16-and-back/{mode}", mode, "int 0x40\nmov bx, cs", regs=dict(cs=T(1, mode.ring), eip=0), gdt={T(0): code(2), T(1): code(2, dpl=mode.ring)}, idt={0x40: gate(SYS_TRAP16, T(0), OFF2, 3)}, more={CODE2: (16, "iret", OFF2)}) if mode.bits == 16 else \
+            case(f"nested/{mode}", mode, "int 0x40", gdt={T(0): code(4)}, idt=back, more={CODE2: (32, "int3\niretd")})
+    yield case("error-code-popped", user, "mov ax, 0x408\nmov ds, ax", gdt={T(0): code(4)}, idt={13: gate(SYS_INT32, T(0), CODE2)}, more={CODE2: (32, "pop ebx\nadd dword [esp], 3\niretd")})
+    yield case("restart-behind-a-page-fault", pgu, "mov eax, [0x3f000]\ninc eax", gdt={T(0): code(4)}, idt={14: gate(SYS_INT32, T(0), CODE2)}, pte={0x3f000: 0x3f000}, more={CODE2: (32, "pop ebx\nmov dword [0x250fc], 0x3f067\nmov ecx, cr2\ninvlpg [ecx]\niretd")})
+    # TF around INT and its like
+    for name, text in (("int", "int 0x40"), ("int3", "int3"), ("into", "into"), ("icebp", "db 0xf1"), ("ud", "ud2"), ("nop", "nop"), ("popf", "popfd"), ("jmp", "jmp 0x20:at(.x)\n.x:"), ("movss", "mov ss, dx\nnop"), ("rep", "rep stosb"), ("call-gate", "call 0x110:0")):
+        yield case(f"tf/{name}", flat, f"mov dx, ss\nmov edi, 0x33000\nmov ecx, 2\npushfd\npushfd\nor dword [esp], 0x100\npopfd\n{text}", regs=dict(eflags=2 | OF), gdt={T(2): gate(SYS_CALL32, CODE32(0), CODE2)}, idt={1: gate(SYS_INT32, HCODE, stub(1))})
+    yield case("tf/handler-runs-without", user, "int 0x40\nnop", regs=dict(eflags=2 | TF), gdt={T(0): code(4)}, idt=back, more={CODE2: (32, "nop\npushfd\npop eax\niretd")})
+    # the IDT: not there, read-only memory, the end of the address space
+    for name, entry in (("absent", 0), ("ro", PTE_P | PTE_U), ("super", PTE_P | PTE_W)):
+        yield case(f"idt-page/{name}", pgu, "int 0x40", pte={IDT: IDT | entry})
+    yield case("idt-second-page-missing", pgu, "int 0x41", regs=dict(idt_base=0x33df4), pte={0x34000: 0}, mem={0x33df4: b"".join(gate(SYS_INT32, HCODE, stub(v), 3) for v in range(0x60))})
+    yield case("gate-over-two-pages", pgu, "int 0x41", regs=dict(idt_base=0x33df4), mem={0x33df4: b"".join(gate(SYS_INT32, HCODE, stub(v), 3) for v in range(0x60))})
+    yield case("idt-odd-base", user, "int 0x41", regs=dict(idt_base=0x33df3), mem={0x33df3: b"".join(gate(SYS_INT32, HCODE, stub(v), 3) for v in range(0x60))})
+    yield case("idt-limit-0", user, "int 0x41", regs=dict(idt_limit=0))
+    yield case("idt-limit-for-13-alone", user, "int 0x41", regs=dict(idt_limit=13 * 8 + 7))
+    yield case("idt-limit-for-8-alone", user, "int 0x41", regs=dict(idt_limit=8 * 8 + 7))
+    yield case("idt-in-no-memory", user, "int 0x41", regs=dict(idt_base=0xe0000000))
+    yield case("idt-at-4g", user, "int 0x41", regs=dict(idt_base=0xfffffdf8))
+    yield case("gdt-in-no-memory", flat, "mov dword [0x32000], 0xffff\nmov dword [0x32002], 0xe0000000\nlgdt [0x32000]\nint 0x41")
+    yield case("gate-reserved-bits", user, "int 0x40", gdt={T(0): code(4)}, idt={0x40: struct.pack("<HHBBH", 0x1000, T(0), 0xff, SYS_INT32 | 0x60, 3)})
+    yield case("gate-rpl-ignored", user, "int 0x40", gdt={T(0): code(4)}, idt={0x40: gate(SYS_INT32, T(0, 3), CODE2, 3)})
+    # #DF: by task gate, with the state of the first fault in the TSS
+    df = {T(17): desc(SYS_TSS32, TSS_DF, 0x67, 0)}
+    df_tss = {TSS_DF: tss32(cr3=PD, eip=stub(8), cs=HCODE, sss=HDATA, ds=HDATA, es=HDATA, regs=[0x60000001 + i if i != 4 else BITMAP + 0xff0 for i in range(8)])}
+    yield case("df-task/kernel-stack-gone", pgu, "mov eax, [0x3f000]", gdt=df, idt={8: gate(SYS_TASK, T(17), 0)}, mem=dict(df_tss), pte={0x3f000: 0, STACK[0]: 0})
+    yield case("df-task/own-stack-gone", pg, "mov esp, 0x3f800\npush eax", gdt=df, idt={8: gate(SYS_TASK, T(17), 0)}, mem=dict(df_tss), pte={0x3f000: 0})
+    yield case("df-task/stack-overflow", flat, "mov esp, 4\npush eax\npush eax", regs=dict(ss=T(8)), gdt={**df, T(8): desc(RW | A, BITMAP, 0xfff, D32)}, idt={8: gate(SYS_TASK, T(17), 0)}, mem={TSS_DF: tss32(eip=stub(8), cs=HCODE, sss=HDATA, ds=HDATA, es=HDATA, regs=[0] * 4 + [SPARE + 0xff0] + [0] * 3)})
+    yield case("df-task/tss-bad", flat, "mov esp, 4\npush eax\npush eax", regs=dict(ss=T(8)), gdt={T(8): desc(RW | A, BITMAP, 0xfff, D32), T(17): desc(SYS_TSS32, TSS_DF, 0x66, 0)}, idt={8: gate(SYS_TASK, T(17), 0)})
+    yield case("df-task/tss-busy", flat, "mov esp, 4\npush eax\npush eax", regs=dict(ss=T(8)), gdt={T(8): desc(RW | A, BITMAP, 0xfff, D32), T(17): desc(SYS_TSS32_BUSY, TSS_DF, 0x67, 0)}, idt={8: gate(SYS_TASK, T(17), 0)})
+    yield case("df/then-np", user, "mov ax, 0x408\nmov ds, ax", idt={13: gate(SYS_INT32, HCODE, stub(13), 0, 0, False), 8: gate(SYS_INT32, HCODE, stub(8), 0, 0, False)})
+    yield case("ud-np-chain", user, "ud2", idt={6: gate(SYS_INT32, HCODE, stub(6), 0, 0, False), 11: gate(SYS_INT32, HCODE, stub(11), 0, 0, False)})
+    yield case("ud-np-np-np", user, "ud2", idt={6: gate(SYS_INT32, HCODE, stub(6), 0, 0, False), 11: gate(SYS_INT32, HCODE, stub(11), 0, 0, False), 8: gate(SYS_INT32, 0, 0)})
+    yield case("pf-in-delivery-of-int", pgu, "int 0x40", gdt={T(0): code(4, dpl=1)}, idt={0x40: gate(SYS_INT32, T(0), CODE2, 3)}, pte={STACK[1]: 0})
+    yield case("pf-in-delivery-of-pf", pgu, "mov eax, [0x3f000]", gdt={T(0): code(4, dpl=1)}, idt={14: gate(SYS_INT32, T(0), CODE2, 3)}, pte={STACK[1]: 0, 0x3f000: 0})
+    yield case("pf-in-delivery-of-gp", pgu, "mov ax, 0x408\nmov ds, ax", gdt={T(0): code(4, dpl=1)}, idt={13: gate(SYS_INT32, T(0), CODE2, 3)}, pte={STACK[1]: 0})
+    yield case("gp-in-delivery-of-pf", pgu, "mov eax, [0x3f000]", idt={14: gate(SYS_INT32, 0x400, CODE2, 3)}, pte={0x3f000: 0})
+    # interrupts that wait, and prefixes
+    yield case("irq/behind-iret", flat, "pushfd\nor dword [esp], 0x200\npush cs\npush dword at(.x)\niretd\n.x: inc eax\ninc eax", flags=IRQ)
+    yield case("irq/behind-popf", flat, "pushfd\nor dword [esp], 0x200\npopfd\ninc eax\ninc eax", flags=IRQ)
+    yield case("irq/in-rep-movs", flat, "mov esi, 0x32000\nmov edi, 0x34000\nmov ecx, 8\nsti\nrep movsd", flags=IRQ)
+    yield case("irq/task-and-back", flat, "sti\nnop\nmov eax, 0x1234", flags=IRQ, idt={0x20: gate(SYS_TASK, T(17), 0)}, gdt={T(17): desc(SYS_TSS32, TSS2, 0x67, 0)},
+               mem={TSS2: tss32(eip=CODE2, cs=CODE32(0), sss=DATA32(0), ds=DATA32(0), es=DATA32(0), regs=[0] * 4 + [BITMAP + 0x800] + [0] * 3)}, more={CODE2: (32, "mov al, 0x20\nout 0x20, al\niretd")})
+    yield case("irq/eoi-and-back", user, "sti\nnop\nnop\nmov eax, 0x1234", regs=dict(eflags=2 | iopl(3)), flags=IRQ, idt={0x20: gate(SYS_INT32, T(0), CODE2)}, gdt={T(0): code(4)}, more={CODE2: (32, "push eax\nmov al, 0x20\nout 0x20, al\npop eax\niretd")})
+    yield case("irq/hlt-and-back", flat, "sti\nhlt\nmov eax, 0x1234", flags=IRQ, idt={0x20: gate(SYS_INT32, T(0), CODE2)}, gdt={T(0): code(4)}, more={CODE2: (32, "push eax\nmov al, 0x20\nout 0x20, al\npop eax\niretd")})
+    yield case("irq/lss", flat, "sti\nlss esp, [0x33000]\ninc eax\ninc eax", mem={0x33000: struct.pack("<IH", STACK[0] + 0x700, DATA32(0))}, flags=IRQ)
+    yield case("irq/bad-gate-twice", flat, "sti\nnop", flags=IRQ, idt={0x20: gate(SYS_INT32, 0x400, 0), 13: gate(SYS_INT32, 0x408, 0)})
+    yield case("lock-int", flat, b"\xf0\xcd\x40")
+    yield case("rep-int", flat, b"\xf3\xcd\x40")
+    yield case("o16-int", flat, b"\x66\xcd\x40")
+    yield case("lock-int3", flat, b"\xf0\xcc")
+    yield case("lock-iret", flat, b"\xf0\xcf")
+    yield case("into-without-of", flat, "into\nmov eax, 1")
+    yield case("int-keeps-df-and-flags", user, "std\nstc\nint 0x40", gdt={T(0): code(4)}, idt=back)
+    yield case("real/iret-back", REALMODE, "stc\nint 0x40\nmov ax, 1", ivt={0x40: (CODE2 >> 4, 0)}, more={CODE2: (16, "clc\niret", 0)})
+    yield case("real/high-esp", REALMODE, "int 0x40", regs=dict(esp=0x12340000))

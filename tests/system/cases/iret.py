@@ -211,4 +211,58 @@ def cases():
 
 
 def hand():
-    return ()
+    flat, user, small = PM32[0], PM32[3], PM16[0]
+    pg, pgu = paged(PM32[0]), paged(PM32[3])
+    # TF: the instruction behind IRET runs, then the trap comes
+    yield Case("tf/same", flat, frame(4, CODE32(0), CODE2, TF | 2), more={CODE2: (32, "inc eax\ninc eax\nud2")})
+    yield Case("tf/outer", flat, frame(4, CODE32(3), CODE2, TF | 2, *stack_of(3, 4)), more={CODE2: (32, "inc eax\ninc eax\nud2")})
+    yield Case("tf/v86", flat, frame(4, CODE2 >> 4, 0, TF | VM | 2, ARENA >> 4, 0xe000, 0, 0, 0, 0), more={CODE2: (16, "inc ax\ninc ax\nud2", 0)})
+    yield Case("tf/real", REALMODE, frame(2, CODE2 >> 4, 0, TF | 2), more={CODE2: (16, "inc ax\ninc ax\nud2", 0)})
+    yield Case("tf/cleared", flat, frame(4, CODE32(0), CODE2, 2), regs=dict(eflags=2), more={CODE2: (32, "inc eax\nud2")})
+    yield Case("rf/breakpoint-skipped", flat, frame(4, CODE32(0), CODE2, RF | 2), regs=dict(dr0=CODE2, dr7=0x401), more={CODE2: (32, "inc eax\nud2")})
+    yield Case("rf/breakpoint-taken", flat, frame(4, CODE32(0), CODE2, 2), regs=dict(dr0=CODE2, dr7=0x401), more={CODE2: (32, "inc eax\nud2")})
+    yield Case("rf/gone-behind-one", flat, frame(4, CODE32(0), CODE2, RF | 2), regs=dict(dr0=CODE2 + 1, dr7=0x401), more={CODE2: (32, "inc eax\ninc eax\nud2")})
+    # interrupts that wait
+    yield Case("irq/same", flat, frame(4, CODE32(0), CODE2, IF | 2), flags=IRQ, more={CODE2: (32, "inc eax\nud2")})
+    yield Case("irq/outer", flat, frame(4, CODE32(3), CODE2, IF | 2, *stack_of(3, 4)), flags=IRQ, more={CODE2: (32, "inc eax\nud2")})
+    yield Case("irq/v86", flat, frame(4, CODE2 >> 4, 0, IF | VM | 2, ARENA >> 4, 0xe000, 0, 0, 0, 0), flags=IRQ, more={CODE2: (16, "inc ax\nud2", 0)})
+    yield Case("irq/not-at-cpl3", user, frame(4, CODE32(3), CODE2, IF | 2), flags=IRQ, more={CODE2: (32, "inc eax\nud2")})
+    # frames over pages, missing, read-only; descriptor tables likewise
+    for size in (2, 4):
+        mode = pgu if size == 4 else paged(PM16[3])
+        cs = CODE32(3) if size == 4 else CODE16(3)
+        base = 0 if size == 4 else ARENA
+        values = struct.pack("<3I" if size == 4 else "<3H", offset(size), cs, 2)
+        op = "o32 iret" if size == 4 else "o16 iret"
+        for below in (1, 2, 4, 6, 8, 10):
+            if below >= 3 * size:
+                continue
+            at = 0x2f000 - below
+            yield Case(f"frame-second-page-missing/{below}/o{size * 8}", mode, op, regs=dict(esp=at - base), mem={at: values}, pte={0x2f000: 0})
+            yield Case(f"frame-first-page-missing/{below}/o{size * 8}", mode, op, regs=dict(esp=at - base), mem={at: values}, pte={0x2e000: 0})
+    yield Case("frame-page-super", pgu, "iretd", regs=dict(esp=0x33000), mem={0x33000: struct.pack("<3I", CODE2, CODE32(3), 2)}, pte={0x33000: 0x33000 | PTE_P | PTE_W})
+    yield Case("outer-part-missing", pg, "iretd", regs=dict(esp=0x33ff4), mem={0x33ff4: struct.pack("<5I", CODE2, CODE32(3), 2, STACK[3] + 0xf00, DATA32(3))}, pte={0x34000: 0})
+    yield Case("v86-part-missing", pg, "iretd", regs=dict(esp=0x33fe4), mem={0x33fe4: struct.pack("<9I", 0, CODE2 >> 4, VM | 2, 0xe000, ARENA >> 4, 1, 2, 3, 4)}, pte={0x34000: 0})
+    yield Case("cs-descriptor-missing", pg, frame(4, TL(3), CODE2), ldt={TL(3): code(4)}, pte={LDT: 0})
+    yield Case("cs-accessed-in-read-only", pg, frame(4, TL(3), CODE2), ldt={TL(3): code(4)}, pte={LDT: LDT | PTE_P})
+    yield Case("ss-accessed-in-read-only", pg, frame(4, CODE32(3), CODE2, 2, TL(3, 3), STACK[3] + 0xf00), ldt={TL(3): desc(RW, 0, 0xfffff, G | D32, 3)}, pte={LDT: LDT | PTE_P})
+    yield Case("target-page-missing", pg, frame(4, CODE32(3), CODE2, 2, *stack_of(3, 4)), pte={CODE2: 0})
+    # what an outer ring keeps and loses
+    yield Case("null-segments-stay", flat, f"xor eax, eax\nmov fs, ax\nmov ax, 3\nmov gs, ax\nmov eax, 0\nxor eax, eax\n{frame(4, CODE32(3), CODE2, 2, *stack_of(3, 4))}")
+    yield Case("ldt-segments", flat, f"mov ax, {TL(5):#x}\nmov fs, ax\nmov ax, {TL(6):#x}\nmov gs, ax\n{frame(4, CODE32(3), CODE2, 2, *stack_of(3, 4))}", ldt={TL(5): desc(RW, 0, 0xfffff, G | D32, 0), TL(6): desc(RW, 0, 0xfffff, G | D32, 3)})
+    yield Case("lost-segment-faults", flat, frame(4, CODE32(3), CODE2, 2, *stack_of(3, 4)), more={CODE2: (32, "mov eax, [es:0x32000]")})
+    yield Case("kept-ds-null-limit", flat, f"mov ax, {T(8):#x}\nmov es, ax\n{frame(4, CODE32(1), CODE2, 2, *stack_of(1, 4))}", gdt={T(8): desc(RW, 0, 0xfff, D32, 1)}, more={CODE2: (32, "mov eax, [es:0xffc]\nmov eax, [es:0xffd]")})
+    yield Case("ring3-then-int-then-back", flat, frame(4, CODE32(3), CODE2, 2, *stack_of(3, 4)), more={CODE2: (32, "int 0x40\nmov ax, cs\nud2"), CODE2 + 0x100: (32, "inc dword [0x32000]\niretd")}, idt={0x40: gate(SYS_INT32, T(0), CODE2 + 0x100, 3)}, gdt={T(0): code(4)}, regs=dict(ds=DATA32(3)))
+    yield Case("o16-to-16-bit-stack-keeps-upper-esp", flat, frame(4, CODE32(3), CODE2, 2, STACK16(3), 0x1234e000), more={CODE2: (32, "mov eax, esp\npush ax")})
+    yield Case("o16-from-32-bit", flat, frame(2, T(0), OFF2, 2), gdt={T(0): code(2)})
+    yield Case("iopl-by-cpl0-only", PM32[1], frame(4, CODE32(1), CODE2, iopl(3) | IF | 2), regs=dict(eflags=2 | iopl(1)))
+    yield Case("vm-ignored-by-cpl1", PM32[1], frame(4, CODE32(1), CODE2, VM | 2))
+    yield Case("vm-ignored-by-16-bit", flat, frame(2, T(0), OFF2, 2), gdt={T(0): code(2)}, regs=dict(eflags=2 | CF))
+    yield Case("v86-and-back-by-int", flat, frame(4, CODE2 >> 4, 0, VM | 2 | iopl(3), ARENA >> 4, 0xe000, 0x11, 0x22, 0x33, 0x44), more={CODE2: (16, "int 0x40\nmov ax, fs\nud2", 0), CODE2 + 0x100: (32, "iretd")}, idt={0x40: gate(SYS_INT32, T(0), CODE2 + 0x100, 3)}, gdt={T(0): code(4)})
+    # VIF and VIP as IRET can leave them
+    for cr4, name in ((0, "off"), (VME, "vme"), (PVI, "pvi")):
+        yield Case(f"vif-vip/v86/{name}", flat, f"mov eax, {cr4}\nmov cr4, eax\n" + frame(4, CODE2 >> 4, 0, VM | VIF | VIP | 2, ARENA >> 4, 0xe000, 0, 0, 0, 0), more={CODE2: (16, "inc ax\nud2", 0)})
+        yield Case(f"vif-vip/ring3/{name}", flat, f"mov eax, {cr4}\nmov cr4, eax\n" + frame(4, CODE32(3), CODE2, VIF | VIP | 2, *stack_of(3, 4)), more={CODE2: (32, "inc eax\nud2")})
+        yield Case(f"vif-vip/ring0/{name}", flat, f"mov eax, {cr4}\nmov cr4, eax\n" + frame(4, CODE32(0), CODE2, VIF | VIP | 2), more={CODE2: (32, "inc eax\nud2")})
+    yield nested("nt/v86-link", flat, T(0), {T(0): desc(SYS_TSS32_BUSY, 0x33000, 0x67, 0)}, tr=None)
+    yield nested("nt/tss-in-no-memory", flat, T(0), {T(0): desc(SYS_TSS32_BUSY, 0xe0000000, 0x67, 0)})

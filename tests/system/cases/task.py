@@ -226,9 +226,56 @@ def cases():
 
 
 def hand():
+    flat, user = PM32[0], PM32[3]
+    pg, pgu = paged(PM32[0]), paged(PM32[3])
     # the order in which wrong selectors are found: a different vector or selector each
     wrong = dict(ldt=0x408, cs=0x410, sss=0x418, ds=0x420, es=0x428, fs=0x430, gs=0x438)
     for i, a in enumerate(wrong):
         for b in list(wrong)[i + 1:]:
-            yield switch(f"order/{a}-{b}", "jmp", PM32[0], new32(PM32[0], **{a: wrong[a], b: wrong[b]}))
-        yield switch(f"order/{a}-eip", "jmp", PM32[0], new32(PM32[0], **{a: wrong[a], "eip": 0xffffffff, "trap": 1}), gdt={CODE32(0): desc(XR | A, 0, 0xfffff, D32)})
+            yield switch(f"order/{a}-{b}", "jmp", flat, new32(flat, **{a: wrong[a], b: wrong[b]}))
+        yield switch(f"order/{a}-eip", "jmp", flat, new32(flat, **{a: wrong[a], "eip": 0xffffffff, "trap": 1}), gdt={CODE32(0): desc(XR | A, 0, 0xfffff, D32)})
+    for way in ("jmp", "call", "int"):
+        # to itself, with the busy bit taken away by hand
+        yield switch(f"self/{way}", way, flat, code=f"and byte [0x200c5], 0xfd\n{'int 0x40' if way == 'int' else f'{way} {TSS_SEL:#x}:0'}\nmov eax, 1", idt={0x40: gate(SYS_TASK, TSS_SEL, 0, 3)})
+        yield switch(f"same-memory/{way}", way, flat, new_desc=desc(SYS_TSS32, TSS, 0x67, 0, 3))
+        yield switch(f"overlapping/{way}", way, flat, new_desc=desc(SYS_TSS32, TSS + 0x20, 0x67, 0, 3))
+        yield switch(f"tss-in-no-memory/{way}", way, flat, new_desc=desc(SYS_TSS32, 0xe0000000, 0x67, 0, 3))
+        yield switch(f"old-tss-in-no-memory/{way}", way, flat, gdt={T(3): desc(SYS_TSS32, 0xe0000000, 0x67, 0)}, regs=dict(tr=T(3)))
+        yield switch(f"old-tss-in-rom/{way}", way, flat, gdt={T(3): desc(SYS_TSS32, 0xffff0000, 0x67, 0)}, regs=dict(tr=T(3)))
+        yield switch(f"tss-over-gdt/{way}", way, flat, new_desc=desc(SYS_TSS32, GDT + 0x180, 0x67, 0, 3))
+        yield switch(f"old-tss-over-idt/{way}", way, flat, gdt={T(3): desc(SYS_TSS32, IDT + 0x600, 0x67, 0)}, regs=dict(tr=T(3)))
+        yield switch(f"tf-in-new/{way}", way, flat, new32(flat, eflags=2 | TF), more={CODE2: (32, "inc eax\ninc eax\nud2")})
+        yield switch(f"tf-in-old/{way}", way, flat, code="pushfd\nor dword [esp], 0x100\npopfd\n" + ("int 0x40" if way == "int" else f"{way} {T(0):#x}:0"))
+        yield switch(f"irq-in-new/{way}", way, flat, new32(flat, eflags=2 | IF), flags=IRQ, more={CODE2: (32, "inc eax\nud2")})
+        yield switch(f"fpu-is-next/{way}", way, flat, more={CODE2: (32, "fnop\nud2")})
+        yield switch(f"t-bit-and-tf/{way}", way, flat, new32(flat, trap=1, eflags=2 | TF))
+        yield switch(f"t-bit-and-irq/{way}", way, flat, new32(flat, trap=1, eflags=2 | IF), flags=IRQ)
+        yield switch(f"t-bit-to-ring3/{way}", way, flat, new32(flat, 3, trap=1))
+        yield switch(f"other-ldt/{way}", way, flat, new32(flat, ldt=T(5), cs=TL(2), sss=TL(3), ds=TL(3)), gdt={T(5): desc(SYS_LDT, 0x33000, 0x1f, 0)}, mem={0x33010: desc(XR, 0, 0xfffff, G | D32) + desc(RW, 0, 0xfffff, G | D32)})
+        yield switch(f"other-ldt-too-short/{way}", way, flat, new32(flat, ldt=T(5), cs=TL(2), sss=TL(3), ds=TL(3)), gdt={T(5): desc(SYS_LDT, 0x33000, 0x1e, 0)}, mem={0x33010: desc(XR, 0, 0xfffff, G | D32) + desc(RW, 0, 0xfffff, G | D32)})
+        yield switch(f"no-ldt-but-ldt-cs/{way}", way, flat, new32(flat, ldt=0, cs=TL(2)), ldt={TL(2): desc(XR, 0, 0xfffff, G | D32)})
+        yield switch(f"upper-halves-of-selectors/{way}", way, flat, new32(flat).replace(struct.pack("<I", DATA32(0)), struct.pack("<I", 0xabcd0000 | DATA32(0))))
+        yield switch(f"conforming-cs/{way}", way, flat, new32(flat, 3, cs=T(8, 3)), gdt={T(8): desc(XR_CONF, 0, 0xfffff, G | D32, 1)})
+        yield switch(f"16-bit-stack/{way}", way, flat, new32(flat, sss=STACK16(0), regs=[0, 0, 0, 0, 0xffffa800, 0, 0, 0]))
+        yield switch(f"descriptors-in-ldt-page-missing/{way}", way, pg, new32(pg, ds=TL(3)), ldt={TL(3): desc(RW, 0, 0xfffff, G | D32)}, pte={LDT: 0})
+        yield switch(f"accessed-in-read-only/{way}", way, pg, new32(pg, ds=TL(3)), ldt={TL(3): desc(RW, 0, 0xfffff, G | D32)}, pte={LDT: LDT | PTE_P})
+        yield switch(f"gdt-read-only/{way}", way, pg, pte={GDT: GDT | PTE_P})
+        yield switch(f"new-cr3-maps-nothing/{way}", way, pg, new32(pg, cr3=SPARE), mem={SPARE: bytes(0x1000)})
+        yield switch(f"new-cr3-outside-memory/{way}", way, pg, new32(pg, cr3=0xe0000000))
+        yield switch(f"new-eip-page-missing/{way}", way, pg, new32(pg, eip=0x3f000), pte={0x3f000: 0})
+        yield switch(f"new-stack-page-missing/{way}", way, pg, new32(pg, regs=[0, 0, 0, 0, 0x3f800, 0, 0, 0]), pte={0x3f000: 0}, more={CODE2: (32, "push eax")}, gdt={T(4): desc(SYS_TSS32, SPARE, 0x67, 0)},
+                     idt={14: gate(SYS_TASK, T(4), 0), 0x40: gate(SYS_TASK, T(0), 0, 3)}, mem={SPARE: tss32(cr3=PD, eip=stub(14), cs=HCODE, sss=HDATA, ds=HDATA, es=HDATA, regs=[0, 0, 0, 0, SPARE + 0x800, 0, 0, 0])})
+    yield switch("page-fault-task", "int", pgu, code="mov eax, [0x3f000]", pte={0x3f000: 0}, idt={14: gate(SYS_TASK, T(0), 0)})
+    yield switch("page-fault-task-and-back", "int", pgu, code="mov eax, [0x3f000]\nmov ebx, 1", pte={0x3f000: 0}, idt={14: gate(SYS_TASK, T(0), 0)}, more={CODE2: (32, "pop eax\nmov dword [0x250fc], 0x3f067\nmov ecx, cr3\nmov cr3, ecx\niretd")})
+    yield switch("error-code-16-bit-task", "np", flat, new16(), to16=True)
+    yield switch("three-deep", "call", flat, more={CODE2: (32, f"call {T(4):#x}:0\nud2"), CODE2 + 0x100: (32, "str ax\nmov bx, [0x33000]\nud2")}, gdt={T(4): desc(SYS_TSS32, 0x33000, 0x67, 0)}, mem={0x33000: new32(flat, eip=CODE2 + 0x100)})
+    yield switch("three-deep-and-all-back", "call", flat, code=f"call {T(0):#x}:0\nmov eax, 1\ncall {T(0):#x}:0", more={CODE2: (32, f"call {T(4):#x}:0\niretd\nud2"), CODE2 + 0x100: (32, "iretd\nud2")}, gdt={T(4): desc(SYS_TSS32, 0x33000, 0x67, 0)}, mem={0x33000: new32(flat, eip=CODE2 + 0x100)})
+    yield switch("ltr-of-busy", "jmp", flat, code=f"mov ax, {TSS_SEL:#x}\nltr ax")
+    yield switch("ltr-then-switch", "jmp", flat, code=f"mov ax, {TSS2_SEL:#x}\nltr ax\njmp {TSS_SEL:#x}:0")
+    yield switch("ltr-then-switch-to-free", "jmp", flat, code=f"mov ax, {TSS16B_SEL:#x}\nltr ax\njmp {T(0):#x}:0")
+    yield switch("no-tr", "jmp", flat, regs=dict(tr=0))
+    yield switch("no-tr-int-inner", "int", user, regs=dict(tr=0), code="int 0x41")
+    yield switch("retf-to-tss", "jmp", flat, code=f"push dword {T(0):#x}\npush dword 0\nretf")
+    yield switch("iret-to-tss-selector", "jmp", flat, code=f"push dword 2\npush dword {T(0):#x}\npush dword 0\niretd")
+    yield switch("nt-without-link-in-ring3", "jmp", user, code="iretd", regs=dict(eflags=2 | NT), tss=tss32(link=0))
+    yield switch("nt-in-v86-ignored", "jmp", V86, code="push word 2\npush word 0x3100\npush word 0\niret", regs=dict(eflags=2 | VM | iopl(3) | NT))
