@@ -232,18 +232,19 @@ def irqs():
                 if mode in (REALMODE,) and io:
                     continue
                 yield Case(f"irq/{name}/iopl{io}/{mode}", mode, text + "\n" + tail, regs=dict(eflags=mode.regs["eflags"] & ~iopl(3) | iopl(io)), flags=IRQ)
+        first, on = ("sti\n", 0) if mode.ring == 0 else ("", IF)        # ring 0 cases get their flags inside the harness
         for kind in GATES + (SYS_TASK,):
             if mode is REALMODE:
                 continue
             idt = {0x20: gate(kind, T(0), offset(kind)) if kind != SYS_TASK else gate(kind, T(17), 0)}
             tss = tss32(cr3=0, eip=CODE2, cs=CODE32(0), sss=DATA32(0), ds=DATA32(0), es=DATA32(0), regs=[0x70000001 + i if i != 4 else STACK[0] + 0xf00 for i in range(8)])
             for bits in (0, NT, AC | ID):
-                yield Case(f"irq/through/{GATE_NAMES[kind]}/{bits:x}/{mode}", mode, "inc ax\ninc ax", regs=dict(eflags=mode.regs["eflags"] | IF | bits), flags=IRQ, idt=idt,
+                yield Case(f"irq/through/{GATE_NAMES[kind]}/{bits:x}/{mode}", mode, first + "inc ax\ninc ax", regs=dict(eflags=mode.regs["eflags"] | on | bits), flags=IRQ, idt=idt,
                            gdt={T(0): code(size_of(kind)), T(17): desc(SYS_TSS32, TSS2, 0x67, 0)}, mem={TSS2: tss})
         if mode is not REALMODE:
             for name, g in (("absent", gate(SYS_INT32, HCODE, stub(0x20), 0, 0, False)), ("call", gate(SYS_CALL32, HCODE, stub(0x20))), ("null", gate(SYS_INT32, 0, stub(0x20))), ("outside", gate(SYS_INT32, 0x400, stub(0x20)))):
-                yield Case(f"irq/bad/{name}/{mode}", mode, "inc ax\ninc ax", regs=dict(eflags=mode.regs["eflags"] | IF), flags=IRQ, idt={0x20: g})
-            yield Case(f"irq/bad/limit/{mode}", mode, "inc ax", regs=dict(eflags=mode.regs["eflags"] | IF, idt_limit=0xff), flags=IRQ)
+                yield Case(f"irq/bad/{name}/{mode}", mode, first + "inc ax\ninc ax", regs=dict(eflags=mode.regs["eflags"] | on), flags=IRQ, idt={0x20: g})
+            yield Case(f"irq/bad/limit/{mode}", mode, first + "inc ax", regs=dict(eflags=mode.regs["eflags"] | on, idt_limit=0xff), flags=IRQ)
 
 
 def double():
