@@ -59,7 +59,7 @@ static inline int step_done(struct cpu *cpu, const struct dec_insn *insn)
     return 0;
 }
 
-/* Is an unmasked x87 exception pending? Raises it (#MF, or FERR# when CR0.NE is clear). Expects bt_fpu_save(). */
+/* Is an unmasked x87 exception pending? Raises it (the run loop makes FERR# of it when CR0.NE is clear). Expects bt_fpu_save(). */
 int fpu_check_pending(struct cpu *cpu) MUST_CHECK;
 
 #endif

@@ -70,6 +70,7 @@ WANTED = [
     ("exception/align/fnsave+?/*", "*", "FNSAVE is checked as 4 or 2 bytes (SDM vol. 3, table 6-7); Bochs checks each register it stores"),
     ("exception/align/sgdt+?/*", "*", "SGDT is checked as 4 bytes (SDM vol. 3, table 6-7); Bochs checks base and limit by themselves"),
     ("fpu/ne0-[fr][we]*", "*", "without CR0.NE FWAIT waits for IRQ 13 (SDM vol. 3, 18.18.6.1, MS-DOS compatibility mode), which then returns to it; Bochs goes on"),
+    ("fpu/fst-ro-unmasked", "*", "a store that an unmasked exception holds back looks at its page first, on the host CPU; Bochs does not look"),
     ("fpu/fx/page-*/f*", ("cr2",), "which byte of a long operand is found missing first is open; NoVT's is the host CPU's"),
     ("fpu/align/movups+*-ac/*", "*", "MOVUPS may raise #AC (SDM, MOVUPS); the host CPU does"),
     ("debug/ss-from-watched-i*", "*", "a data breakpoint that MOV SS met is reported in the handler of the INT behind it, as processors do (CVE-2018-8897); Bochs forgets it"),

@@ -215,5 +215,60 @@ def cases():
     yield from simd_cases()
 
 
+IRQ13 = "mov al, 0\nout 0xf0, al\nmov al, 0x20\nout 0xa0, al\nout 0x20, al\nmov al, 0xfb\nout 0x21, al\nmov al, 0xdf\nout 0xa1, al\n"         # nothing but IRQ 13 gets through
+
+
 def hand():
-    return []
+    m0, m3, p3 = PM32[0], PM32[3], paged(PM32[3])
+    bad = PENDING.format(ldcw="fldcw [esp]")
+    data = f"[{DATA:#x}]"
+    # Without CR0.NE an exception is FERR#: FWAIT waits for IRQ 13, non-waiting instructions go on.
+    old = dict(cr0=0x11)
+    yield Case("ne0-fwait", m0, IRQ13 + "sti\n" + bad + "fwait\nnop\nnop", old)
+    yield Case("ne0-no-wait", m0, IRQ13 + "sti\n" + bad + "fnstsw ax\nfnclex\nnop", old)
+    yield Case("ne0-fninit", m0, IRQ13 + "sti\n" + bad + "fninit\nnop", old)
+    yield Case("ne0-real", REALMODE, IRQ13 + "sti\n" + PENDING.format(ldcw="mov bp, sp\nfldcw [bp]") + "fwait\nnop\nnop")
+    # The control word.
+    for cw in (0, 0xffff, 0xe0c0, 0x1f3f, 0x040):
+        yield Case(f"fldcw/{cw:x}", m0, f"fninit\nmov word {data}, {cw:#x}\nfldcw {data}\nfnstcw [{DATA + 4:#x}]\nnop")
+    yield Case("fldcw-unmasks", m0, bad.replace("fldcw [esp]", "") + "fldcw [esp]\nfld1")
+    yield Case("fldcw-masks", m0, bad + "fninit\nfldz\nfld1\nfdivrp\nfldcw [esp]\nfnstsw ax\nfnclex")
+    # Tags, TOP and MMX.
+    yield Case("mmx-tags", m0, "fninit\nmovd mm3, eax\nnop", flags=FPU)
+    yield Case("mmx-top", m0, "fninit\nfld1\nfldpi\nmovd mm0, eax\nnop", flags=FPU)
+    yield Case("mmx-emms", m0, "fninit\nmovd mm7, ecx\nemms\nnop", flags=FPU)
+    yield Case("mmx-write-exponent", m0, "fninit\nfld1\nfld1\npxor mm1, mm1\nnop", flags=FPU)
+    yield Case("mmx-read-tags", m0, "fninit\nfld1\nmovd eax, mm0\nnop", flags=FPU)
+    yield Case("mmx-store-tags", m0, f"fninit\nfldpi\nmovq {data}, mm7\nnop", flags=FPU)
+    yield Case("mmx-fault-keeps-tags", p3, f"fninit\nfldpi\nmovq mm0, {data}", flags=FPU, pte={DATA: 0})
+    yield Case("maskmovq", m0, f"fninit\nmov edi, {DATA:#x}\nmov dword {data}, 0x80008000\nmovq mm0, {data}\nmaskmovq mm0, mm0\nnop", flags=FPU)
+    yield Case("maskmovq-zero-page", p3, f"fninit\nmov edi, {DATA + 0x1000:#x}\npxor mm0, mm0\nmaskmovq mm0, mm0\nnop")
+    yield Case("cvtps2pi-tags", m0, "fninit\nfld1\ncvtps2pi mm0, xmm0\nnop", dict(cr4=OSFXSR), flags=FPU)
+    yield Case("movdq2q", m0, "fninit\nfld1\nmovdq2q mm0, xmm1\nnop", dict(cr4=OSFXSR), flags=FPU)
+    yield Case("movq2dq", m0, "fninit\nfld1\nmovq2dq xmm0, mm1\nnop", dict(cr4=OSFXSR), flags=FPU | SSE)
+    yield Case("ffreep", m0, "fninit\nfld1\nfld1\ndb 0xdf, 0xc0\nnop", flags=FPU)
+    yield Case("fxch-alias", m0, "fninit\nfld1\nfldpi\ndb 0xdd, 0xc9\nnop", flags=FPU)
+    yield Case("fcom-alias", m0, "fninit\nfld1\nfldpi\ndb 0xdc, 0xd1\nnop", flags=FPU)
+    yield Case("fstp-alias", m0, "fninit\nfld1\nfldpi\ndb 0xdf, 0xd1\nnop", flags=FPU)
+    yield Case("fstp1-d9", m0, "fninit\nfld1\nfldpi\ndb 0xd9, 0xd9\nnop", flags=FPU)
+    # A fault in a memory operand: neither TOP nor the operand moves; the stack fault comes after it.
+    yield Case("fld-page-full", p3, "fninit\n" + "fld1\n" * 8 + f"fld dword {data}", flags=FPU, pte={DATA: 0})
+    yield Case("fst-page-empty", p3, f"fninit\nfstp dword {data}", flags=FPU, pte={DATA: 0})
+    yield Case("fst-ro-unmasked", p3, f"fninit\npush word 0x340\nfldcw [esp]\nfstp dword {data}", flags=FPU, pte={DATA: DATA | PTE_P | PTE_U | PTE_A})
+    yield Case("fbstp-limit", m3, f"fninit\nfld1\nfbstp [fs:0xff8]", dict(fs=T(0, 3)), flags=FPU, gdt={T(0): desc(RW | A, DATA, 0xfff, D32, 3)})
+    yield Case("mf-before-pf", p3, bad + f"fld dword {data}", pte={DATA: 0})
+    yield Case("nm-before-pf", p3, f"fld dword {data}", dict(cr0=p3.regs["cr0"] | TS), pte={DATA: 0})
+    yield Case("nm-before-mf", m0, bad + "mov eax, cr0\nor al, 8\nmov cr0, eax\nfld1")
+    yield Case("ud-before-nm", m3, "db 0xd9, 0xd8", dict(cr0=m3.regs["cr0"] | TS))
+    yield Case("step-over-pending", m0, bad + "pushfd\nor dword [esp], 0x100\npopfd\nnop")
+    yield Case("mf-in-v86", V86, PENDING.format(ldcw="mov bp, sp\nfldcw [bp]") + "fwait")
+    yield Case("fsave-restores-pending", m0, bad + f"fnsave {data}\nfninit\nfrstor {data}\nfld1")
+    yield Case("fxsave-pending", m0, bad + f"fxsave {data}\nfninit\nfxrstor {data}\nfld1", dict(cr4=OSFXSR))
+    yield Case("fninit-clears-pointers", m0, bad + f"fninit\nfnstenv {data}\nnop")
+    yield Case("denormal-single", m0, f"fninit\npush word 0x37d\nfldcw [esp]\nfld dword {data}\nfwait", flags=FPU, mem={DATA: struct.pack("<I", 1)})
+    yield Case("denormal-extended-load", m0, f"fninit\npush word 0x37d\nfldcw [esp]\nfld tword {data}\nfwait", flags=FPU, mem={DATA: ext("denormal")})
+    yield Case("snan-single-load", m0, f"fninit\npush word 0x37e\nfldcw [esp]\nfld dword {data}\nfwait", flags=FPU, mem={DATA: struct.pack("<I", 0x7f800001)})
+    yield Case("snan-extended-load", m0, f"fninit\npush word 0x37e\nfldcw [esp]\nfld tword {data}\nfwait", flags=FPU, mem={DATA: ext("snan")})
+    yield Case("xm-two-lanes", m0, f"ldmxcsr {data}\nmovaps xmm0, [{DATA + 16:#x}]\ndivps xmm0, [{DATA + 32:#x}]", dict(cr4=OSFXSR | OSXMMEXCPT), flags=SSE, mem={DATA: struct.pack("<I", 0x1d80) + bytes(12) + struct.pack("<4f", 1, 1, 0, 3) + struct.pack("<4f", 0, 3, 0, 1)})
+    yield Case("mxcsr-sticky-unmask", m0, f"ldmxcsr {data}\nxorps xmm0, xmm0\naddps xmm0, xmm0\nnop", dict(cr4=OSFXSR | OSXMMEXCPT), flags=SSE, mem={DATA: struct.pack("<I", 0x003f)})
+    yield Case("ldmxcsr-page", p3, f"ldmxcsr {data}", dict(cr4=p3.regs["cr4"] | OSFXSR), pte={DATA: 0})
