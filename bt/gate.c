@@ -179,13 +179,23 @@ static void emit_gate_callout(struct bt *bt, struct emit *e)
     struct hop ret = cpu_at(CPU_DISP(callout_ret)), ret_sp = cpu_at(CPU_DISP(ret_sp)),
                c_sp = cpu_at(CPU_DISP(c_sp));
     struct hop fn = cpu_at(CPU_DISP(emulate)), cpu = hop_base(H_CPU, -CPU_BIAS),
-               kind = cpu_at(CPU_DISP(exit_kind));
+               kind = cpu_at(CPU_DISP(exit_kind)), eip = cpu_at(CPU_DISP(eip));
 
-    u64 leave = here(e); /* C said BT_LEAVE */
+    u64 async = emit_return_async(e), leave = here(e);
+    em8(e, 0x3c); /* cmp al, BT_LEAVE */
+    em8(e, BT_LEAVE);
+    u8 *jump = em_jcc8(e, 5);
     em_load(e, 1, H_RAX, &kind);
     em_lea(e, 8, H_RSP, &(struct hop){.base = H_RSP, .index = H_NONE, .scale = 1, .disp = 8});
     emit_pop_host(e);
-    u64 async = emit_return_async(e);
+    em_here(e, jump); /* BT_JUMP */
+    emit_kick_test(e, async);
+    emit_fpu_restore(e);
+    em_load(e, 8, H_RSP, &ret_sp);
+    emit_load_flags(e);
+    emit_load_gprs(e);
+    em_load(e, 4, H_R9, &eip);
+    em_jmp_to(e, bt->gate[GATE_LOOKUP]);
 
     bt->gate[GATE_CALLOUT] = here(e);
     em_rm(e, 0, 0x8f, 0, &ret); /* pop qword [callout_ret] */
@@ -304,8 +314,8 @@ int gate_emit(struct bt *bt)
     e.end = e.base + BYTES;
 
     emit_gate_enter(bt, &e);
-    emit_gate_callout(bt, &e);
     emit_gate_lookup(bt, &e);
+    emit_gate_callout(bt, &e);
     emit_gate_sentinel(bt, &e);
     emit_ret_by_key(bt, &e, false);
     emit_ret_by_key(bt, &e, true);

@@ -165,7 +165,7 @@ static void exit_exception(struct novt_vm *vm)
         mon_fpu_note(cpu);
     if (vector == EXC_XM && !(cpu->cr4 & CR4_OSXMMEXCPT))
         vector = EXC_UD;
-    if (vector == EXC_MF && !(cpu->cr0 & CR0_NE)) { /* FERR#: reported through IRQ 13 instead */
+    if (vector == EXC_MF && !(cpu->cr0 & CR0_NE)) { /* FERR#: IRQ 13 instead, for which the instruction waits */
         if (vm->pc)
             pc_ferr(vm->pc);
         return;
@@ -266,6 +266,19 @@ static void check_ret_stack(struct novt_vm *vm)
         return;
     c->ret_tag = vm->cpu.ctx_tag;
     bt_retstack_drop(vm->bt, bt_retstack_reset(vm->bt, c->ret_top));
+}
+
+int mon_callout(struct cpu *cpu, const struct dec_insn *insn)
+{
+    struct novt_vm *vm = mon_vm(cpu);
+    int rc = mon_emulate(cpu, insn);
+
+    /* A target that the loop would enter at once. Ring 3 is another engine's, perhaps. */
+    if (rc != BT_LEAVE || cpu->exit_kind != BT_EXIT_LOOKUP || cpu->cpl == 3 || vm->trace || vm->stop ||
+        irq_deliverable(cpu) || must_step(cpu))
+        return rc;
+    check_ret_stack(vm);
+    return BT_JUMP;
 }
 
 static enum bt_exit_kind run_translated(struct novt_vm *vm, u32 exit_from)

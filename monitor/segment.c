@@ -203,7 +203,7 @@ static void loaded(struct cpu *cpu, unsigned seg)
 {
     if (seg == SEG_SS)
         cpu->inhibit = 1;
-    mon_segs_changed(cpu);
+    mon_seg_changed(cpu, seg);
 }
 
 static int do_mov_seg(struct cpu *cpu, const struct dec_insn *insn)
@@ -252,7 +252,7 @@ static int do_load_far(struct cpu *cpu, const struct dec_insn *insn)
     if (seg_load(cpu, insn->reg2, sel))
         return -1;
     gpr_write(cpu, insn->reg, off, insn->opsz);
-    mon_segs_changed(cpu); /* LSS loads both halves itself and holds nothing off */
+    mon_seg_changed(cpu, insn->reg2); /* LSS loads both halves itself and holds nothing off */
     return 0;
 }
 

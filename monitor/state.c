@@ -40,18 +40,24 @@ static u32 seg_class_8086(const struct cpu_seg *s, bool v86)
     return s->limit == 0xffffffff ? SEGC_BASED : SEGC_LIMIT;
 }
 
+/* The class of one, at its place in the mode word; and the copies of its limit. */
+static u32 one_segment(struct cpu *cpu, unsigned i, bool protect)
+{
+    const struct cpu_seg *s = &cpu->seg[i];
+    u32 cls = protect ? seg_class(s, cpu->seg_base[i], i == SEG_CS) : seg_class_8086(s, mon_is_v86(cpu));
+
+    cpu->seg_limit[i] = s->limit;
+    cpu->seg_limit16[i] = s->limit < 0xffff ? s->limit : 0xffff;
+    return cls << (MODE_SEG_SHIFT + 2 * i);
+}
+
 static u32 segment_mode(struct cpu *cpu)
 {
-    bool protect = mon_is_protected(cpu), v86 = mon_is_v86(cpu);
+    bool protect = mon_is_protected(cpu);
     u32 mode = 0;
 
-    for (unsigned i = 0; i < SEG_COUNT; i++) {
-        const struct cpu_seg *s = &cpu->seg[i];
-        u32 cls = protect ? seg_class(s, cpu->seg_base[i], i == SEG_CS) : seg_class_8086(s, v86);
-        mode |= cls << (MODE_SEG_SHIFT + 2 * i);
-        cpu->seg_limit[i] = s->limit;
-        cpu->seg_limit16[i] = s->limit < 0xffff ? s->limit : 0xffff;
-    }
+    for (unsigned i = 0; i < SEG_COUNT; i++)
+        mode |= one_segment(cpu, i, protect);
     if (cpu->seg[SEG_CS].attr & SEG_ATTR_D)
         mode |= MODE_CS32;
     if (cpu->seg[SEG_SS].attr & SEG_ATTR_D)
@@ -208,6 +214,21 @@ void mon_flush(struct cpu *cpu, bool all)
 void mon_segs_changed(struct cpu *cpu)
 {
     cpu->mode = (cpu->mode & ~MODE_SEGMENTS) | segment_mode(cpu);
+    update_tag(cpu);
+}
+
+void mon_seg_changed(struct cpu *cpu, unsigned seg)
+{
+    u32 mode = cpu->mode & ~(3u << (MODE_SEG_SHIFT + 2 * seg));
+
+    mode |= one_segment(cpu, seg, mon_is_protected(cpu));
+    if (seg == SEG_SS)
+        mode = (mode & ~MODE_SS32) | (cpu->seg[SEG_SS].attr & SEG_ATTR_D ? MODE_SS32 : 0);
+    if (seg == SEG_CS)
+        mode = (mode & ~MODE_CS32) | (cpu->seg[SEG_CS].attr & SEG_ATTR_D ? MODE_CS32 : 0);
+    else if (mode == cpu->mode)
+        return;
+    cpu->mode = mode;
     update_tag(cpu);
 }
 

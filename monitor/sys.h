@@ -199,6 +199,8 @@ int frame_from_tss(struct cpu *cpu, unsigned dpl, u32 ext, u16 *sel, u64 *desc, 
 /* ---- state.c: cheaper forms of mon_state_changed() ---- */
 /* Only segment registers changed, neither CPL nor CS's privilege. */
 void mon_segs_changed(struct cpu *cpu);
+/* Only this one did. */
+void mon_seg_changed(struct cpu *cpu, unsigned seg);
 /* vm->regime from CR0, CR3, CR4, EFER and the A20 gate. The window follows in mon_state_changed(). */
 void mon_regime_update(struct cpu *cpu);
 

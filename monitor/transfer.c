@@ -281,9 +281,17 @@ static int dispatch(struct cpu *cpu, const struct dec_insn *insn)
 
 int mon_sys_transfer(struct cpu *cpu, const struct dec_insn *insn)
 {
+    u32 sysflags = cpu->sysflags;
+    u16 task = cpu->tr.sel;
+    u8 cpl = cpu->cpl;
     int rc = dispatch(cpu, insn);
 
-    /* A task switch may fail after its point of no return: the state is the new task's then. */
-    mon_state_changed(cpu);
+    /* A task switch may fail after its point of no return: the state is the new task's then, even one that returned to itself. */
+    if (cpu->cpl != cpl || cpu->tr.sel != task || cpu->sysflags != sysflags || (sysflags & EFL_NT)) {
+        mon_state_changed(cpu);
+    } else { /* of all that the mode depends on, these at most */
+        mon_seg_changed(cpu, SEG_SS);
+        mon_seg_changed(cpu, SEG_CS);
+    }
     return rc;
 }

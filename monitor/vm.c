@@ -398,7 +398,7 @@ int novt_vm_new(struct novt_vm **out, const struct novt_config *config, struct n
     m->config = *config;
     m->vm.owner = m;
     m->vm.cpu.vm = &m->vm;
-    m->vm.cpu.emulate = mon_emulate;
+    m->vm.cpu.emulate = mon_callout;
     for (unsigned i = 0; i < PC_SERIALS; i++)
         pthread_mutex_init(&m->input[i].lock, NULL);
     pthread_mutex_init(&m->screen.lock, NULL);
