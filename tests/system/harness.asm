@@ -473,6 +473,11 @@ collect:
     mov cr4, eax
     lgdt [gdtr]
     lidt [no_idt]
+    push dword 2            ; VIF and VIP: only IRET clears them
+    push dword HCODE
+    push dword .flags
+    iretd
+.flags:
     mov ax, HDATA
     mov es, ax
     mov fs, ax

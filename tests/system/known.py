@@ -103,6 +103,8 @@ WANTED = [
     ("task/paging/old*/jmp*/*", ("[0002011c]",), "the old task stays busy when its TSS is not paged in (SDM vol. 3, 7.3, steps 5 and 6); Bochs clears the bit first"),
     ("task/paging/old*/iret/*", ("[0002011c]",), "the same"),
     ("iret/ss?/1[26]/absent/*", ("event",), "IRET to an outer ring with an absent stack segment is #SS(selector) in the manual's operation section (SDM, IRET); Bochs raises #NP"),
+    ("v86/iopl3/vme/*/vif-vip/*", "*", "VIF and VIP mean something only with IOPL below 3 (SDM vol. 3, 2.3); Bochs does not look at IOPL when both are set"),
+    ("v86/pvi2/iopl3/*/vif-vip/*", "*", "the same"),
     ("iret/ss-accessed-in-read-only", "*", "an IRET whose SS descriptor cannot be marked changes nothing; Bochs has loaded CS and CPL by then"),
     ("iret/vif-vip/v86/pvi", "*", "PVI says nothing about v86 mode (SDM vol. 3, 20.4)"),
     ("v86/vme/ivt-page-missing/*", ("cr2",), "CR2 is the vector's first missing byte; Bochs reads its upper half first"),
