@@ -175,6 +175,8 @@ void tr_move_sp(struct tr *t, i32 n);
 /* plain.c, also for the fallback: emit the instruction with memory operand m (ignored when it has none). Returns false when it cannot
  * be encoded (AH..BH together with a register that needs REX). */
 bool plain_emit(struct emit *e, const struct dec_insn *in, const struct hop *m);
+bool plain_is_ldmxcsr(const struct dec_insn *in);
+u32 plain_mxcsr_mask(const struct cpu *cpu); /* bits of MXCSR that the CPU model has */
 bool plain_needs_legacy(const struct dec_insn *in); /* uses AH, CH, DH or BH: no REX possible */
 
 /* gate.c */

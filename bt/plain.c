@@ -129,6 +129,32 @@ static void emit_borrowed(struct tr *t, const struct hop *m)
     em_mov32(e, x, H_R13);
 }
 
+bool plain_is_ldmxcsr(const struct dec_insn *in)
+{
+    return in->map == 1 && in->opcode == 0xae && in->mem && (in->modrm >> 3 & 7) == 2;
+}
+
+u32 plain_mxcsr_mask(const struct cpu *cpu)
+{
+    return cpu->features >> FEAT_SSE2 & 1 ? 0xffff : 0xffbf;
+}
+
+/* LDMXCSR m: the host may have more bits than the CPU model. Those above 15 are the fallback's, which raises #GP.
+ *   mov r13d, [m] ; mov r12, rcx ; rcx = r13d >> 16 ; jrcxz ok ; mov rcx, r12 ; to the stub ; ok: mov rcx, r12 */
+static void emit_mxcsr_check(struct tr *t, const struct hop *m)
+{
+    struct emit *e = &t->e;
+    em_load(e, 4, H_R13, m);
+    em_mov(e, H_R12, H_RCX);
+    em_mov_imm(e, H_RCX, 16);
+    em_shift(e, 4, 'r', H_RCX, H_R13, H_RCX);
+    u8 *ok = em_jrcxz(e);
+    em_mov(e, H_RCX, H_R12);
+    tr_jmp_step(t, false);
+    em_here(e, ok);
+    em_mov(e, H_RCX, H_R12);
+}
+
 void tr_plain(struct tr *t)
 {
     const struct dec_insn *in = t->in;
@@ -157,7 +183,13 @@ void tr_plain(struct tr *t)
             tr_refuse(t, BT_REFUSE_ENCODING);
             return;
         }
+        if (plain_is_ldmxcsr(in) && plain_mxcsr_mask(t->bt->cpu) != 0xffff) {
+            tr_refuse(t, BT_REFUSE_ENCODING);
+            return;
+        }
         m = op_insn_mem(t);
+        if (plain_is_ldmxcsr(in))
+            emit_mxcsr_check(t, &m);
         bool rex = (m.base != H_NONE && m.base >= 8) || (m.index != H_NONE && m.index >= 8);
         if (rex && plain_needs_legacy(in)) {
             emit_borrowed(t, &m);

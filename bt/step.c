@@ -140,6 +140,21 @@ static int store_operand(struct bt *bt, const struct dec_insn *in, u32 ea, unsig
     return 0;
 }
 
+/* #GP for bits of MXCSR that the CPU model lacks: the host may have them. */
+static bool bad_mxcsr(struct cpu *cpu, const struct dec_insn *in, const u8 *buf)
+{
+    u32 value;
+    if (!plain_is_ldmxcsr(in))
+        return false;
+    memcpy(&value, buf, sizeof(value));
+    if (!(value & ~plain_mxcsr_mask(cpu)))
+        return false;
+    cpu->exc_vector = EXC_GP;
+    cpu->exc_has_error = 1;
+    cpu->exc_error = 0;
+    return true;
+}
+
 enum bt_result bt_step(struct bt *bt, const struct dec_insn *in)
 {
     struct cpu *cpu = bt->cpu;
@@ -152,7 +167,7 @@ enum bt_result bt_step(struct bt *bt, const struct dec_insn *in)
         align = (cpu->seg_base[in->seg] + ea) & 63;
         if (((align & 15) && wants_aligned(in)) || x87_pending(cpu, in))
             size = 0; /* the host raises it, whatever the buffer holds */
-        if (load_operand(bt, in, ea, size, cpu->buf + align))
+        if (load_operand(bt, in, ea, size, cpu->buf + align) || bad_mxcsr(cpu, in, cpu->buf + align))
             goto exception;
     }
     if (!emit_one(bt, in, align) && !emit_via_other(bt, in)) {

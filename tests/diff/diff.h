@@ -232,6 +232,8 @@ void guest_tick(void); /* signal-safe: end a run that takes too long */
 /* 0: same. Else, if text is not NULL, says on it what differs. */
 int report_compare(const struct diff_case *c, const struct diff_state *native, const struct diff_state *guest,
                    bool verbose);
+bool report_only_memory(const struct diff_state *native,
+                        const struct diff_state *guest); /* all else is the same */
 void report_case(struct diff_case *c);
 void report_end(const struct diff_state *s); /* the end state's code bytes, and the events */
 bool report_shrink(struct diff_case *c, bool (*differs)(struct diff_case *c));

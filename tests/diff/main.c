@@ -103,7 +103,7 @@ static bool timed_out(const struct diff_state *s)
 }
 
 /* Both runs of one program. A timer tick in the middle of a run looks like a timeout: then once more. */
-static enum verdict run_both(struct diff_case *c, bool verbose)
+static enum verdict run_once(struct diff_case *c, bool verbose)
 {
     diff_ldt(c->ldt_seed);
     if (!memory_filled || memory_of != c->memory_seed) {
@@ -134,6 +134,29 @@ static enum verdict run_both(struct diff_case *c, bool verbose)
     if (opt.step && memcmp(state_native.mem.page, start_memory.page, CODE_BYTES) != 0)
         return SKIPPED;
     return ends_in_the_wild(c) ? SKIPPED : DIFFERENT;
+}
+
+/* AMD's CPUs keep the pointers to the last x87 instruction over a task switch of the host only while an exception is pending. So
+ * a program that stores them, and differs in memory alone, may have been interrupted: then it does not do so again. */
+static bool may_have_lost_pointers(const struct diff_case *c)
+{
+    bool stores = false;
+
+    for (unsigned i = 0; i < c->n; i++) {
+        const struct diff_candidate *k = c->item[i].cand >= 0 ? cand_get(c->item[i].cand) : NULL;
+
+        stores |= k && (k->op == OP_FNSTENV || k->op == OP_FNSAVE);
+    }
+    return stores && report_only_memory(&state_native, &state_guest);
+}
+
+static enum verdict run_both(struct diff_case *c, bool verbose)
+{
+    enum verdict v = run_once(c, verbose);
+
+    for (int again = 0; again < 2 && v == DIFFERENT && !shrinking && may_have_lost_pointers(c); again++)
+        v = run_once(c, false);
+    return v;
 }
 
 static bool still_differs(struct diff_case *c)

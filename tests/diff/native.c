@@ -91,6 +91,8 @@ u32 native_handler(int sig, siginfo_t *info, ucontext_t *context)
         return (u32)g[REG_EFL] | EFL_R1;
     e = &o->event[o->n++];
     note_event(sig, g, e);
+    if (((u8 *)context->uc_mcontext.fpregs)[26]) /* MXCSR's bits above 15: AMD's, which the CPU model lacks */
+        e->vector = DIFF_VECTOR_ESCAPE;
     next = *e;
     if (diff_resume(native_case, &next, o->n)) {
         g[REG_RIP] = next.eip;

@@ -110,6 +110,13 @@ int report_compare(const struct diff_case *c, const struct diff_state *native, c
     return r;
 }
 
+bool report_only_memory(const struct diff_state *native, const struct diff_state *guest)
+{
+    return native->n == guest->n &&
+           !memcmp(native->event, guest->event, native->n * sizeof(native->event[0])) &&
+           !compare_fpu(native->fpu, guest->fpu, false);
+}
+
 static void print_item(const csh handle[2], const struct diff_memory *mem, u32 addr,
                        const struct diff_item *it)
 {

@@ -96,6 +96,12 @@ static const struct vector {
      "d9 e8;67 db 3c",
      .esi = 0xfffe,
      .any = {.base = WRAP_GVA + 0x10, .limit = 0x1ffff, .rw = true, .big = true}},
+    {"misaligned SSE operands, LDMXCSR with bits that none has",
+     {D, SEL_CS_FLAT, D, D, 0, SEL_LDT(LDT_DATA)},
+     "66 0f 38 17 05 01 00 00 20;65 67 66 0f 38 17 2e 01 10;c7 05 00 00 00 20 80 1f 01 00;0f ae 15 00 00 00 "
+     "20;"
+     "66 0f 38 17 05 01 00 00 20;65 67 66 0f 38 17 2e 01 10",
+     .start = 0x100},
     {"ARPL that changes nothing does not write", FLAT, "63 05 00 20 00 20", .start = 0x100},
     {"#MF while the last x87 instruction's bytes end with the page",
      {D, CODE32, D, D, 0, 0},
