@@ -169,6 +169,7 @@ next:                       ; take the patches back
     add ebp, [ebp + R_LENGTH]
 run:                        ; ebp: the record
     mov [STATE + 4], ebp
+    xor ebx, ebx            ; an interrupt may be taken before the case's registers are loaded
     cmp dword [ebp + R_LENGTH], 0
     je done
     mov al, '@'
