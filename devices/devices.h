@@ -104,6 +104,9 @@ u8 pc_intr_ack(struct pc *pc);
 /* IGNNE#/FERR#: the CPU reports an unmasked x87 error while CR0.NE = 0 (IRQ 13); port F0h clears it. */
 void pc_ferr(struct pc *pc);
 
+/* Does port 70h let NMIs through? */
+bool pc_nmi_enabled(const struct pc *pc);
+
 /* Front of COM1 (0) or COM2 (1), for chr_receive(). NULL if absent. */
 const struct chr_front *pc_serial(struct pc *pc, unsigned n);
 

@@ -284,6 +284,11 @@ void pc_ferr(struct pc *pc)
     ferr_port_raise(&pc->ferr);
 }
 
+bool pc_nmi_enabled(const struct pc *pc)
+{
+    return !pc->rtc.nmi_off;
+}
+
 const struct chr_front *pc_serial(struct pc *pc, unsigned n)
 {
     return n < PC_SERIALS && pc->config.serial_present[n] ? &pc->uart[n].front : NULL;

@@ -341,10 +341,12 @@ static void port_write(void *opaque, u32 offset, unsigned size, u32 val)
 {
     struct rtc *rtc = opaque;
     (void)size;
-    if (offset == 0)
-        rtc->index = val & (RTC_CMOS_BYTES - 1); /* bit 7 masks NMI, which nothing here raises */
-    else
+    if (offset == 0) {
+        rtc->index = val & (RTC_CMOS_BYTES - 1);
+        rtc->nmi_off = val & 0x80;
+    } else {
         rtc_write_reg(rtc, rtc->index, (u8)val);
+    }
 }
 
 static const struct bus_ops rtc_ops = {.read = port_read, .write = port_write};

@@ -7,7 +7,7 @@
  * novt_error. (The one exception is a bug of ours, which ends the process with code 70.)
  *
  * Threads: new, free, run, reset, registers and memory belong to one thread at a time; only
- * novt_vm_stop(), novt_vm_kick(), novt_vm_serial_input(), novt_vm_text() and novt_vm_screen() may be called
+ * novt_vm_stop(), novt_vm_kick(), novt_vm_nmi(), novt_vm_serial_input(), novt_vm_text() and novt_vm_screen() may be called
  * from others while it runs.
  * While a VM runs, its thread's handlers for SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGTRAP are NoVT's.
  */
@@ -137,6 +137,9 @@ int novt_vm_run(struct novt_vm *vm, struct novt_outcome *out, struct novt_error 
 void novt_vm_stop(struct novt_vm *vm, int code);
 /* Any thread, signal-safe: look at host events now. */
 void novt_vm_kick(struct novt_vm *vm);
+/* Any thread, signal-safe: a non-maskable interrupt, as from an NMI button. It waits while port 70h masks it or the handler of an
+ * earlier one has not come to its IRET; one waits, more are lost. */
+void novt_vm_nmi(struct novt_vm *vm);
 /* As the reset button. */
 void novt_vm_reset(struct novt_vm *vm);
 

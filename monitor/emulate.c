@@ -128,7 +128,7 @@ int mon_emulate(struct cpu *cpu, const struct dec_insn *insn)
     if (cpu->eip != next || cpu->ctx_tag != tag || vm->win != window || is_transfer(insn))
         return leave(cpu, BT_EXIT_LOOKUP);
     /* It may have written over what follows it. */
-    if (UNLIKELY(vm->code_dropped) || cpu->inhibit || vm->stop || (cpu->iflag && cpu->irq_pending))
+    if (UNLIKELY(vm->code_dropped) || cpu->inhibit || vm->stop || vm->nmi || (cpu->iflag && cpu->irq_pending))
         return leave(cpu, BT_EXIT_LOOKUP);
     return BT_CONT;
 }

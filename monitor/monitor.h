@@ -61,6 +61,7 @@ struct novt_vm {
     struct mmu_regime regime; /* of the current CR0/CR3/CR4 */
     volatile int stop;        /* not 0: leave the run loop */
     volatile int stop_code;
+    volatile u32 nmi; /* one is waiting: until port 70h, an earlier one's handler and SS let it through */
     u64 slow_steps;
     u64 selfcheck_pages_made, selfcheck_pages_ended; /* translate.c */
     u8 model;                /* enum novt_cpu_model */
@@ -202,6 +203,7 @@ int mon_run(struct novt_vm *vm);
 void mon_stop(struct novt_vm *vm, enum mon_stop why, int code); /* from any thread, signal-safe */
 void mon_timer_update(
     struct novt_vm *vm); /* after device registers were written: the next deadline may have moved */
+void mon_nmi(struct novt_vm *vm); /* from any thread, signal-safe */
 void mon_irq_changed(struct novt_vm *vm, bool level); /* PIC output; CPU thread */
 void mon_code_written(struct novt_vm *vm, u64 gpa,
                       u32 len); /* RAM that holds translations is about to be written */

@@ -97,6 +97,28 @@ void mon_stop(struct novt_vm *vm, enum mon_stop why, int code)
         bt_kick(vm->bt);
 }
 
+void mon_nmi(struct novt_vm *vm)
+{
+    __atomic_store_n(&vm->nmi, 1, __ATOMIC_SEQ_CST);
+    vm->cpu.kick = 1;
+    if (vm->bt)
+        bt_kick(vm->bt);
+}
+
+static bool nmi_deliverable(const struct novt_vm *vm)
+{
+    return UNLIKELY(vm->nmi) && !vm->cpu.nmi_blocked && !vm->cpu.inhibit && (!vm->pc || pc_nmi_enabled(vm->pc));
+}
+
+/* Further ones wait for IRET; one of them is remembered (SDM vol. 3, 6.7.1). */
+static void deliver_nmi(struct novt_vm *vm)
+{
+    struct cpu *cpu = &vm->cpu;
+    __atomic_store_n(&vm->nmi, 0, __ATOMIC_SEQ_CST);
+    cpu->nmi_blocked = 1;
+    mon_deliver(cpu, MON_EXTERNAL, EXC_NMI, false, 0, cpu->eip);
+}
+
 void mon_irq_changed(struct novt_vm *vm, bool level)
 {
     vm->cpu.irq_pending = level;
@@ -127,7 +149,7 @@ static void halt(struct novt_vm *vm)
     sigemptyset(&block);
     sigaddset(&block, SIGURG);
     pthread_sigmask(SIG_BLOCK, &block, &old);
-    while (!vm->stop && !irq_deliverable(cpu)) {
+    while (!vm->stop && !irq_deliverable(cpu) && !nmi_deliverable(vm)) {
         if (!cpu->iflag) {
             mon_stop(vm, STOP_DEAD, 0);
             break;
@@ -327,6 +349,11 @@ int mon_run(struct novt_vm *vm)
         if (cpu->halted) {
             halt(vm);
             from = 0;
+            continue;
+        }
+        if (nmi_deliverable(vm)) {
+            from = 0;
+            deliver_nmi(vm);
             continue;
         }
         if (irq_deliverable(cpu)) {

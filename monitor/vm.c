@@ -457,6 +457,7 @@ void machine_reset(struct machine *m)
     m->no_boot_at = 0;
     pc_reset(m->vm.pc);
     mon_reset_cpu(&m->vm.cpu);
+    m->vm.nmi = 0;
 }
 
 void novt_vm_reset(struct novt_vm *vm)

@@ -85,6 +85,11 @@ void novt_vm_stop(struct novt_vm *vm, int code)
     mon_stop(vm, STOP_QUIT, code);
 }
 
+void novt_vm_nmi(struct novt_vm *vm)
+{
+    mon_nmi(vm);
+}
+
 void novt_vm_kick(struct novt_vm *vm)
 {
     bt_kick(vm->bt);

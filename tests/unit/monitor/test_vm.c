@@ -188,6 +188,99 @@ static void *run_job(void *opaque)
 }
 
 /* Two machines at once, each on its own thread, count differently and do not disturb each other. */
+/* Counts in the byte at 8000h, ends the machine at the third. */
+static const uint8_t nmi_handler[] = {0xfe, 0x06, 0x00, 0x80, 0x80, 0x3e, 0x00, 0x80, 0x03,
+                                      0x74, 0x01, 0xcf, 0xb0, 0x15, 0xe6, 0xf4, 0xf4};
+
+static struct novt_vm *nmi_machine(const uint8_t *code, size_t bytes)
+{
+    static const uint8_t vector[] = {0x00, 0x7e, 0x00, 0x00};
+    struct novt_config c = {.debug_exit_iobase = 0xf4};
+    struct novt_vm *vm = machine(code, bytes, &c);
+
+    cr_assert(novt_vm_write_memory(vm, 2 * 4, vector, sizeof(vector)) == 0);
+    cr_assert(novt_vm_write_memory(vm, 0x7e00, nmi_handler, sizeof(nmi_handler)) == 0);
+    return vm;
+}
+
+static uint8_t counter(struct novt_vm *vm)
+{
+    uint8_t n = 0;
+
+    cr_assert(novt_vm_read_memory(vm, 0x8000, &n, 1) == 0);
+    return n;
+}
+
+static void *inject_three(void *opaque)
+{
+    for (unsigned i = 0; i < 3; i++) {
+        usleep(20000);
+        novt_vm_nmi(opaque);
+    }
+    return NULL;
+}
+
+static void expect_three(const uint8_t *code, size_t bytes)
+{
+    struct novt_vm *vm = nmi_machine(code, bytes);
+    struct novt_outcome out;
+    pthread_t t;
+
+    cr_assert(pthread_create(&t, NULL, inject_three, vm) == 0);
+    out = run(vm);
+    cr_expect_eq(out.why, NOVT_DEBUG_EXIT);
+    cr_expect_eq(counter(vm), 3);
+    pthread_join(t, NULL);
+    novt_vm_free(vm);
+}
+
+Test(vm, nmi_from_another_thread)
+{
+    expect_three(spin, sizeof(spin));
+}
+
+Test(vm, nmi_wakes_hlt)
+{
+    static const uint8_t code[] = {0xfb, 0xf4, 0xeb, 0xfd}; /* sti ; hlt ; jmp back */
+
+    expect_three(code, sizeof(code));
+}
+
+Test(vm, nmi_waits_for_port_70)
+{
+    /* mov al, 80h ; out 70h, al ; cli ; hlt, which ends the first run. Then: mov bl, [8000h] ; mov al, 0 ; out 70h, al ; nop ;
+     * mov bh, [8000h] ; cli ; hlt */
+    static const uint8_t code[] = {0xb0, 0x80, 0xe6, 0x70, 0xfa, 0xf4, 0x8a, 0x1e, 0x00, 0x80, 0xb0,
+                                   0x00, 0xe6, 0x70, 0x90, 0x8a, 0x3e, 0x00, 0x80, 0xfa, 0xf4};
+    struct novt_vm *vm = nmi_machine(code, sizeof(code));
+    struct novt_regs r;
+
+    cr_expect_eq(run(vm).why, NOVT_DEAD);
+    novt_vm_get_regs(vm, &r);
+    r.eip = 0x7c06;
+    novt_vm_set_regs(vm, &r);
+    novt_vm_nmi(vm);
+    cr_expect_eq(run(vm).why, NOVT_DEAD);
+    novt_vm_get_regs(vm, &r);
+    cr_expect_eq(r.gpr[NOVT_EBX] & 0xffff, 0x0100, "BL before, BH behind the write to port 70h");
+    novt_vm_free(vm);
+}
+
+Test(vm, nmi_waits_for_iret)
+{
+    static const uint8_t handler[] = {0xfe, 0x06, 0x00, 0x80, 0xfa, 0xf4}; /* inc byte [8000h] ; cli ; hlt */
+    struct novt_vm *vm = nmi_machine(spin, sizeof(spin));
+
+    cr_assert(novt_vm_write_memory(vm, 0x7e00, handler, sizeof(handler)) == 0);
+    novt_vm_nmi(vm);
+    cr_expect_eq(run(vm).why, NOVT_DEAD);
+    cr_expect_eq(counter(vm), 1);
+    novt_vm_nmi(vm);
+    cr_expect_eq(run(vm).why, NOVT_DEAD);
+    cr_expect_eq(counter(vm), 1, "entered again before IRET");
+    novt_vm_free(vm);
+}
+
 Test(vm, several_in_a_process)
 {
     /* mov ecx, 2000000; l: add eax, ebx; mov [8000h], eax; dec ecx; jnz l; cli; hlt */
