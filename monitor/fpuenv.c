@@ -72,15 +72,7 @@ static void update_summary(u8 *fx)
 
 int fpu_check_pending(struct cpu *cpu)
 {
-    struct pc *pc = mon_vm(cpu)->pc;
-
-    if (!(get16(cpu->fpu + FX_FSW) & FSW_ES))
-        return 0;
-    if (cpu->cr0 & CR0_NE)
-        return mon_exc(cpu, EXC_MF);
-    if (pc)
-        pc_ferr(pc); /* IRQ 13 instead; the instruction goes on as under IGNNE# */
-    return 0;
+    return get16(cpu->fpu + FX_FSW) & FSW_ES ? mon_exc(cpu, EXC_MF) : 0;
 }
 
 /* ST(i) are rotated so that the physical registers keep their content under a new TOP. */

@@ -203,7 +203,8 @@ static int do_far(struct cpu *cpu, const struct dec_insn *insn)
     if (insn->op == OP_CALL_FAR_M || insn->op == OP_JMP_FAR_M) {
         if (!insn->mem)
             return mon_exc(cpu, EXC_UD);
-        if (mem_read(cpu, insn->seg, dec_ea(cpu, insn), ptr, t.size + 2))
+        u32 ea = dec_ea(cpu, insn), at = insn->adsz == 2 ? (u16)(ea + t.size) : ea + t.size;
+        if (mem_read(cpu, insn->seg, ea, ptr, t.size) || mem_read(cpu, insn->seg, at, ptr + t.size, 2))
             return -1;
         memcpy(&t.off, ptr, t.size);
         memcpy(&t.sel, ptr + t.size, 2);
