@@ -321,9 +321,11 @@ void mmu_invlpg(struct mmu *m, const struct mmu_regime *r, u32 gva)
         return;
     for (u32 i = 0; i < m->n_windows; i++) {
         struct win *w = m->wins[i];
-        u32 e = shadow_get(m, w, gva >> PAGE_SHIFT);
+        u32 e = shadow_get(m, w, gva >> PAGE_SHIFT), ri = gva >> (PAGE_SHIFT + w->shift);
+        /* Any byte of a large page names all of it, whichever parts are here; to look at another context's costs little. */
+        bool large = is_active(w, ri) && w->reg[ri].large;
 
-        if (e && (e & E_GLOBAL || window_is(w, &id)))
+        if ((e && (e & E_GLOBAL || window_is(w, &id))) || large)
             recheck(m, w, gva, in_sequence);
     }
 }

@@ -500,6 +500,20 @@ Test(invlpg, page_and_large_page)
     guest_stop();
 }
 
+Test(invlpg, a_byte_of_a_large_page_that_was_never_mapped)
+{
+    start(0, 0);
+    put_entry(&pse, DIR, 2, PS | RWA);
+    window(&pse, MMU_SUPER);
+    *guest_word(8) = 11;
+    *guest_word(0xc00008) = 12;
+    cr_assert_eq(read_ok(0x800008), 11);
+    put_entry(&pse, DIR, 2, PS | RWA | 0xc00000);
+    mmu_invlpg(g.m, &pse, 0x8a0000); /* physical A0000h is no memory */
+    cr_assert_eq(read_ok(0x800008), 12);
+    guest_stop();
+}
+
 Test(invlpg, global_page_goes_from_every_window)
 {
     struct mmu_window *a;
