@@ -220,7 +220,7 @@ struct cpu {
     u64 mtrr[32];
     u64 fpu_ip, fpu_dp; /* x87 last instruction and data pointer: selector << 32 | offset */
     u16 fpu_opcode;
-    u8 fpu_fresh; /* fpu_ip is news: fpu_dp is a linear address and fpu_opcode the host's (monitor/fpuenv.c refines them) */
+    u8 fpu_fresh; /* fpu_ip is news: fpu_dp is a linear address (FPU_FRESH_OFFSET: an offset) and fpu_opcode the host's; fpuenv.c refines them */
     u8 fpu_cs32; /* while fresh: size of the code that fpu_ip names, and its linear address */
     u32 fpu_lin;
     u16 step_cs; /* code segment of what the fallback ran last */
@@ -229,6 +229,8 @@ struct cpu {
     void *bt; /* struct bt of this CPU */
     void *vm; /* the monitor's VM */
 };
+
+#define FPU_FRESH_OFFSET 2 /* from code that ran directly, in segments of its own */
 
 /* EFLAGS as a whole, valid when not in translated code. */
 static inline u32 cpu_eflags(const struct cpu *c)

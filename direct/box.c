@@ -240,18 +240,21 @@ void dx_box_died(struct dx_box *b)
         ;
     if (b->why[0])
         return;
+    /* A thread that cannot take a signal is ended by it; SIGKILL comes from elsewhere. */
+    b->death = si.si_code == CLD_EXITED || si.si_status == SIGKILL ? DX_DEATH_HOST : DX_DEATH_GUEST;
     if (si.si_code == CLD_EXITED)
         say(b->why, "the sandbox exited with code %d", si.si_status);
     else
         say(b->why, "the sandbox was killed by signal %d (%s)", si.si_status, strsignal(si.si_status));
 }
 
-void dx_box_die(struct dx_box *b, const char *fmt, ...)
+void dx_box_die(struct dx_box *b, enum dx_death death, const char *fmt, ...)
 {
     va_list ap;
 
     if (b->dead)
         return;
+    b->death = (u8)death;
     va_start(ap, fmt);
     vsnprintf(b->why, sizeof(b->why), fmt, ap);
     va_end(ap);

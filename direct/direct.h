@@ -71,18 +71,25 @@ enum dx_exit_kind {
      * also be a fetch fault at an EIP below 4096. */
     DX_EXIT_FAST_SYSCALL,
     /* Every other exception: vector 0, 4 (after), 5, 6, 10-12 and 13 with error, 16, 17, 19, at. And 1: INT1, after on
-     * bare CPUs, at under some hypervisors: look. */
+     * bare CPUs, at under some hypervisors: look. And 14: an access across 4 GiB, where 32-bit mode has the segment's limit or wraps. */
     DX_EXIT_FAULT,
     DX_EXIT_BREAKPOINT, /* INT3, after */
     DX_EXIT_STEP,       /* TF: one instruction was executed, eip is the next; eflags still hold TF */
     DX_EXIT_KICKED,     /* dx_kick(), or nothing at all: a kick may be reported once too often */
     DX_EXIT_REFUSED,    /* the state asked for cannot be entered: why. Nothing ran, the state is unchanged */
-    DX_EXIT_DIED, /* the process is gone: why. The state is that before entry, but memory may have changed. Free it */
+    DX_EXIT_DIED, /* the process is gone: why, death. The state is that before entry, but memory may have changed. Free it */
     DX_EXIT_COUNT
+};
+
+enum dx_death {
+    DX_DEATH_GUEST,  /* guest code did what no 32-bit code can do; it may have run */
+    DX_DEATH_HOST,   /* killed from outside, no memory: no fault of the guest's, but it may have run */
+    DX_DEATH_BEFORE, /* it was dead already: nothing ran, and nothing is lost but the box */
 };
 
 struct dx_exit {
     u8 kind;   /* enum dx_exit_kind */
+    u8 death;  /* DX_EXIT_DIED: enum dx_death */
     u8 vector; /* x86 vector, for all that have one (#PF 14, step 1, breakpoint 3, INT 80h 80h) */
     u32 error; /* error code as the host's CPU gave it (a selector keeps the LDT bit: mirrored slots have equal numbers) */
     u32 cr2;                /* DX_EXIT_PAGE_FAULT */

@@ -223,13 +223,13 @@ static bool take_segments(struct dx_box *b, const struct frame_uc *uc, const str
     const u64 sel[6] = {m->es, uc->cs, uc->ss, m->ds, m->fs, m->gs};
 
     if (uc->cs == HOST_CODE64) {
-        dx_box_die(b, "guest code went to 64-bit mode (signal %d at %#llx)", signo,
+        dx_box_die(b, DX_DEATH_GUEST, "guest code went to 64-bit mode (signal %d at %#llx)", signo,
                    (unsigned long long)uc->ip);
         return false;
     }
     for (unsigned i = 0; i < 6; i++) {
         if (!take_selector(b, i, sel[i], i == DX_FS ? m->fsbase : m->gsbase, &st->seg[i])) {
-            dx_box_die(b, "guest code loaded %s with selector %#llx of the host", seg_names[i],
+            dx_box_die(b, DX_DEATH_GUEST, "guest code loaded %s with selector %#llx of the host", seg_names[i],
                        (unsigned long long)sel[i]);
             return false;
         }
@@ -274,7 +274,7 @@ static u8 classify(const struct frame_uc *uc, const struct frame_info *si, struc
     case 1: return si->code == TRAP_TRACE_CODE ? DX_EXIT_STEP : DX_EXIT_FAULT;
     case 3: return DX_EXIT_BREAKPOINT;
     case 13: return gp_kind(x);
-    case 14: x->cr2 = (u32)uc->cr2; return DX_EXIT_PAGE_FAULT;
+    case 14: x->cr2 = (u32)uc->cr2; return uc->cr2 >> 32 ? DX_EXIT_FAULT : DX_EXIT_PAGE_FAULT;
     default: return DX_EXIT_FAULT;
     }
 }
@@ -292,23 +292,23 @@ static u8 take_exit(struct dx_box *b, struct dx_state *out, struct dx_exit *x)
     memcpy(&uc, b->area + b->uc_off, sizeof(uc));
     memcpy(&si, b->area + b->info_off, sizeof(si));
     if (m.uc != area_address(b->uc_off) || m.info != area_address(b->info_off)) {
-        dx_box_die(b, "guest code moved the signal frame");
+        dx_box_die(b, DX_DEATH_GUEST, "guest code moved the signal frame");
         return DX_EXIT_DIED;
     }
     if (!take_segments(b, &uc, &m, si.signo, &st))
         return DX_EXIT_DIED;
     u8 kind = classify(&uc, &si, x);
     if (kind == DX_EXIT_COUNT) {
-        if (si.signo == SIGBUS && uc.trapno == 14)
-            dx_box_die(b, "no memory left on the host for guest RAM (bus error at %#llx)",
+        if (si.signo == SIGBUS && uc.trapno == 14) /* or so the frame says, which guest code may have written */
+            dx_box_die(b, DX_DEATH_GUEST, "no memory left on the host for guest RAM (bus error at %#llx)",
                        (unsigned long long)uc.cr2);
         else
-            dx_box_die(b, "signal %d with trap %llu is none that guest code can cause", si.signo,
+            dx_box_die(b, DX_DEATH_GUEST, "signal %d with trap %llu is none that guest code can cause", si.signo,
                        (unsigned long long)uc.trapno);
         return DX_EXIT_DIED;
     }
     if (uc.ip >> 32 && kind != DX_EXIT_FAST_SYSCALL) {
-        dx_box_die(b, "guest code came back with a 64-bit instruction pointer (%#llx)",
+        dx_box_die(b, DX_DEATH_GUEST, "guest code came back with a 64-bit instruction pointer (%#llx)",
                    (unsigned long long)uc.ip);
         return DX_EXIT_DIED;
     }
@@ -383,19 +383,22 @@ static u8 run(struct dx_box *b, struct dx_state *st, struct dx_exit *x)
 {
     enum dx_wait w = DX_WAIT_DEAD;
 
-    if (dx_stop_resume(b, &b->guest) == 0)
+    int err = dx_stop_resume(b, &b->guest);
+    if (!err)
         w = dx_stop_wait(b, &b->guest, NULL);
     u32 kick = atomic_exchange(&b->kick, 0);
     if (w == DX_WAIT_DEAD) {
         dx_box_died(b);
+        if (err)
+            b->death = DX_DEATH_BEFORE;
         return DX_EXIT_DIED;
     }
     if (w == DX_WAIT_ELSEWHERE) {
-        dx_box_die(b, "guest code in 64-bit mode made a system call of its own");
+        dx_box_die(b, DX_DEATH_GUEST, "guest code in 64-bit mode made a system call of its own");
         return DX_EXIT_DIED;
     }
     if ((kick & KICK_ASKED) && !b->killable_wait && !kick_blocked(b)) {
-        dx_box_die(b, "guest code unblocked signals");
+        dx_box_die(b, DX_DEATH_GUEST, "guest code unblocked signals");
         return DX_EXIT_DIED;
     }
     return take_exit(b, st, x);
@@ -406,11 +409,12 @@ void dx_enter(struct dx_box *b, struct dx_state *st, struct dx_exit *exit)
     struct dx_stats *stats = &b->dx->stats;
 
     exit->kind = DX_EXIT_KICKED;
-    exit->vector = 0;
+    exit->vector = exit->death = 0;
     exit->error = exit->cr2 = 0;
     exit->why[0] = '\0';
     if (b->dead) {
         exit->kind = DX_EXIT_DIED;
+        b->death = DX_DEATH_BEFORE;
     } else if (state_refused(b, st, exit->why)) {
         exit->kind = DX_EXIT_REFUSED;
     } else {
@@ -423,7 +427,9 @@ void dx_enter(struct dx_box *b, struct dx_state *st, struct dx_exit *exit)
     }
     if (exit->kind == DX_EXIT_KICKED)
         stats->kicks++;
-    if (exit->kind == DX_EXIT_DIED)
+    if (exit->kind == DX_EXIT_DIED) {
         memcpy(exit->why, b->why, sizeof(exit->why));
+        exit->death = b->death;
+    }
     stats->exits[exit->kind]++;
 }

@@ -57,6 +57,7 @@ struct dx_box {
     pid_t pid;
     int pidfd;
     bool dead, killable_wait;
+    u8 death;               /* enum dx_death */
     char why[DX_WHY_BYTES]; /* of death */
     u8 *shared;             /* our mapping: command pages, exit area */
     u8 *area;
@@ -79,7 +80,7 @@ int dx_stop_resume(struct dx_box *b, struct dx_stop *s) MUST_CHECK;
 enum dx_wait dx_stop_wait(struct dx_box *b, struct dx_stop *s, u64 args[2]) MUST_CHECK;
 
 /* box.c: end the process, and note why, unless it is dead already. */
-void dx_box_die(struct dx_box *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void dx_box_die(struct dx_box *b, enum dx_death death, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* The process ended by itself, or is about to: reap it and note by what. */
 void dx_box_died(struct dx_box *b);
 

@@ -33,7 +33,7 @@ int dx_mapper_run(struct dx_box *b, u32 n, u32 *done)
     if (dx_stop_resume(b, &b->mapper) == 0)
         w = dx_stop_wait(b, &b->mapper, args);
     if (w != DX_WAIT_STOPPED || args[0] > n) {
-        dx_box_die(b, "the sandbox's mapper is gone");
+        dx_box_die(b, DX_DEATH_HOST, "the sandbox's mapper is gone");
         return -EIO;
     }
     *done = (u32)args[0];
@@ -126,12 +126,12 @@ int dx_wipe(struct dx_box *b)
     if (!err)
         err = dx_ldt_clear(b);
     if (err) {
-        dx_box_die(b, "the sandbox could not be wiped: error %d", -err);
+        dx_box_die(b, DX_DEATH_HOST, "the sandbox could not be wiped: error %d", -err);
         return -EIO;
     }
     dx_frame_reset(b);
     if (!dx_frame_verify(b)) {
-        dx_box_die(b, "guest code changed the sandbox's signal stack");
+        dx_box_die(b, DX_DEATH_GUEST, "guest code changed the sandbox's signal stack");
         return -EIO;
     }
     dx_frame_reset(b);

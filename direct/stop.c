@@ -92,7 +92,8 @@ enum dx_wait dx_stop_wait(struct dx_box *b, struct dx_stop *s, u64 args[2])
             asked = true;
             since = cpu_ns(b);
         } else if (cpu_ns(b) - since > ANSWER_NS) {
-            dx_box_die(b, "guest code did not answer an interrupt in %u ms of CPU time: signals blocked?",
+            dx_box_die(b, DX_DEATH_GUEST,
+                       "guest code did not answer an interrupt in %u ms of CPU time: signals blocked?",
                        ANSWER_NS / 1000000u);
             return DX_WAIT_DEAD;
         }

@@ -275,7 +275,7 @@ static void refine_pointers(struct cpu *cpu)
     struct dec_insn d;
     unsigned left = PAGE_BYTES - (cpu->fpu_lin & PAGE_MASK), got = left < DEC_MAX_LEN ? left : DEC_MAX_LEN;
     unsigned seg;
-    bool there;
+    bool there, offset = cpu->fpu_fresh == FPU_FRESH_OFFSET;
 
     if (!cpu->fpu_fresh)
         return;
@@ -293,7 +293,7 @@ static void refine_pointers(struct cpu *cpu)
     /* Without a memory operand the pointer is an earlier instruction's: most likely in DS. */
     seg = d.mem ? d.seg % SEG_COUNT : SEG_DS;
     cpu->fpu_opcode = (u16)((d.opcode & 7) << 8 | d.modrm);
-    cpu->fpu_dp = dp ? (u64)cpu->seg[seg].sel << 32 | (dp - cpu->seg_base[seg]) : 0;
+    cpu->fpu_dp = dp ? (u64)cpu->seg[seg].sel << 32 | (dp - (offset ? 0 : cpu->seg_base[seg])) : 0;
 }
 
 void mon_fpu_note(struct cpu *cpu)

@@ -27,19 +27,6 @@ const char *pick_name(unsigned pick)
     return pick < PICK_COUNT ? names[pick] : "?";
 }
 
-static bool segments_fit(const struct pick_state *s)
-{
-    for (unsigned i = 0; i < SEG_COUNT; i++) {
-        u32 cls = MODE_SEGC(s->mode, i);
-
-        if (cls == SEGC_FLAT || (cls == SEGC_BASED && (i == SEG_FS || i == SEG_GS)))
-            continue;
-        if (i == SEG_CS || i == SEG_SS || !(s->null_segs & BIT(i)))
-            return false;
-    }
-    return (s->mode & (MODE_CS32 | MODE_SS32)) == (MODE_CS32 | MODE_SS32);
-}
-
 enum pick mon_pick_engine(const struct pick_state *s)
 {
     if (s->option == ENGINE_BT)
@@ -64,7 +51,7 @@ enum pick mon_pick_engine(const struct pick_state *s)
         return PICK_ALIGN_CHECK;
     if ((s->cr0 & (CR0_EM | CR0_TS)) || !(s->cr4 & CR4_OSFXSR))
         return PICK_FPU;
-    if (!segments_fit(s))
+    if (s->odd_segs || !(s->mode & MODE_CS32))
         return PICK_SEGMENT;
     if (s->page_bad)
         return PICK_PAGE;

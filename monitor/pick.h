@@ -16,8 +16,8 @@
  *   -                                   TF, debug registers, RF, an instruction's shadow: single instructions are the fallback's
  *   -                                   EFLAGS.AC: the host's CR0.AM is set, the guest's may not be
  *   -                                   CR0.EM, CR0.TS, no CR4.OSFXSR: FPU and SSE instructions would not trap
- *   a segment not shadowed, or hidden   a segment that is neither flat (FS, GS: flat with a base) nor null
- *   state that cannot be reloaded
+ *   a segment not shadowed, or hidden   16-bit code; a segment that is neither flat (FS, GS: flat with a base) nor null, and whose
+ *   state that cannot be reloaded       hidden part no LDT descriptor of ring 3 loads to
  *   -                                   the page of code holds sensitive instructions (scan.h)
  *   -                                   cost: see below
  *
@@ -60,7 +60,7 @@ struct pick_state {
     u32 cr0, cr4;
     u32 eflags;          /* whole */
     bool inhibit;        /* behind STI or MOV SS */
-    u8 null_segs;        /* bit per segment register (enum dec_seg): null selector */
+    u8 odd_segs;         /* bit per segment register (enum dec_seg) that a box cannot have so (sandbox_state.c) */
     bool page_bad;       /* the page at EIP was scanned and is not fit, or cannot be executed in a sandbox */
     u64 stretch;         /* average cycles of the last stretches at CPL 3, on whatever engine */
     u64 worthwhile;      /* cycles from which a hand-off pays */

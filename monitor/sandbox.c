@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <x86intrin.h>
 
 /* Verdict on a page, bits 3..0 of sandbox.page[]. */
 #define PAGE_UNSEEN 0u
@@ -20,6 +21,8 @@
 #define PAGE_RESCANS 0xf0u
 
 #define LINEAR_PAGES (1u << 20)
+#define AMNESTY_CYCLES (1ull << 33) /* TSC, some seconds: pages are recycled, so what was written long ago does not count */
+#define NO_BOX_CYCLES (1ull << 31)  /* after the host refused a process: how long not to ask again */
 #define POPULATE_MAX 64u /* pages; longer runs are not all used */
 
 /* ---- life ---- */
@@ -88,6 +91,8 @@ static bool box_empty(struct sandbox_box *b)
     /* Fresh zero pages; the mapping itself stays. */
     if (madvise(b->mirror, LINEAR_PAGES * sizeof(u32), MADV_DONTNEED))
         memset(b->mirror, 0, LINEAR_PAGES * sizeof(u32));
+    memset(b->live, 0, sizeof(b->live));
+    memset(b->slot, 0, sizeof(b->slot));
     b->n_exec = 0;
     b->look_all = true;
     return true;
@@ -113,6 +118,29 @@ static void attach(struct sandbox_box *b, struct mmu_window *win)
     mmu_track(win, true);
 }
 
+/* For another window, or gone. */
+static bool take_over(struct sandbox *s, struct sandbox_box *b)
+{
+    mmu_track(b->win, false);
+    b->win = NULL;
+    s->stats.wipes++;
+    if (box_empty(b))
+        return true;
+    box_end(b);
+    return false;
+}
+
+/* Of those that have a window, the one that was idle longest; NULL: none. */
+static struct sandbox_box *idlest(struct sandbox *s)
+{
+    struct sandbox_box *best = NULL;
+
+    for (u32 i = 0; i < SANDBOX_BOXES; i++)
+        if (s->box[i].win && (!best || s->box[i].used < best->used))
+            best = &s->box[i];
+    return best;
+}
+
 struct sandbox_box *sandbox_box_get(struct novt_vm *vm)
 {
     struct sandbox *s = vm->sandbox;
@@ -127,19 +155,20 @@ struct sandbox_box *sandbox_box_get(struct novt_vm *vm)
             b->used = ++s->stamp;
             return b;
         }
-        /* A box that is not in use, else an unstarted one, else the one that was idle longest. */
-        if (!best || (b->dx && !b->win) || (best->win && b->used < best->used))
+        if (!b->win && (!best || b->dx)) /* one that is not in use, started if possible */
             best = b;
     }
-    if (best->win) {
-        mmu_track(best->win, false);
-        best->win = NULL;
-        s->stats.wipes++;
-        if (!box_empty(best))
-            box_end(best);
+    if (!best) {
+        best = idlest(s);
+        take_over(s, best);
     }
-    if (!best->dx && !box_start(s, best))
-        return NULL;
+    if (!best->dx && !box_start(s, best)) { /* too many processes, say: share those that there are */
+        best = idlest(s);
+        if (!best || !take_over(s, best)) {
+            s->no_box_until = __rdtsc() + NO_BOX_CYCLES;
+            return NULL;
+        }
+    }
     attach(best, vm->win);
     best->used = ++s->stamp;
     return best;
@@ -237,6 +266,7 @@ static void sync_page(struct batch *q, u32 page)
     if (*now == want)
         return;
     add(q, page, *now, want);
+    q->b->live[page / SANDBOX_LIVE_PAGES] += (want != 0) - (*now != 0);
     *now = want;
 }
 
@@ -245,14 +275,15 @@ static void sync_all(struct batch *q)
     u32 next = mmu_mapping_next(q->vm->mmu, q->b->win, 0);
 
     for (u32 page = 0; page < LINEAR_PAGES;) {
-        if (page == next) {
-            sync_page(q, page++);
-            next = mmu_mapping_next(q->vm->mmu, q->b->win, page);
-        } else if (q->b->mirror[page]) {
-            sync_page(q, page++);
-        } else {
-            page++;
+        if (page % SANDBOX_LIVE_PAGES == 0 && !q->b->live[page / SANDBOX_LIVE_PAGES] &&
+            next >= page + SANDBOX_LIVE_PAGES) {
+            page += SANDBOX_LIVE_PAGES;
+            continue;
         }
+        if (page == next || q->b->mirror[page])
+            sync_page(q, page);
+        if (page++ == next)
+            next = mmu_mapping_next(q->vm->mmu, q->b->win, page);
     }
 }
 
@@ -302,21 +333,47 @@ static u32 entries_of(struct novt_vm *vm, u64 gpa, u16 *out, u32 max)
     return n;
 }
 
-static u8 scan(struct novt_vm *vm, u64 gpa, u32 backing, u32 offset)
+static void forgive(struct sandbox *s)
+{
+    u64 now = __rdtsc();
+
+    if (now - s->forgiven < AMNESTY_CYCLES)
+        return;
+    s->forgiven = now;
+    for (u32 i = 0; i < s->pages; i++)
+        s->page[i] &= (s->page[i] & PAGE_RESCANS) == PAGE_RESCANS ? 0 : PAGE_VERDICT;
+}
+
+/* Where the first instruction of a linear page begins, if the page before it is there to say so. */
+static unsigned head_of(struct novt_vm *vm, u32 page, u32 backing)
+{
+    u32 e = page ? mmu_mapping(vm->mmu, vm->win, page - 1) : 0;
+
+    if (!e)
+        return 0;
+    return scan_head(mmu_backing_ptr(vm->mmu, (u64)(e & MMU_MAPPING_PAGE) << PAGE_SHIFT),
+                     mmu_backing_ptr(vm->mmu, (u64)backing << PAGE_SHIFT), vm->cpu.features);
+}
+
+static u8 scan(struct novt_vm *vm, u32 page, u64 gpa, u32 backing)
 {
     struct sandbox *s = vm->sandbox;
     u16 entries[SCAN_ENTRIES_MAX];
     struct scan_result r;
     const struct cc_page *p = cc_page(vm->cc, (u32)gpa & ~PAGE_MASK);
-    u32 n = entries_of(vm, gpa, entries, SCAN_ENTRIES_MAX - 1);
+    u32 n = entries_of(vm, gpa, entries, SCAN_ENTRIES_MAX - 1), eip = sandbox_lin_eip(vm);
     u8 *state = &s->page[backing];
 
-    if ((*state & PAGE_RESCANS) == PAGE_RESCANS ||
-        (p && p->flags)) /* written all the time: it mixes code and data */
+    forgive(s);
+    if (s->option != ENGINE_DIRECT && /* which asks what is legal, not what pays */
+        ((*state & PAGE_RESCANS) == PAGE_RESCANS ||
+         (p && p->flags))) /* written all the time: it mixes code and data */
         return *state = PAGE_RESCANS | PAGE_BAD;
-    entries[n++] = (u16)offset;
+    if (eip >> PAGE_SHIFT == page) /* else an instruction goes on into it, and nothing is known of its own entry */
+        entries[n++] = (u16)(eip & PAGE_MASK);
     mmu_watch(vm->mmu, gpa & ~(u64)PAGE_MASK); /* before it is read */
-    scan_page(mmu_backing_ptr(vm->mmu, (u64)backing << PAGE_SHIFT), entries, n, vm->cpu.features, &r);
+    scan_page(mmu_backing_ptr(vm->mmu, (u64)backing << PAGE_SHIFT), entries, n, head_of(vm, page, backing),
+              vm->cpu.features, &r);
     s->tail[backing] = r.tail_bytes;
     s->stats.rescans += *state != 0;
     if (r.reason == SCAN_CLEAN)
@@ -324,8 +381,8 @@ static u8 scan(struct novt_vm *vm, u64 gpa, u32 backing, u32 offset)
     else
         s->stats.pages_bad[r.reason]++;
     if (mon_tracing(vm, TRACE_EXEC, (u32)gpa))
-        mon_trace(vm, "scan of page %08llx from %03x: %s at %03x", (unsigned long long)gpa & ~0xfffull,
-                  offset, scan_reason_name(r.reason), r.at);
+        mon_trace(vm, "scan of page %08x at %08llx: %s at %03x", page << PAGE_SHIFT,
+                  (unsigned long long)gpa & ~0xfffull, scan_reason_name(r.reason), r.at);
     *state = (u8)((*state & PAGE_RESCANS) | (r.reason == SCAN_CLEAN ? PAGE_CLEAN : PAGE_BAD));
     return *state;
 }
@@ -354,7 +411,7 @@ static bool straddle_fits(struct novt_vm *vm, const struct sandbox_box *b, u32 p
 bool sandbox_allow_exec(struct novt_vm *vm, struct sandbox_box *b, u32 page)
 {
     struct sandbox *s = vm->sandbox;
-    u32 lin = page << PAGE_SHIFT, eip_page = vm->cpu.eip >> PAGE_SHIFT;
+    u32 lin = page << PAGE_SHIFT;
     struct mmu_info info;
 
     if (mmu_walk(vm->mmu, vm->win, &vm->regime, vm->win->priv, lin, MMU_FETCH, &info) != MMU_OK ||
@@ -364,9 +421,8 @@ bool sandbox_allow_exec(struct novt_vm *vm, struct sandbox_box *b, u32 page)
     if (backing >= s->pages)
         return false;
     u8 state = s->page[backing];
-    /* From a straddling instruction nothing is known of its own entry: offset 0 would be its middle. */
     if ((state & PAGE_VERDICT) == PAGE_UNSEEN)
-        state = scan(vm, info.gpa, backing, eip_page == page ? vm->cpu.eip & PAGE_MASK : 0);
+        state = scan(vm, page, info.gpa, backing);
     if ((state & PAGE_VERDICT) != PAGE_CLEAN)
         return false;
     if (!straddle_fits(vm, b, page, backing)) {
@@ -383,20 +439,9 @@ bool sandbox_allow_exec(struct novt_vm *vm, struct sandbox_box *b, u32 page)
     if (!x)
         x = &b->exec[b->n_exec++];
     *x = (struct sandbox_exec){.page = page, .backing = backing};
-    u32 e = mmu_mapping(vm->mmu, vm->win, page);
-    if (!(e & MMU_MAPPING_MAPPED) || e & MMU_MAPPING_WRITABLE || (e & MMU_MAPPING_PAGE) != backing)
-        return false;
-    if (!b->look_all) {
-        struct batch q = {.vm = vm, .b = b};
-
-        sync_page(&q, page);
-        send(&q);
-        if (q.failed) {
-            b->look_all = true;
-            return false;
-        }
-    }
-    return true;
+    mmu_track_page(b->win, page);
+    /* All of what changed, not this page alone: it may be mapped for writing elsewhere, which the scan's watch has ended. */
+    return sandbox_sync(vm, b) && b->mirror[page] & SANDBOX_EXEC;
 }
 
 bool sandbox_page_bad(struct novt_vm *vm, u32 lin)

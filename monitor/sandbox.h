@@ -17,13 +17,23 @@
 #define SANDBOX_BOXES 8u
 #define SANDBOX_EXEC_MAX 1024u /* executable pages of one box */
 
+#define SANDBOX_LIVE_PAGES 1024u
+
 /* What a box maps at a linear page: bits of mmu_mapping(), and SANDBOX_EXEC. */
 #define SANDBOX_EXEC BIT(23)
 
+/* An entry of a box's LDT. desc 0: none. */
+struct sandbox_slot {
+    u64 desc;
+    u32 number, zero;
+};
+
 struct sandbox_box {
     struct dx_box *dx;
+    struct sandbox_slot slot[SEG_COUNT]; /* by segment register */
     struct mmu_window *win; /* NULL: free */
     u32 *mirror;            /* 2^20 entries: what is mapped now */
+    u16 live[(1u << 20) / SANDBOX_LIVE_PAGES]; /* entries that are not 0, by 4 MiB */
     u64 used;               /* stamp of the last entry */
     bool look_all;          /* compare everything at the next entry */
     u32 n_exec;
@@ -36,7 +46,7 @@ struct sandbox_box {
 /* Counters for --stats. */
 struct sandbox_stats {
     u64 picks[PICK_COUNT];
-    u64 entries, exits[DX_EXIT_COUNT], fills, pages_clean, pages_bad[SCAN_REASON_COUNT], rescans, wipes;
+    u64 entries, exits[DX_EXIT_COUNT], fills, pages_clean, pages_bad[SCAN_REASON_COUNT], rescans, wipes, escapes;
 };
 
 struct sandbox {
@@ -46,6 +56,8 @@ struct sandbox {
     u64 worthwhile; /* cycles of a stretch from which a hand-off pays */
     u64 overhead;   /* cycles of the hand-off itself */
     u64 stamp;
+    u64 no_box_until; /* TSC: the host refused a process */
+    u64 forgiven;     /* TSC: pages' rescans were last forgotten */
     u8 option; /* enum mon_engine_option */
     bool started;
     bool translate_next; /* the last entry got nowhere: once, do not ask again */
@@ -69,6 +81,7 @@ enum pick sandbox_pick(struct novt_vm *vm);
 void sandbox_window_switched(struct novt_vm *vm, struct mmu_window *old, struct mmu_window *new);
 /* Run directly until something happens; like bt_enter(). After PICK_DIRECT only. */
 enum bt_exit_kind sandbox_enter(struct novt_vm *vm);
+const char *sandbox_exit_name(unsigned kind); /* enum dx_exit_kind */
 /* Signal-safe: come out soon. */
 void sandbox_kick(void *opaque);
 
@@ -80,9 +93,22 @@ void sandbox_window_freed(struct novt_vm *vm, struct mmu_window *w);
 struct sandbox_box *sandbox_box_get(struct novt_vm *vm); /* of the current window; NULL: none to be had */
 /* Repeat the window's changes in the box. false: not possible, run translated. */
 bool sandbox_sync(struct novt_vm *vm, struct sandbox_box *b);
-/* May linear page `page` be executed directly? Scans it and makes it executable at the next sync. */
+/* May linear page `page` be executed directly? Scans it if need be, makes it executable and syncs. When false the box may be gone. */
 bool sandbox_allow_exec(struct novt_vm *vm, struct sandbox_box *b, u32 page);
-/* Was the page at EIP found unfit? */
+/* Was the page at linear address lin found unfit? */
 bool sandbox_page_bad(struct novt_vm *vm, u32 lin);
+static inline u32 sandbox_lin_eip(const struct novt_vm *vm)
+{
+    return vm->cpu.seg_base[SEG_CS] + vm->cpu.eip;
+}
+
+/* sandbox_state.c */
+/* Bit per segment register (enum dec_seg) whose state no box can have. */
+u8 sandbox_odd_segments(const struct cpu *cpu);
+/* The guest's state for dx_enter(). false: the box's LDT cannot have its segments. */
+bool sandbox_put_state(struct novt_vm *vm, struct sandbox_box *b, struct dx_state *st) MUST_CHECK;
+/* And back; was: as it was before dx_enter(). false: a segment was loaded that the guest does not have. */
+bool sandbox_take_state(struct novt_vm *vm, struct sandbox_box *b, const struct dx_state *was,
+                        const struct dx_state *st) MUST_CHECK;
 
 #endif

@@ -3,7 +3,8 @@
  *
  * What a box reports is believed as far as the guest could have done it by itself: registers and flags are taken as they are, and
  * whatever needs more than that (system calls, privileged instructions, faults other than page faults) is carried out again by
- * the fallback from the instruction's address, so its rules stand in one place only.
+ * the fallback from the instruction's address, so its rules stand in one place only. Code that tries to leave its box loses the
+ * box and its registers, and gets #GP(0) where it was last entered: that is between the guest's kernel and its process.
  */
 #include "monitor/sandbox.h"
 
@@ -11,16 +12,34 @@
 #include <string.h>
 #include <x86intrin.h>
 
+#define ESCAPES_TOLD 10u /* then they are only counted */
+
+const char *sandbox_exit_name(unsigned kind)
+{
+    static const char *const names[DX_EXIT_COUNT] = {
+        [DX_EXIT_PAGE_FAULT] = "page_fault",
+        [DX_EXIT_PRIVILEGED] = "privileged",
+        [DX_EXIT_INT] = "int",
+        [DX_EXIT_SYSCALL] = "syscall",
+        [DX_EXIT_FAST_SYSCALL] = "fast_syscall",
+        [DX_EXIT_FAULT] = "fault",
+        [DX_EXIT_BREAKPOINT] = "breakpoint",
+        [DX_EXIT_STEP] = "step",
+        [DX_EXIT_KICKED] = "kicked",
+        [DX_EXIT_REFUSED] = "refused",
+        [DX_EXIT_DIED] = "died",
+    };
+
+    return kind < DX_EXIT_COUNT ? names[kind] : "?";
+}
+
 /* ---- decide ---- */
 
-static u8 null_segments(const struct cpu *cpu)
+static bool refuse(struct sandbox *s, const char *why)
 {
-    u8 nulls = 0;
-
-    for (unsigned i = 0; i < SEG_COUNT; i++)
-        if (!(cpu->seg[i].sel & ~3u))
-            nulls |= (u8)BIT(i);
-    return nulls;
+    s->refused = why;
+    base_warn("no direct execution, all code is translated: %s", why);
+    return false;
 }
 
 /* Measured costs, once. */
@@ -35,16 +54,12 @@ static bool start(struct novt_vm *vm)
         return !s->refused;
     s->started = true;
     cfg.ram_fd = mmu_memfd(vm->mmu, &cfg.ram_bytes);
-    if (dx_probe(s->why) || dx_new(&s->dx, &cfg)) {
-        s->refused = s->why[0] ? s->why : "no memory for sandboxes";
-        return false;
-    }
+    if (dx_probe(s->why) || dx_new(&s->dx, &cfg))
+        return refuse(s, s->why[0] ? s->why : "no memory for sandboxes");
     t0 = clk_now(pc_clk(vm->pc));
     tsc = __rdtsc();
-    if (dx_measure(s->dx, &cost)) {
-        s->refused = "sandboxes cannot be measured";
-        return false;
-    }
+    if (dx_measure(s->dx, &cost))
+        return refuse(s, "sandboxes cannot be measured");
     t1 = clk_now(pc_clk(vm->pc));
     tsc = __rdtsc() - tsc;
     /* Translated code is perhaps a tenth slower: a hand-off has to be earned back twice. */
@@ -58,20 +73,21 @@ static void describe(struct novt_vm *vm, struct pick_state *p)
     const struct cpu *cpu = &vm->cpu;
     const struct mon_ctx *c = vm->win->user;
     const struct sandbox *s = vm->sandbox;
+    u64 now = __rdtsc();
 
     *p = (struct pick_state){
         .option = s->option,
-        .sandbox = !s->refused,
+        .sandbox = !s->refused && now >= s->no_box_until,
         .mode = cpu->mode,
         .cr0 = cpu->cr0,
         .cr4 = cpu->cr4,
         .eflags = cpu_eflags(cpu),
         .inhibit = cpu->inhibit,
-        .null_segs = null_segments(cpu),
-        .page_bad = sandbox_page_bad(vm, cpu->eip),
+        .odd_segs = sandbox_odd_segments(cpu),
+        .page_bad = sandbox_page_bad(vm, sandbox_lin_eip(vm)),
         .stretch = c ? c->history.stretch : 0,
         .worthwhile = s->worthwhile,
-        .now = __rdtsc(),
+        .now = now,
         .not_before = c ? c->history.not_before : 0,
     };
     /* The stretch that is still going on counts too: a program that never calls the kernel has no other. */
@@ -121,52 +137,6 @@ void sandbox_window_switched(struct novt_vm *vm, struct mmu_window *old, struct 
         vm->cpu.kick = 1; /* translated code leaves at its next gate, and the run loop decides */
 }
 
-/* ---- state across ---- */
-
-static void to_box(struct cpu *cpu, struct dx_state *st)
-{
-    u8 nulls = null_segments(cpu);
-
-    bt_fpu_save(cpu);
-    memcpy(st->gpr, cpu->gpr, sizeof(st->gpr));
-    st->eip = cpu->eip;
-    st->eflags = cpu_eflags(cpu) & DX_EFLAGS;
-    for (unsigned i = 0; i < SEG_COUNT; i++) {
-        bool null = nulls & BIT(i) && MODE_SEGC(cpu->mode, i) == SEGC_CHECK;
-
-        st->seg[i] =
-            (struct dx_seg){.kind = null ? DX_SEG_NULL : DX_SEG_FLAT, .base = null ? 0 : cpu->seg_base[i]};
-    }
-    memcpy(st->fxsave, cpu->fpu, sizeof(st->fxsave));
-}
-
-#define BOX_SYSFLAGS (EFL_TF | EFL_NT | EFL_AC | EFL_ID)
-
-static void from_box(struct cpu *cpu, const struct dx_state *st)
-{
-    u32 sys = (cpu->sysflags & ~BOX_SYSFLAGS) | (st->eflags & BOX_SYSFLAGS);
-    u32 ip;
-
-    memcpy(cpu->gpr, st->gpr, sizeof(cpu->gpr));
-    cpu->eip = st->eip;
-    cpu->flags = st->eflags & FL_ARITH;
-    cpu->df = st->eflags & EFL_DF ? -1 : 1;
-    memcpy(cpu->fpu, st->fxsave, sizeof(cpu->fpu));
-    memcpy(&ip, st->fxsave + 8, sizeof(ip));
-    if (ip) { /* processors that keep the pointers only while an exception is pending show 0 */
-        u32 dp;
-
-        memcpy(&dp, st->fxsave + 16, sizeof(dp));
-        cpu->fpu_ip = (u64)cpu->seg[SEG_CS].sel << 32 | ip;
-        cpu->fpu_dp = dp;
-        cpu->fpu_fresh = 1;
-    }
-    if (sys != cpu->sysflags) {
-        cpu->sysflags = sys;
-        mon_state_changed(cpu);
-    }
-}
-
 /* ---- exits ---- */
 
 /* Carried out again by the fallback, from `back` bytes before EIP. */
@@ -177,19 +147,66 @@ static enum bt_exit_kind again(struct novt_vm *vm, u32 back)
     return BT_EXIT_STEP;
 }
 
-/* INT3, or INT 3 in two bytes? */
-static u32 breakpoint_bytes(struct novt_vm *vm)
+/* A byte of code, 0 when it is not to be had. */
+static u8 code_byte(struct novt_vm *vm, u32 eip)
 {
-    u8 op = 0;
+    u32 cr2 = vm->cpu.cr2;
+    u8 byte = 0;
 
-    if (lin_read(&vm->cpu, vm->cpu.eip - 1, &op, 1, false))
-        return 1;
-    return op == 0xcc ? 1 : 2;
+    if (lin_read(&vm->cpu, vm->cpu.seg_base[SEG_CS] + eip, &byte, 1, false)) {
+        vm->cpu.cr2 = cr2; /* nobody's fault */
+        return 0;
+    }
+    return byte;
+}
+
+#define OPCODE_INT3 0xccu
+#define OPCODE_INT1 0xf1u
+
+/* How far an exception's address is from its instruction. */
+static u32 bytes_behind(struct novt_vm *vm, const struct dx_exit *x)
+{
+    u32 eip = vm->cpu.eip;
+
+    switch (x->vector) {
+    case EXC_DB: return code_byte(vm, eip) != OPCODE_INT1; /* behind it, but for some hypervisors */
+    case EXC_BP: return code_byte(vm, eip - 1) == OPCODE_INT3 ? 1 : 2;
+    case EXC_OF: return 1;
+    default: return 0;
+    }
+}
+
+/* Which instruction guest code is at is not known any more, and its registers are lost. The box's memory is what this ring 3
+ * can write anyway, so whatever happened there the process could have done by itself: it alone bears the consequences. */
+static enum bt_exit_kind escaped(struct novt_vm *vm, const char *why)
+{
+    struct sandbox *s = vm->sandbox;
+
+    if (s->stats.escapes++ < ESCAPES_TOLD)
+        base_warn("guest code tried to leave its sandbox, it gets #GP: %s", why);
+    mon_exc_err(&vm->cpu, EXC_GP, 0);
+    return BT_EXIT_EXCEPTION;
+}
+
+/* No box now: translated code goes on, and this context does not ask again at once. */
+static enum bt_exit_kind give_up(struct novt_vm *vm)
+{
+    struct mon_ctx *c = vm->win->user;
+
+    c->history.not_before = __rdtsc() + 64 * vm->sandbox->worthwhile;
+    vm->sandbox->translate_next = true;
+    vm->cpu.exit_from = 0;
+    return BT_EXIT_LOOKUP;
 }
 
 static enum bt_exit_kind died(struct novt_vm *vm, const struct dx_exit *x)
 {
-    dprintf(2, "novt: a sandbox ended: %s\n", x->why);
+    switch (x->death) {
+    case DX_DEATH_GUEST: return escaped(vm, x->why);
+    case DX_DEATH_BEFORE: return give_up(vm);
+    default: break;
+    }
+    base_warn("a sandbox was ended from outside, and with it the state of the guest: %s", x->why);
     mon_stop(vm, STOP_ERROR, EIO);
     return BT_EXIT_STOP;
 }
@@ -203,7 +220,7 @@ static int page_fault(struct novt_vm *vm, struct sandbox_box *b, const struct dx
 
     vm->sandbox->stats.fills++;
     if (x->error & MMU_PF_ID) {
-        if (!(before & SANDBOX_EXEC) && sandbox_allow_exec(vm, b, page) && b->dx)
+        if (!(before & SANDBOX_EXEC) && sandbox_allow_exec(vm, b, page))
             return 1;
         *kind = BT_EXIT_LOOKUP; /* translated code finds out what there is to find */
         cpu->exit_from = 0;
@@ -230,16 +247,14 @@ static int exit_of(struct novt_vm *vm, struct sandbox_box *b, const struct dx_ex
     switch (x->kind) {
     case DX_EXIT_PAGE_FAULT: return page_fault(vm, b, x, kind);
     case DX_EXIT_SYSCALL: *kind = again(vm, 2); return 0;
-    case DX_EXIT_BREAKPOINT: *kind = again(vm, breakpoint_bytes(vm)); return 0;
-    case DX_EXIT_FAULT: *kind = again(vm, x->vector == 1 || x->vector == 4); return 0;
+    case DX_EXIT_BREAKPOINT:
+    case DX_EXIT_FAULT: *kind = again(vm, bytes_behind(vm, x)); return 0;
     case DX_EXIT_STEP:
         cpu->dr[6] |= BIT(14); /* BS */
         mon_exc(cpu, EXC_DB);
         *kind = BT_EXIT_EXCEPTION;
         return 0;
     case DX_EXIT_KICKED: *kind = BT_EXIT_ASYNC; return 0;
-    case DX_EXIT_FAST_SYSCALL: /* its state is lost; only code that jumped into the middle of an instruction gets here */
-    case DX_EXIT_DIED: *kind = died(vm, x); return 0;
     default: *kind = again(vm, 0); return 0;
     }
 }
@@ -255,13 +270,38 @@ void sandbox_kick(void *opaque)
         dx_kick(box);
 }
 
-/* No box now: translated code goes on, and this context does not ask again at once. */
-static enum bt_exit_kind give_up(struct novt_vm *vm, struct mon_ctx *c)
+/* One run in the box. 1: what came out is to be handled; 0: *kind says how to leave. */
+static int run_box(struct novt_vm *vm, struct sandbox_box *b, struct dx_exit *x, enum bt_exit_kind *kind)
 {
-    c->history.not_before = __rdtsc() + 64 * vm->sandbox->worthwhile;
-    vm->sandbox->translate_next = true;
-    vm->cpu.exit_from = 0;
-    return BT_EXIT_LOOKUP;
+    struct sandbox *s = vm->sandbox;
+    struct dx_state was, st;
+
+    if (!sandbox_put_state(vm, b, &was)) {
+        *kind = give_up(vm);
+        return 0;
+    }
+    st = was;
+    s->inside = b->dx;
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (vm->cpu.kick) {
+        s->inside = NULL;
+        *kind = BT_EXIT_ASYNC;
+        return 0;
+    }
+    dx_enter(b->dx, &st, x);
+    s->inside = NULL;
+    s->stats.entries++;
+    s->stats.exits[x->kind < DX_EXIT_COUNT ? x->kind : DX_EXIT_DIED]++;
+    switch (x->kind) {
+    case DX_EXIT_REFUSED: *kind = give_up(vm); return 0;
+    case DX_EXIT_DIED: *kind = died(vm, x); return 0;
+    case DX_EXIT_FAST_SYSCALL: *kind = escaped(vm, "SYSENTER in the middle of another instruction"); return 0;
+    default: break;
+    }
+    if (sandbox_take_state(vm, b, &was, &st))
+        return 1;
+    *kind = escaped(vm, "it loaded a segment that is not the guest's");
+    return 0;
 }
 
 enum bt_exit_kind sandbox_enter(struct novt_vm *vm)
@@ -271,44 +311,30 @@ enum bt_exit_kind sandbox_enter(struct novt_vm *vm)
     struct mon_ctx *c = vm->win->user;
     struct sandbox_box *b = sandbox_box_get(vm);
     enum bt_exit_kind kind = BT_EXIT_LOOKUP;
-    struct dx_state st;
+    u32 page = sandbox_lin_eip(vm) >> PAGE_SHIFT;
     struct dx_exit x;
     int go_on;
 
     c->history.since = 0;
     if (!b || !sandbox_sync(vm, b))
-        return give_up(vm, c);
-    if (!(b->mirror[cpu->eip >> PAGE_SHIFT] & SANDBOX_EXEC) &&
-        !sandbox_allow_exec(vm, b, cpu->eip >> PAGE_SHIFT))
-        return give_up(vm, c);
-    if (mon_tracing(vm, TRACE_EXEC, cpu->eip))
-        mon_trace(vm, "direct %08x", cpu->eip);
-    to_box(cpu, &st);
+        return give_up(vm);
+    if (!(b->mirror[page] & SANDBOX_EXEC) && !sandbox_allow_exec(vm, b, page))
+        return give_up(vm);
+    if (mon_tracing(vm, TRACE_EXEC, sandbox_lin_eip(vm)))
+        mon_trace(vm, "direct %04x:%08x", cpu->seg[SEG_CS].sel, cpu->eip);
     do {
         u64 t0 = __rdtsc(), spent;
 
-        s->inside = b->dx;
-        __atomic_thread_fence(__ATOMIC_SEQ_CST);
-        if (cpu->kick) {
-            s->inside = NULL;
-            return BT_EXIT_ASYNC;
-        }
-        dx_enter(b->dx, &st, &x);
-        s->inside = NULL;
+        if (!run_box(vm, b, &x, &kind))
+            return kind;
         spent = __rdtsc() - t0;
-        s->stats.entries++;
-        s->stats.exits[x.kind < DX_EXIT_COUNT ? x.kind : DX_EXIT_DIED]++;
-        if (x.kind == DX_EXIT_REFUSED)
-            return give_up(vm, c);
-        from_box(cpu, &st);
         if (!(x.kind == DX_EXIT_PAGE_FAULT && x.error & MMU_PF_ID)) /* each page of code faults just once */
             pick_learn(&c->history, spent > s->overhead ? spent - s->overhead : 0, true, s->worthwhile,
                        t0 + spent);
+        if (mon_tracing(vm, TRACE_EXEC, sandbox_lin_eip(vm)))
+            mon_trace(vm, "direct exit %s vector %u cr2 %08x at %04x:%08x", sandbox_exit_name(x.kind), x.vector,
+                      x.cr2, cpu->seg[SEG_CS].sel, cpu->eip);
         go_on = exit_of(vm, b, &x, &kind);
     } while (go_on && !cpu->kick && !vm->stop);
-    if (go_on)
-        kind = BT_EXIT_ASYNC;
-    if (mon_tracing(vm, TRACE_EXEC, cpu->eip))
-        mon_trace(vm, "direct exit %u vector %u cr2 %08x at %08x", x.kind, x.vector, x.cr2, cpu->eip);
-    return kind;
+    return go_on ? BT_EXIT_ASYNC : kind;
 }

@@ -2,8 +2,9 @@
  * scan.c - reads the code of a page before it may run directly (scan.h).
  *
  * A worklist of offsets and one bit per offset seen: each instruction is decoded once. The scan errs on the side of translation:
- * a doubt keeps the page out, and costs some speed. What it cannot see is an entry into the middle of an instruction that no code of
- * the page names; that costs equivalence, never isolation, which the sandbox alone answers for (docs/security.md).
+ * a doubt keeps the page out, and costs some speed. Compilers' code resynchronises a linear sweep within a few instructions, and
+ * holds so few sensitive bytes that sweeping all of a page keeps about one page in a hundred out. What it cannot see is an entry into the
+ * middle of an instruction; that costs equivalence, never isolation, which the sandbox alone answers for (docs/security.md).
  */
 #include <string.h>
 
@@ -17,6 +18,7 @@ const char *scan_reason_name(unsigned reason)
         [SCAN_TABLE] = "table",
         [SCAN_FAR] = "far transfer",
         [SCAN_CPUID] = "cpuid",
+        [SCAN_TIME] = "time",
         [SCAN_FPUENV] = "x87 environment",
         [SCAN_MODEL] = "not in the CPU model",
         [SCAN_TOO_LONG] = "too long",
@@ -61,9 +63,10 @@ enum scan_reason scan_insn(const struct dec_insn *in, u32 features)
     case OP_RET_FAR:
     case OP_IRET:
     case OP_SYSENTER: /* enters the host's kernel where the CPU has it */ return SCAN_FAR;
-    case OP_CPUID:
+    case OP_CPUID: return SCAN_CPUID;
+    case OP_RDTSC:
     case OP_RDPMC:
-    case OP_RDTSCP: return SCAN_CPUID;
+    case OP_RDTSCP: return SCAN_TIME;
     case OP_FNSTENV:
     case OP_FLDENV:
     case OP_FNSAVE:
@@ -77,7 +80,8 @@ enum scan_reason scan_insn(const struct dec_insn *in, u32 features)
 struct scan {
     const u8 *page;
     u32 features;
-    u64 seen[PAGE_BYTES / 64];
+    u64 seen[PAGE_BYTES / 64];    /* offsets that were or will be decoded */
+    u64 covered[PAGE_BYTES / 64]; /* bytes of instructions that were */
     u16 work[PAGE_BYTES]; /* offsets to look at, none twice; with WORK_SWEEP: reached from a sweep only */
     unsigned n_work;
     struct scan_result *out;
@@ -85,11 +89,21 @@ struct scan {
 
 #define WORK_SWEEP 0x8000u
 
+static bool get_bit(const u64 *map, u32 at)
+{
+    return map[at / 64] >> (at % 64) & 1;
+}
+
+static void set_bit(u64 *map, u32 at)
+{
+    map[at / 64] |= 1ull << (at % 64);
+}
+
 static void push(struct scan *s, u32 offset, bool sweep)
 {
-    if (offset >= PAGE_BYTES || (s->seen[offset / 64] >> (offset % 64) & 1))
+    if (offset >= PAGE_BYTES || get_bit(s->seen, offset))
         return;
-    s->seen[offset / 64] |= 1ull << (offset % 64);
+    set_bit(s->seen, offset);
     s->work[s->n_work++] = (u16)(offset | (sweep ? WORK_SWEEP : 0));
 }
 
@@ -102,41 +116,89 @@ static u32 branch_target(const struct dec_insn *in, u32 at)
     return target < PAGE_BYTES ? target : PAGE_BYTES;
 }
 
-/* One stretch of straight code. sweep: nothing is known to lead here, so what does not decode is data. */
-static void scan_stretch(struct scan *s, u32 at, bool sweep)
+/* Undefined in the guest's CPU model: may the host know it? VEX, EVEX and XOP, XBEGIN and XABORT, and the two-byte opcodes. What is
+ * undefined everywhere traps. */
+static bool host_may_know(const u8 *p, unsigned len)
+{
+    for (unsigned i = 0; i < len; i++) {
+        switch (p[i]) {
+        case 0x26:
+        case 0x2e:
+        case 0x36:
+        case 0x3e:
+        case 0x64:
+        case 0x65:
+        case 0x66:
+        case 0x67:
+        case 0xf0:
+        case 0xf2:
+        case 0xf3: continue;
+        case 0x0f:
+        case 0x62:
+        case 0x8f:
+        case 0xc4:
+        case 0xc5:
+        case 0xc6:
+        case 0xc7: return true;
+        default: return false;
+        }
+    }
+    return false;
+}
+
+static void found(struct scan *s, enum scan_reason why, u32 at)
+{
+    if (s->out->reason == SCAN_CLEAN) {
+        s->out->reason = (u8)why;
+        s->out->at = (u16)at;
+    }
+}
+
+/* One stretch of straight code. sweep: nothing is known to lead here, so what does not decode is data. Returns where it ended. */
+static u32 scan_stretch(struct scan *s, u32 at, bool sweep)
 {
     struct dec_insn in;
 
-    for (;;) {
+    while (at < PAGE_BYTES) {
+        set_bit(s->seen, at);
         int rc = dec_decode(&in, s->page + at, PAGE_BYTES - at, true, s->features);
         if (rc == -ENODATA) {
-            s->out->tail_bytes = (u8)(PAGE_BYTES - at);
-            return;
+            if (!s->out->tail_bytes)
+                s->out->tail_bytes = (u8)(PAGE_BYTES - at);
+            return PAGE_BYTES;
         }
         enum scan_reason why = rc ? SCAN_TOO_LONG : scan_insn(&in, s->features);
-        if (sweep && (why == SCAN_MODEL || why == SCAN_TOO_LONG))
-            return;
+        if (sweep && (why == SCAN_TOO_LONG ||
+                      (why == SCAN_MODEL && in.cls == DEC_UD && !host_may_know(s->page + at, in.len))))
+            return at + 1;
         if (why != SCAN_CLEAN) {
-            if (s->out->reason == SCAN_CLEAN) {
-                s->out->reason = (u8)why;
-                s->out->at = (u16)at;
-            }
-            return;
+            found(s, why, at);
+            return at;
         }
         s->out->insns++;
         u32 next = at + in.len;
+        for (u32 i = at; i < next; i++)
+            set_bit(s->covered, i);
         if (in.cls == DEC_BRANCH && in.op != OP_JMP_RM && in.op != OP_CALL_RM && in.op != OP_RET)
             push(s, branch_target(&in, at), sweep);
         if (in.op == OP_JMP || in.op == OP_JMP_RM || in.op == OP_RET || in.op == OP_UD2)
             sweep = true;
-        if (next >= PAGE_BYTES || (s->seen[next / 64] >> (next % 64) & 1))
-            return;
-        s->seen[next / 64] |= 1ull << (next % 64);
+        if (next >= PAGE_BYTES || get_bit(s->seen, next) || (sweep && get_bit(s->covered, next)))
+            return next;
         at = next;
+    }
+    return at;
+}
+
+static void drain(struct scan *s)
+{
+    while (s->n_work && s->out->reason == SCAN_CLEAN) {
+        u16 w = s->work[--s->n_work];
+        scan_stretch(s, w & ~WORK_SWEEP, w & WORK_SWEEP);
     }
 }
 
-void scan_page(const u8 page[PAGE_BYTES], const u16 *entries, unsigned n, u32 features,
+void scan_page(const u8 page[PAGE_BYTES], const u16 *entries, unsigned n, unsigned head, u32 features,
                struct scan_result *out)
 {
     struct scan s = {.page = page, .features = features, .out = out};
@@ -144,10 +206,33 @@ void scan_page(const u8 page[PAGE_BYTES], const u16 *entries, unsigned n, u32 fe
     memset(out, 0, sizeof(*out));
     for (unsigned i = 0; i < n; i++)
         push(&s, entries[i], false);
-    while (s.n_work && out->reason == SCAN_CLEAN) {
-        u16 w = s.work[--s.n_work];
-        scan_stretch(&s, w & ~WORK_SWEEP, w & WORK_SWEEP);
+    drain(&s);
+    for (u32 at = head; at < PAGE_BYTES && out->reason == SCAN_CLEAN;) {
+        if (get_bit(s.covered, at) || get_bit(s.seen, at)) {
+            at++;
+        } else {
+            at = scan_stretch(&s, at, true);
+            drain(&s);
+        }
     }
+}
+
+#define HEAD_LOOKS_BACK 256u /* bytes: plenty to resynchronise */
+
+unsigned scan_head(const u8 before[PAGE_BYTES], const u8 page[PAGE_BYTES], u32 features)
+{
+    u8 bytes[HEAD_LOOKS_BACK + DEC_MAX_LEN];
+    u32 at = 0;
+
+    memcpy(bytes, before + PAGE_BYTES - HEAD_LOOKS_BACK, HEAD_LOOKS_BACK);
+    memcpy(bytes + HEAD_LOOKS_BACK, page, DEC_MAX_LEN);
+    while (at < HEAD_LOOKS_BACK) {
+        struct dec_insn in;
+
+        at += dec_decode(&in, bytes + at, (u32)sizeof(bytes) - at, true, features) || in.cls == DEC_UD ? 1
+                                                                                                    : in.len;
+    }
+    return at - HEAD_LOOKS_BACK;
 }
 
 enum scan_reason scan_straddle(const u8 page[PAGE_BYTES], unsigned tail_bytes, const u8 next[PAGE_BYTES],

@@ -2,8 +2,8 @@
  * scan.h - may a page of code run directly? (internal)
  *
  * Code at CPL 3 that runs natively must not hold instructions that neither trap nor tell the truth there: those that show or load
- * selectors of the host, its descriptor tables or its CPUID, far transfers, and those that the guest's CPU model lacks.
- * Everything that traps (privileged instructions, INT n, UD2, RDTSC under PR_SET_TSC) is welcome: it becomes an exit.
+ * selectors of the host, its descriptor tables, its CPUID or its time, far transfers, and those that the guest's CPU model lacks.
+ * Everything that traps (privileged instructions, INT n, UD2) is welcome: it becomes an exit.
  */
 #ifndef NOVT_MONITOR_SCAN_H
 #define NOVT_MONITOR_SCAN_H
@@ -16,7 +16,8 @@ enum scan_reason {
     SCAN_SELECTOR, /* shows or loads a segment register, LAR, LSL, VERR, VERW */
     SCAN_TABLE,    /* SGDT, SIDT, SLDT, STR, SMSW */
     SCAN_FAR,      /* far CALL, JMP, RET, IRET, SYSENTER */
-    SCAN_CPUID,    /* CPUID, RDPMC, RDTSCP */
+    SCAN_CPUID,    /* CPUID */
+    SCAN_TIME,     /* RDTSC, RDTSCP, RDPMC: the host's counters are not the guest's */
     SCAN_FPUENV,   /* x87 environment: shows the selectors of code and data */
     SCAN_MODEL,    /* not in the guest's CPU model, or another instruction there */
     SCAN_TOO_LONG, /* 15 bytes exceeded */
@@ -36,11 +37,15 @@ struct scan_result {
 
 #define SCAN_ENTRIES_MAX 512u
 
-/* Decodes all that can be reached within a page of 32-bit code from the n offsets given: straight on, both ways at direct branches, and
- * behind calls. Where a stretch ends (JMP, RET), what follows it is decoded too, up to the first undefined
- * instruction: indirect branches lead there. Pure. Source of the list: SDM vol. 2, Popek and Goldberg's sensitive instructions. */
-void scan_page(const u8 page[PAGE_BYTES], const u16 *entries, unsigned n, u32 features,
+/* Decodes a page of 32-bit code: first all that can be reached from the n offsets given (straight on, both ways at direct branches, behind
+ * calls), then, from offset head on, every byte that is left, since other pages and indirect branches lead there: what does not decode in
+ * there is skipped as data, what is sensitive there counts. head: where the page's first instruction begins, 0 when
+ * nothing is known. Pure. Source of the list: SDM vol. 2, Popek and Goldberg's sensitive instructions. */
+void scan_page(const u8 page[PAGE_BYTES], const u16 *entries, unsigned n, unsigned head, u32 features,
                struct scan_result *out);
+
+/* Where the first instruction of a page begins, as the code of the page before it has it. */
+unsigned scan_head(const u8 before[PAGE_BYTES], const u8 page[PAGE_BYTES], u32 features);
 
 /* The instruction that begins with tail_bytes bytes at the end of one page and goes on in the next one. */
 enum scan_reason scan_straddle(const u8 page[PAGE_BYTES], unsigned tail_bytes, const u8 next[PAGE_BYTES],

@@ -101,29 +101,16 @@ static void shadow(struct sink *s, const struct mmu_stats *m)
 
 static void direct(struct sink *s, const struct sandbox *x)
 {
-    static const char *const kinds[DX_EXIT_COUNT] = {
-        [DX_EXIT_PAGE_FAULT] = "page_fault",
-        [DX_EXIT_PRIVILEGED] = "privileged",
-        [DX_EXIT_INT] = "int",
-        [DX_EXIT_SYSCALL] = "syscall",
-        [DX_EXIT_FAST_SYSCALL] = "fast_syscall",
-        [DX_EXIT_FAULT] = "fault",
-        [DX_EXIT_BREAKPOINT] = "breakpoint",
-        [DX_EXIT_STEP] = "step",
-        [DX_EXIT_KICKED] = "kicked",
-        [DX_EXIT_REFUSED] = "refused",
-        [DX_EXIT_DIED] = "died",
-    };
-
     if (!x)
         return;
     for (unsigned i = 0; i < PICK_COUNT; i++)
         item(s, "pick", pick_name(i), x->stats.picks[i]);
     item(s, "direct", "entries", x->stats.entries);
     for (unsigned i = 0; i < DX_EXIT_COUNT; i++)
-        item(s, "direct", kinds[i] ? kinds[i] : "?", x->stats.exits[i]);
+        item(s, "direct", sandbox_exit_name(i), x->stats.exits[i]);
     item(s, "direct", "fills", x->stats.fills);
     item(s, "direct", "wipes", x->stats.wipes);
+    item(s, "direct", "escapes", x->stats.escapes);
     item(s, "direct", "worthwhile_cycles", x->worthwhile);
     item(s, "direct", "overhead_cycles", x->overhead);
     item(s, "scan", "clean", x->stats.pages_clean);

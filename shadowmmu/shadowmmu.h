@@ -164,6 +164,7 @@ struct mmu_range {
 #define MMU_TRACK_MAX 64u
 void mmu_track(struct mmu_window *w, bool on);
 u32 mmu_track_take(struct mmu_window *w, struct mmu_range *out, u32 max, bool *all);
+void mmu_track_page(struct mmu_window *w, u32 page); /* as if this page had changed */
 
 /* What the host maps for linear page `page` (0..2^20-1) of w now: MMU_MAPPING_* and the page number in the memfd; 0: nothing. */
 #define MMU_MAPPING_PAGE 0xfffffu

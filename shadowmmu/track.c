@@ -13,7 +13,7 @@ static struct win *win_of(struct mmu_window *w)
 
 void track_note(struct win *w, u32 page, u32 n)
 {
-    struct mmu_range *last = &w->track[w->n_track - 1];
+    struct mmu_range *last = &w->track[w->n_track ? w->n_track - 1 : 0];
 
     if (LIKELY(!w->tracked) || w->track_all)
         return;
@@ -37,6 +37,11 @@ void mmu_track(struct mmu_window *wp, bool on)
     w->tracked = on;
     w->track_all = on;
     w->n_track = 0;
+}
+
+void mmu_track_page(struct mmu_window *wp, u32 page)
+{
+    track_note(win_of(wp), page, 1);
 }
 
 u32 mmu_track_take(struct mmu_window *wp, struct mmu_range *out, u32 max, bool *all)

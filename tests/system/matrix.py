@@ -210,12 +210,16 @@ REGS = ("eax ecx edx ebx ebp esi edi esp ss eip cs eflags ds es fs gs cr0 cr3 cr
         "dr0 dr1 dr2 dr3 dr6 dr7 sysenter_cs sysenter_esp sysenter_eip efer").split()
 
 
-direct = False      # ring-3 code of 32-bit paged cases as direct execution needs it: interrupts on (all are masked), CR4.OSFXSR set
+direct = False      # 32-bit ring-3 cases as direct execution needs them: paging on, interrupts on (all are masked), CR4.OSFXSR set
 
 
 def record(case, number, assembled):
     r = dict(case.mode.regs, **case.regs)
-    if direct and case.mode.ring == 3 and case.mode.bits == 32 and r["cr0"] & PG and not case.flags & IRQ:
+    if direct and case.mode.ring == 3 and case.mode.bits == 32 and not case.flags & IRQ:
+        if not r["cr0"] & PG:
+            r["cr0"] |= PG | WP
+            r["cr3"] = PD
+            r["cr4"] |= PSE
         r["eflags"] |= IF
         r["cr4"] |= OSFXSR
     r["gdt_limit"] <<= 16

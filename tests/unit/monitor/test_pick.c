@@ -62,7 +62,6 @@ Test(pick, each_condition_alone)
     ONE(s.cr0 |= CR0_TS, PICK_FPU);
     ONE(s.cr4 &= ~CR4_OSFXSR, PICK_FPU);
     ONE(s.mode &= ~MODE_CS32, PICK_SEGMENT);
-    ONE(s.mode &= ~MODE_SS32, PICK_SEGMENT);
     ONE(s.page_bad = true, PICK_PAGE);
     ONE(s.stretch = 999, PICK_COST);
     ONE(s.now = 49, PICK_COST);
@@ -70,19 +69,8 @@ Test(pick, each_condition_alone)
 
 Test(pick, segments)
 {
-    for (unsigned seg = 0; seg < SEG_COUNT; seg++) {
-        for (u32 cls = SEGC_FLAT; cls <= SEGC_CHECK; cls++) {
-            struct pick_state s = good();
-            bool fs_gs = seg == SEG_FS || seg == SEG_GS, based_ok = cls == SEGC_BASED && fs_gs;
-
-            s.mode |= cls << (MODE_SEG_SHIFT + 2 * seg);
-            cr_expect_eq(mon_pick_engine(&s), cls == SEGC_FLAT || based_ok ? PICK_DIRECT : PICK_SEGMENT);
-            if (cls != SEGC_CHECK)
-                continue;
-            s.null_segs = (u8)BIT(seg);
-            cr_expect_eq(mon_pick_engine(&s), seg == SEG_CS || seg == SEG_SS ? PICK_SEGMENT : PICK_DIRECT);
-        }
-    }
+    for (unsigned seg = 0; seg < SEG_COUNT; seg++)
+        ONE(s.odd_segs = (u8)BIT(seg), PICK_SEGMENT);
 }
 
 Test(pick, forced_direct_asks_for_no_price_but_for_legality)

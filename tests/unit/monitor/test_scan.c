@@ -15,7 +15,7 @@ static struct scan_result scan_at(u32 at, const void *code, unsigned n, u16 entr
     memset(page, 0x90, sizeof(page));
     page[PAGE_BYTES - 1] = 0xc3;
     memcpy(page + at, code, n);
-    scan_page(page, &entry, 1, cpuid_features(CPU_MAX), &r);
+    scan_page(page, &entry, 1, 0, cpuid_features(CPU_MAX), &r);
     return r;
 }
 
@@ -60,7 +60,8 @@ Test(scan, every_kind_of_sensitive_instruction_keeps_the_page_out)
         {{0xff, 0x28}, SCAN_FAR}, /* jmp far [eax] */
         {{0x0f, 0x34}, SCAN_FAR}, /* sysenter */
         {{0x0f, 0xa2}, SCAN_CPUID},
-        {{0x0f, 0x33}, SCAN_CPUID},        /* rdpmc */
+        {{0x0f, 0x33}, SCAN_TIME},         /* rdpmc */
+        {{0x0f, 0x31}, SCAN_TIME},         /* rdtsc */
         {{0xd9, 0x30}, SCAN_FPUENV},       /* fnstenv */
         {{0x0f, 0xae, 0x00}, SCAN_FPUENV}, /* fxsave */
         {{0x0f, 0xc7, 0xf0}, SCAN_MODEL},  /* rdrand */
@@ -91,7 +92,7 @@ Test(scan, lzcnt_of_the_host_is_bsr_in_an_older_model)
 Test(scan, what_traps_is_welcome)
 {
     cr_assert_eq(
-        SCAN(0xfa, 0xfb, 0xf4, 0xe4, 0x60, 0x0f, 0x20, 0xc0, 0x0f, 0x31, 0xcc, 0xce, 0x0f, 0x0b, 0xc3).reason,
+        SCAN(0xfa, 0xfb, 0xf4, 0xe4, 0x60, 0x0f, 0x20, 0xc0, 0xcc, 0xce, 0x0f, 0x0b, 0xc3).reason,
         SCAN_CLEAN);
 }
 
@@ -103,12 +104,45 @@ Test(scan, follows_branches_both_ways_and_calls)
     cr_assert_eq(SCAN(0xe8, 0x02, 0x00, 0x00, 0x00, 0x0f, 0xa2, 0xc3).reason, SCAN_CPUID);
 }
 
-Test(scan, sweep_stops_at_what_is_no_code)
+Test(scan, code_that_nothing_in_the_page_leads_to_counts_too)
 {
-    /* ret, then bytes that the model does not decode */
-    cr_assert_eq(SCAN(0xc3, 0x0f, 0xc7, 0xf0, 0x0f, 0xa2).reason, SCAN_CLEAN);
     /* ret, then code that could be reached by an indirect branch */
     cr_assert_eq(SCAN(0xc3, 0x90, 0x0f, 0xa2).reason, SCAN_CPUID);
+    /* before the entry */
+    static const u8 cpuid[] = {0x0f, 0xa2};
+    cr_assert_eq(scan_at(0x40, cpuid, 2, 0x100).reason, SCAN_CPUID);
+    /* behind bytes that no CPU decodes: a table between functions */
+    cr_assert_eq(SCAN(0xc3, 0xff, 0xff, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x0f, 0xa2).reason, SCAN_CPUID);
+    cr_assert_eq(SCAN(0xc3, 0xff, 0xff, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90).reason, SCAN_CLEAN);
+}
+
+Test(scan, swept_bytes_that_the_host_alone_decodes_keep_the_page_out)
+{
+    cr_assert_eq(SCAN(0xc3, 0x0f, 0xc7, 0xf0).reason, SCAN_MODEL);       /* rdrand */
+    cr_assert_eq(SCAN(0xc3, 0xc5, 0xf8, 0x77).reason, SCAN_MODEL);       /* vzeroupper */
+    cr_assert_eq(SCAN(0xc3, 0xc7, 0xf8, 0, 0, 0, 0).reason, SCAN_MODEL); /* xbegin */
+}
+
+Test(scan, first_instruction_of_a_page)
+{
+    u8 before[PAGE_BYTES], page[PAGE_BYTES];
+    const u32 features = cpuid_features(CPU_MAX);
+    const u16 entry = 0x800;
+    struct scan_result r;
+
+    memset(before, 0x90, sizeof(before));
+    memset(page, 0x90, sizeof(page));
+    cr_assert_eq(scan_head(before, page, features), 0);
+    before[PAGE_BYTES - 2] = 0xb8; /* mov eax, with CPUID's bytes as its end */
+    page[1] = 0x0f;
+    page[2] = 0xa2;
+    cr_assert_eq(scan_head(before, page, features), 3);
+    scan_page(page, &entry, 1, 0, features, &r);
+    cr_assert_eq(r.reason, SCAN_CPUID);
+    scan_page(page, &entry, 1, 3, features, &r);
+    cr_assert_eq(r.reason, SCAN_CLEAN);
+    before[PAGE_BYTES - 2] = 0x90;
+    cr_assert_eq(scan_head(before, page, features), 0);
 }
 
 Test(scan, instruction_across_the_end_of_the_page)
