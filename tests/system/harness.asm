@@ -330,6 +330,8 @@ load_regs:
     ret
 
 enter_real:
+    mov eax, [in_cr3]
+    mov cr3, eax
     mov byte [gdt_tss + 5], 0x89    ; TR is not what an earlier case left
     mov ax, HTSS
     ltr ax

@@ -262,7 +262,7 @@ def real_cases():
     for mode in (REALMODE, V86):
         for reg in REGISTERS + ["ss"]:
             for how in ("mov", "movm", "pop", "lfp", "o"):
-                for sel in (0, 3, 0x2fff, 0x3210, 0xffff):
+                for sel in (0, 3, 0x2fff, 0x3210, 0xffff) if reg != "ss" else (0x1000, 0x2fff, 0x3210, 0x1fff):       # the harness stays out of reach of the stack
                     if (sel in (3, 0x2fff)) != (how in ("mov", "lfp")):
                         yield load(f"plain/{reg}/{how}/{sel:x}/{mode}", mode, reg, how, sel)
         for bad in ("db 0x8e, 0xc9", "db 0x8e, 0xf1", "db 0x8e, 0xf9", "db 0x8c, 0xf1", "db 0x8c, 0xf9", "db 0xc4, 0xc0", "db 0x0f, 0xb2, 0xc0"):
