@@ -45,7 +45,18 @@ def rf_between_iterations(field, case, ours, theirs):
     return field.startswith("[") and a and b and int(a, 16) == int(b, 16) | 0x10000 and "rep" in f"{case.code}{case.more}"
 
 
+def x87_empty(field, case, ours, theirs):
+    """What lies in x87 registers that are tagged empty: a task switch of the host may lose it (XSAVE of an initial state)."""
+    if not field.startswith("fpu") or int(field[3:]) < 7 or int(field[3:]) > 26:
+        return False
+    a, b = (int(x[field], 16).to_bytes(4, "little") for x in (ours, theirs))
+    top, tags = int(ours["fpu1"], 16) >> 11 & 7, int(ours["fpu2"], 16)
+    at = (int(field[3:]) - 7) * 4
+    return all(a[i] == b[i] or tags >> 2 * ((top + (at + i) // 10) & 7) & 3 == 3 for i in range(4))
+
+
 RULES = [
+    (x87_empty, "empty x87 registers"),
     (rf_between_iterations, "RF in the frame of a trap between iterations"),
     (mxcsr_mask, "MXCSR_MASK"),
     (push_of_selector, "PUSH sreg writes 32 bits"),
