@@ -112,7 +112,7 @@ u32 rng_interesting(struct diff_rng *r); /* 32 bits, biased to the edges of 8, 1
 #define DIFF_MAX_ITEMS 160
 
 struct diff_item {
-    u8 bytes[16];
+    u8 bytes[18]; /* 16 at most are the instruction */
     u8 len;
     u8 fix_off, fix_size; /* field to fill with the target's address */
     u8 fix_abs;           /* its offset in CS, plus fix_add; else relative to the end of this item */
@@ -161,7 +161,7 @@ struct diff_event {
  * program resumes with. False: this one ended it. Safe in signal handlers. */
 bool diff_resume(const struct diff_case *c, struct diff_event *e, unsigned events);
 
-/* A fault in the middle of a POPA, FRSTOR or FLDENV: AMD's CPUs have changed some registers by then, others none. It ends the program,
+/* A fault in the middle of a POPA, FRSTOR, FLDENV, or an FXRSTOR that wraps at 64 KiB: AMD's CPUs have changed some registers by then, others none. It ends the program,
  * and general registers and FPU are not compared. */
 bool diff_loose(const struct diff_case *c, const struct diff_event *e);
 

@@ -25,32 +25,43 @@ static const struct diff_item *find_item(const struct diff_case *c, u32 lin, u32
     return *next != lin ? &c->item[lo - 1] : NULL; /* else it is the end */
 }
 
-/* Opcode and ModRM of an item. */
-static void opcode_of(const struct diff_item *it, u8 *op, u8 *modrm)
+/* What is left of an item behind its prefixes. */
+static const u8 *opcode_of(const struct diff_item *it, bool *adsz32)
 {
     unsigned i = 0;
 
-    while (i + 1 < it->len &&
-           (it->bytes[i] == 0x66 || it->bytes[i] == 0x67 || (it->bytes[i] & 0xe7) == 0x26 ||
-            (it->bytes[i] & 0xfe) == 0x64 || it->bytes[i] == 0xf0 || (it->bytes[i] & 0xfe) == 0xf2))
-        i++;
-    *op = it->bytes[i];
-    *modrm = i + 1 < it->len ? it->bytes[i + 1] : 0;
+    *adsz32 = it->cs32;
+    for (; i + 1 < it->len; i++) {
+        u8 b = it->bytes[i];
+
+        if (b == 0x67)
+            *adsz32 = !it->cs32;
+        else if (b != 0x66 && (b & 0xe7) != 0x26 && (b & 0xfe) != 0x64 && b != 0xf0 && (b & 0xfe) != 0xf2)
+            break;
+    }
+    return it->bytes + i;
+}
+
+static bool memory_form(u8 modrm, unsigned ext)
+{
+    return modrm < 0xc0 && (modrm >> 3 & 7) == ext;
 }
 
 bool diff_loose(const struct diff_case *c, const struct diff_event *e)
 {
     struct diff_descriptor cs;
     const struct diff_item *it;
-    u8 op, modrm;
+    const u8 *op;
+    bool adsz32;
     u32 next;
 
     if (!diff_descriptor(e->sel[SEG_CS], &cs))
         return false;
     it = find_item(c, cs.base + e->eip, &next);
     if (it) {
-        opcode_of(it, &op, &modrm);
-        return op == 0x61 || ((op == 0xd9 || op == 0xdd) && modrm < 0xc0 && (modrm >> 3 & 7) == 4);
+        op = opcode_of(it, &adsz32);
+        return op[0] == 0x61 || ((op[0] == 0xd9 || op[0] == 0xdd) && memory_form(op[1], 4)) ||
+               (op[0] == 0x0f && op[1] == 0xae && memory_form(op[2], 1) && !adsz32);
     }
     return false;
 }
@@ -59,15 +70,16 @@ u32 diff_flags_mask(const struct diff_case *c, const struct diff_event *e)
 {
     const struct diff_item *it;
     struct diff_descriptor cs;
-    u8 op, modrm;
+    bool adsz32;
     u32 next;
+    u8 op;
 
     if (e->vector != EXC_DB || !diff_descriptor(e->sel[SEG_CS], &cs))
         return ~0u;
     it = find_item(c, cs.base + e->eip, &next);
     if (!it)
         return ~0u;
-    opcode_of(it, &op, &modrm);
+    op = *opcode_of(it, &adsz32);
     return (op >= 0xa4 && op <= 0xa7) || (op >= 0xaa && op <= 0xaf) ? ~EFL_RF : ~0u;
 }
 
