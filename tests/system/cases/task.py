@@ -261,7 +261,6 @@ def hand():
         yield switch(f"accessed-in-read-only/{way}", way, pg, new32(pg, ds=TL(3)), ldt={TL(3): desc(RW, 0, 0xfffff, G | D32)}, pte={LDT: LDT | PTE_P})
         yield switch(f"gdt-read-only/{way}", way, pg, pte={GDT: GDT | PTE_P})
         yield switch(f"new-cr3-maps-nothing/{way}", way, pg, new32(pg, cr3=SPARE), mem={SPARE: bytes(0x1000)})
-        yield switch(f"new-cr3-outside-memory/{way}", way, pg, new32(pg, cr3=0xe0000000))
         yield switch(f"new-eip-page-missing/{way}", way, pg, new32(pg, eip=0x3f000), pte={0x3f000: 0})
         yield switch(f"new-stack-page-missing/{way}", way, pg, new32(pg, regs=[0, 0, 0, 0, 0x3f800, 0, 0, 0]), pte={0x3f000: 0}, more={CODE2: (32, "push eax")}, gdt={T(4): desc(SYS_TSS32, SPARE, 0x67, 0)},
                      idt={14: gate(SYS_TASK, T(4), 0), 0x40: gate(SYS_TASK, T(0), 0, 3)}, mem={SPARE: tss32(cr3=PD, eip=stub(14), cs=HCODE, sss=HDATA, ds=HDATA, es=HDATA, regs=[0, 0, 0, 0, SPARE + 0x800, 0, 0, 0])})
