@@ -204,6 +204,23 @@ run:                        ; ebp: the record
     mov eax, 0x11
     mov cr0, eax
     fninit
+%rep 8                      ; nothing of earlier cases in registers that are empty
+    fldz
+%endrep
+    fninit
+    test dword [ebp + R_FLAGS], F_SSE
+    jz .no_sse
+    mov eax, 1 << 9         ; OSFXSR
+    mov cr4, eax
+    ldmxcsr [default_mxcsr]
+%assign i 0
+%rep 8
+    xorps xmm%[i], xmm%[i]
+%assign i i + 1
+%endrep
+    xor eax, eax
+    mov cr4, eax
+.no_sse:
     test dword [ebp + R_FLAGS], F_IRQ
     jz .no_irq
     call irq_pending
@@ -745,6 +762,7 @@ no_idt:
     dw 0
     dd 0
 align 4
+default_mxcsr: dd 0x1f80
 efer: dd 0
 out_eax: dd 0
 out_ecx: dd 0

@@ -18,7 +18,10 @@ def push_of_selector(field, case, ours, theirs):
 
 def x87_pointers(field, case, ours, theirs):
     """FIP, FCS, FDP, FDS mean something only while an x87 exception is pending: AMD processors do not save them otherwise (APM vol. 2, 11.4.4)."""
-    return field in ("fpu3", "fpu4", "fpu5", "fpu6") and not int(ours["fpu1"], 16) & 0x80
+    if field not in ("fpu3", "fpu4", "fpu5", "fpu6"):
+        return False
+    # The data pointer of an instruction without a memory operand is undefined (SDM vol. 1, 8.1.8).
+    return not int(ours["fpu1"], 16) & 0x80 or field in ("fpu5", "fpu6") and int(ours["fpu4"], 16) >> 16 & 0xff >= 0xc0
 
 
 def part_of_store(field, case, ours, theirs):

@@ -39,11 +39,14 @@ def env_cases():
             for how, code in (("reg", "fldz\nfld1\nfdiv st0, st1"), ("mem", f"fld1\nfdiv dword {at}"), ("mem-seg", f"fld1\nfdiv qword [es:{off(mode, DATA + 8):#x}]"), ("mem-ss", None)):
                 if how == "mem-ss":
                     code = "push dword 0\nfld1\nfdiv dword [esp]" if mode.flat else "push dword 0\nmov bp, sp\nfld1\nfdiv dword [bp]"
+                # Without a memory operand the data pointer is undefined.
+                place = [] if how != "reg" else [10] if not pre and not mode.flat or size == "o16" else [20, 24]
+                wipe = "".join(f"\nmov dword {ptr(mode, DATA + 0x100 + n)}, 0" for n in place)
                 start = f"fninit\npush word 0x33b\n{'fldcw [esp]' if mode.flat else 'mov bp, sp' + chr(10) + 'fldcw [bp]'}\n"
                 for op in ("fnstenv", "fnsave"):
-                    yield Case(f"env/{op}/{size}/{how}/{mode}", mode, start + code + f"\n{pre}{op} {m}\nfnclex\nnop", mem={DATA: bytes(16)})
-                yield Case(f"env/fldenv/{size}/{how}/{mode}", mode, start + code + f"\n{pre}fnstenv {m}\nfninit\n{pre}fldenv {m}\nnop", flags=FPU, mem={DATA: bytes(16)})
-                yield Case(f"env/frstor/{size}/{how}/{mode}", mode, start + code + f"\n{pre}fnsave {m}\n{pre}frstor {m}\nnop", flags=FPU, mem={DATA: bytes(16)})
+                    yield Case(f"env/{op}/{size}/{how}/{mode}", mode, start + code + f"\n{pre}{op} {m}{wipe}\nfnclex\nnop", mem={DATA: bytes(16)})
+                yield Case(f"env/fldenv/{size}/{how}/{mode}", mode, start + code + f"\n{pre}fnstenv {m}\nfninit{wipe}\n{pre}fldenv {m}\nnop", flags=FPU, mem={DATA: bytes(16)})
+                yield Case(f"env/frstor/{size}/{how}/{mode}", mode, start + code + f"\n{pre}fnsave {m}{wipe}\n{pre}frstor {m}\nnop", flags=FPU, mem={DATA: bytes(16)})
             # An image made by hand: reserved bits, tags, pointers, an error that no exception bit explains and the other way round.
             for name, cw, sw, tw in (("plain", 0x37f, 0, 0xffff), ("reserved", 0xffff, 0, 0x0000), ("cw0", 0, 0, 0x5555), ("es-alone", 0x37f, 0x80, 0xaaaa), ("pending", 0x33b, 0x04, 0x1234), ("pending-es", 0x37f, 0x84, 0xffff),
                                      ("top5", 0x27f, 0x2800, 0x0ff0), ("all", 0x37f, 0xffff, 0x0000), ("unmasked-all", 0x340, 0x3f, 0x0000)):
