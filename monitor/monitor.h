@@ -41,8 +41,9 @@ struct mon_tags {
 
 #define MON_SLOW_EIPS 64
 
-/* Why translated code asks for the fallback: emitted code does (limit check, self-check, refusal), or the fill hook. */
-enum mon_step_reason { STEP_EMITTED, STEP_MMIO, STEP_WATCHED, STEP_SANDBOX };
+/* Why the fallback is asked for: emitted code does (limit check, self-check, refusal), or the fill hook; or kicks left the guest no
+ * time for one instruction. */
+enum mon_step_reason { STEP_EMITTED, STEP_MMIO, STEP_WATCHED, STEP_SANDBOX, STEP_STALLED };
 
 /* Translations that the monitor's own accesses found, by linear page; valid until the next flush or INVLPG (mem.c). */
 #define MON_TLB_ENTRIES 64u

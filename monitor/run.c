@@ -25,6 +25,8 @@
 #define sigev_notify_thread_id _sigev_un._tid
 #endif
 
+/* What the guest gets at least between two signals of the timer, however fast a timer it programs or however late the host is. */
+#define SLICE_NS 20000u
 #define STRING_STEPS \
     4096 /* iterations of one REP instruction that the fallback makes before it looks around */
 
@@ -69,7 +71,7 @@ void mon_timer_update(struct novt_vm *vm)
     r->armed_ns = deadline;
     if (deadline == CLK_NEVER) /* one that still fires finds nothing due */
         return;
-    u64 now = clk_now(clk), ns = deadline > now ? deadline - now : 1;
+    u64 now = clk_now(clk), ns = deadline > now + SLICE_NS ? deadline - now : SLICE_NS;
     struct itimerspec its = {
         .it_value = {.tv_sec = (time_t)(ns / CLK_SECOND_NS), .tv_nsec = (long)(ns % CLK_SECOND_NS)}};
     timer_settime(r->timer, 0, &its, NULL);
@@ -338,6 +340,7 @@ int mon_run(struct novt_vm *vm)
     struct cpu *cpu = &vm->cpu;
     struct mon_run_state run = {.armed_ns = CLK_NEVER};
     u32 from = 0;
+    bool stalled = false; /* a kick came before the first instruction: now that one, whatever comes */
     vm->run = &run;
     int rc = timer_start(vm);
     if (rc)
@@ -361,7 +364,11 @@ int mon_run(struct novt_vm *vm)
             mon_deliver(cpu, MON_EXTERNAL, pc_intr_ack(vm->pc), false, 0, cpu->eip);
             continue;
         }
-        enum bt_exit_kind kind = run_guest(vm, from);
+        u32 eip = cpu->eip;
+        if (stalled)
+            vm->step_reason = STEP_STALLED;
+        enum bt_exit_kind kind = stalled ? BT_EXIT_STEP : run_guest(vm, from);
+        stalled = kind == BT_EXIT_ASYNC && cpu->eip == eip;
         from = kind == BT_EXIT_LOOKUP ? cpu->exit_from : 0;
         if (mon_tracing(vm, TRACE_EXIT, cpu->seg_base[SEG_CS] + cpu->eip))
             mon_trace(vm, "exit %s at %04x:%08x", exit_names[kind < BT_EXIT_COUNT ? kind : BT_EXIT_LOOKUP],

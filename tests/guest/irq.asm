@@ -394,6 +394,51 @@ str_stos_end:
     CHECK [depth], 0
     ENDTEST
 
+    TEST "a timer faster than the host leaves the program its time"
+    mov dword [vec_handler + 0x20 * 4], tick
+    mov dword [vec_handler + 0x27 * 4], tick    ; what becomes of a request that was taken back
+    mov dword [ticks], 0
+    mov ax, 2                           ; 600 kHz
+    mov cl, 2
+    call pit_start
+    mov ecx, 100000                     ; with interrupts off: many blocks,
+    xor edx, edx
+.busy:
+    test cl, 1
+    jz .even
+    inc edx
+.even:
+    dec ecx
+    jnz .busy
+    CHECK edx, 50000
+    push ds                             ; and instructions that leave the code cache
+    pop es
+    mov esi, FREE
+    mov edi, FREE + 0x1000
+    mov ecx, 1000
+    rep movsb
+    mov ecx, 100
+.seg:
+    mov eax, ds
+    mov es, eax
+    cpuid
+    dec dword [.left]
+    jnz .seg
+    CHECK [ticks], 0
+    mov al, 0x30
+    out 0x43, al                        ; no more edges; away with the one that the PIC holds
+    sti
+    nop
+    nop
+    cli
+    CHECK [ticks], 1
+    call pit_stop
+    jmp .fast_end
+.left:
+    dd 100
+.fast_end:
+    ENDTEST
+
     TEST "masks: IMR and IF"
     mov dword [vec_handler + 0x20 * 4], tick
     mov dword [ticks], 0
