@@ -98,7 +98,7 @@ def test_usage():
     refused(2, "-m", cause="-m")
     refused(2, "-cpu", "z80", cause="z80")
     refused(2, "-M", "q35", cause="q35")
-    refused(2, "-engine", "direct", cause="direct")
+    refused(2, "-engine", "kvm", cause="kvm")
     refused(2, "-serial", "tcp:1234", cause="tcp:1234")
     refused(2, "-serial", "unix:" + "x" * 200, cause="unix:")
     refused(2, "-initrd", "/dev/null", cause="-initrd")

@@ -186,7 +186,6 @@ Test(options, refusals)
         {"-chardev spice,id=a", "spice"},
         {"-chardev file,id=a,path=x,append=on", "append"},
         {"-serial null -serial null -serial null", "-serial"},
-        {"-engine direct", "direct"},
         {"-engine kvm", "kvm"},
         {"-stress bogus", "bogus"},
         {"--timeout 0", "--timeout"},
