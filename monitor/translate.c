@@ -250,6 +250,8 @@ void mon_code_written(struct novt_vm *vm, u64 gpa, u32 len)
 
 void mon_cache_flush(struct novt_vm *vm)
 {
+    if (bt_fpu_pending(&vm->cpu)) /* its instruction is found by its block */
+        mon_fpu_note(&vm->cpu);
     cc_flush(vm->cc);
     for (struct mon_ctx *c = vm->ctxs; c; c = c->next) {
         memset(c->jcache, 0, BT_JCACHE_BYTES);
