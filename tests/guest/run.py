@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs guest programs (see guest.inc) and checks what they say.
 
-    run.py IMAGE... [--stress ITEM,...] [--cpu MODEL]     on novt ($NOVT, or build/release/novt)
+    run.py IMAGE... [--stress ITEM,...] [--cpu MODEL] [--engine NAME]     on novt ($NOVT, or build/release/novt)
     run.py IMAGE... --reference qemu|bochs                on another machine, to see who is right
 
 An IMAGE may be a .asm file: it is assembled first, and failed checks are shown with their source line.
@@ -72,6 +72,8 @@ def command(args, image):
         cmd += ["--stress", args.stress]
     if args.cpu:
         cmd += ["-cpu", args.cpu]
+    if args.engine:
+        cmd += ["-engine", args.engine]
     return cmd
 
 
@@ -108,6 +110,7 @@ def main():
     ap.add_argument("images", nargs="+")
     ap.add_argument("--stress")
     ap.add_argument("--cpu")
+    ap.add_argument("--engine", help="auto, bt, direct")
     ap.add_argument("--timeout", type=int, default=60)
     ap.add_argument("--reference", choices=["qemu", "bochs"])
     args = ap.parse_args()
