@@ -169,15 +169,19 @@ static u32 take_commands(struct chardev *d, u8 *buf, u32 n)
     return out;
 }
 
+/* in_fd is this thread's alone. The lock is not taken where the VM's thread may hold it for as long as nobody reads its output:
+ * the time-out that ends the wait comes from this thread. */
 static void hang_up(struct chardev *d)
 {
-    pthread_mutex_lock(&d->lock);
-    if (d->kind == CHARDEV_UNIX) {
-        close(d->in_fd);
-        d->out_fd = -1;
-        d->out_n = 0;
-    }
+    int fd = d->in_fd;
+
     d->in_fd = -1;
+    if (d->kind != CHARDEV_UNIX)
+        return;
+    pthread_mutex_lock(&d->lock);
+    close(fd);
+    d->out_fd = -1;
+    d->out_n = 0;
     pthread_mutex_unlock(&d->lock);
 }
 
