@@ -340,6 +340,8 @@ static const struct metric {
     {"pointer_chase", "be 00 00 02 40 89 36", "8b 36", NULL, 16, 1, 50000, NATIVELY},
     {"rep_movsd_4k", "", "be 00 00 02 40 bf 00 80 02 40 b9 00 04 00 00 f3 a5", NULL, 4, 1, 5000, NATIVELY},
     {"pushf_pop", "", "9c 58", NULL, 16, 1, 20000, NATIVELY},
+    {"pushf_popf", "", "9c 9d", NULL, 16, 1, 20000, NATIVELY},
+    {"enter_leave", "", "c8 08 00 00 c9", NULL, 16, 1, 20000, NATIVELY},
     {"cli_sti", "", "fa fb", NULL, 16, 1, 50000, 0},
     {"callout", "", "0f a2", NULL, 16, 1, 10000, 0}, /* CPUID */
 };

@@ -12,15 +12,17 @@ void tr_flags_image(struct tr *t)
     struct emit *e = &t->e;
     struct hop sys = hop_base(H_CPU, CPU_DISP(sysflags)), iflag = hop_base(H_CPU, CPU_DISP(iflag));
     struct hop df = hop_base(H_CPU, CPU_DISP(df));
-    em8(e, 0x9c); /* pushfq */
-    em8(e, 0x41);
-    em8(e, 0x5d); /* pop r13 */
-    em_mov_imm(e, H_R14, FL_ARITH);
-    em_pext(e, 4, H_R13, H_R13, H_R14);
-    em_pdep(e, H_R13, H_R13, H_R14); /* r13d = arithmetic flags */
+    em_mov(e, H_R14, H_RAX);
+    em_rr(e, EM_MAP(1) | EM_REX, 0x90, 0, H_R13); /* seto r13b */
+    em8(e, 0x9f);                                 /* lahf: the others, and bit 1 */
+    em_rorx(e, 4, H_R12, H_RAX, 8);
+    em_mov(e, H_RAX, H_R14);
+    em_movzx8(e, H_R12, H_R12);
+    em_movzx8(e, H_R13, H_R13);
+    em_rorx(e, 4, H_R13, H_R13, 32 - 11);
+    em_lea_sum(e, 4, H_R13, H_R13, H_R12, 1);
     em_load(e, 4, H_R14, &sys);
-    struct hop sum = {.base = H_R13, .index = H_R14, .scale = 1, .disp = EFL_R1};
-    em_lea(e, 4, H_R13, &sum);
+    em_lea_sum(e, 4, H_R13, H_R13, H_R14, 1);
     em_load(e, 1, H_R14, &iflag);
     em_rorx(e, 4, H_R14, H_R14, 32 - 9);
     em_lea_sum(e, 4, H_R13, H_R13, H_R14, 1);

@@ -91,6 +91,7 @@ struct tr {
     u32 mode, eip, next; /* of the current instruction */
     i32 adj;             /* guest ESP = r8 + adj */
     u32 exit_cs_base;    /* CS base at the targets of exits */
+    u64 held; /* EIP of the instruction before which a load of SS holds interrupts off; beyond 32 bits: none */
     u32 n_recs, n_exits, n_insns;
     u32 first_exit_id;
     u32 n_steps; /* jumps to GATE_STEP stubs */
@@ -176,7 +177,7 @@ void tr_move_sp(struct tr *t, i32 n);
  * be encoded (AH..BH together with a register that needs REX). */
 bool plain_emit(struct emit *e, const struct dec_insn *in, const struct hop *m);
 bool plain_is_ldmxcsr(const struct dec_insn *in);
-u32 plain_mxcsr_mask(const struct cpu *cpu); /* bits of MXCSR that the CPU model has */
+u32 plain_mxcsr_mask(const struct cpu *cpu);        /* bits of MXCSR that the CPU model has */
 bool plain_needs_legacy(const struct dec_insn *in); /* uses AH, CH, DH or BH: no REX possible */
 
 /* gate.c */

@@ -21,6 +21,15 @@ static bool loads_here(const struct tr *t, unsigned seg)
     return cpu_mode_8086(t->mode) && seg < SEG_COUNT && seg != SEG_CS && op_seg_ok(t, seg);
 }
 
+/* A load of SS holds interrupts off until behind the next instruction; not the second of two loads in a row (SDM vol. 3, 6.8.3). */
+static void hold_off(struct tr *t, unsigned seg)
+{
+    if (seg != SEG_SS || t->held == t->eip)
+        return;
+    t->mid_next = true;
+    t->held = t->next;
+}
+
 static bool mov_seg(struct tr *t)
 {
     const struct dec_insn *in = t->in;
@@ -37,7 +46,7 @@ static bool mov_seg(struct tr *t)
         em_movzx16(e, H_R13, in->reg2 & 7);
     }
     tr_set_segment(t, in->reg);
-    t->mid_next = in->reg == SEG_SS; /* interrupts are held off until behind the next instruction */
+    hold_off(t, in->reg);
     return true;
 }
 
@@ -50,7 +59,7 @@ static bool pop_seg(struct tr *t)
     em_load(&t->e, 2, H_R13, &m);
     tr_move_sp(t, in->stksz);
     tr_set_segment(t, in->reg);
-    t->mid_next = in->reg == SEG_SS;
+    hold_off(t, in->reg);
     return true;
 }
 

@@ -444,7 +444,8 @@ int bt_translate(struct bt *bt, const struct bt_code *code, struct cc_block **ou
                    .code = code,
                    .mode = code->key.mode,
                    .first_exit_id = cc_next_exit_id(bt->cc),
-                   .exit_cs_base = code->key.cs_base};
+                   .exit_cs_base = code->key.cs_base,
+                   .held = ~0ull};
     t.e.base = t.e.p = cc_rw(bt->cc) + off;
     t.e.end = t.e.base + BT_BLOCK_BYTES;
     t.e.exec = (u64)(cc_rx(bt->cc) + off);
