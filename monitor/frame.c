@@ -134,11 +134,17 @@ static int tss_stack(struct cpu *cpu, unsigned dpl, u32 ext, u16 *sel, u32 *sp)
 {
     bool tss32 = cpu->tr.attr & SYS_TYPE_32;
     u32 off = tss32 ? dpl * 8 + 4 : dpl * 4 + 2, size = tss32 ? 4 : 2, lin = cpu->tr.base + off;
+    u8 buf[8];
 
     if (off + size + 1 > cpu->tr.limit)
         return mon_exc_err(cpu, EXC_TS, (cpu->tr.sel & 0xfffcu) | ext);
     *sp = 0;
-    return lin_read(cpu, lin + size, sel, 2, true) ? -1 : lin_read(cpu, lin, sp, size, true);
+    /* At once when it can be; the fault of one by one, SS first, has the right CR2. */
+    if (UNLIKELY(lin_read(cpu, lin, buf, tss32 ? 8 : 4, true)))
+        return lin_read(cpu, lin + size, sel, 2, true) ? -1 : lin_read(cpu, lin, sp, size, true);
+    memcpy(sp, buf, tss32 ? 4 : 2);
+    memcpy(sel, buf + size, 2);
+    return 0;
 }
 
 int frame_from_tss(struct cpu *cpu, unsigned dpl, u32 ext, u16 *sel, u64 *desc, struct frame *f)
