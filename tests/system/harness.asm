@@ -208,7 +208,9 @@ run:                        ; ebp: the record
     fldz
 %endrep
     fninit
-    test dword [ebp + R_FLAGS], F_SSE
+    mov eax, 1
+    cpuid
+    test edx, 1 << 25       ; SSE
     jz .no_sse
     mov eax, 1 << 9         ; OSFXSR
     mov cr4, eax

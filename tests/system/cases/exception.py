@@ -58,7 +58,7 @@ def sources(mode):
     yield "nm-wait", "fwait", dict(cr0=mode.regs["cr0"] | TS | MP), 0
     yield "nm-wait-no-mp", "fwait", dict(cr0=mode.regs["cr0"] | TS), 0
     if mode.name != "real":
-        yield "mf", "fldz\nfld1\nfdiv st0, st1\npush word 0x33b\nmov bp, sp\nfldcw [bp]\nfld1".replace("fldcw [bp]", "fldcw [ss:bp]" if not mode.flat else "fldcw [esp]"), {}, FPU
+        yield "mf", f"push word 0x33b\n{'fldcw [esp]' if mode.flat else 'mov bp, sp' + chr(10) + 'fldcw [bp]'}\nfldz\nfld1\nfdiv st0, st1\nfld1", {}, FPU
     yield "gp-int", "int 0xd" if mode.ring else "mov cr0, ecx", dict(ecx=0x80000000), 0
     yield "nop", "nop", {}, 0
     yield "int20", "int 0x20", {}, 0
