@@ -43,7 +43,7 @@ enum pick mon_pick_engine(const struct pick_state *s)
         return PICK_NO_PAGING;
     if (s->eflags & EFL_IOPL)
         return PICK_IOPL;
-    if (!(s->eflags & EFL_IF))
+    if (!(s->eflags & EFL_IF) || s->eflags & (EFL_VIF | EFL_VIP))
         return PICK_IF;
     if ((s->mode & (MODE_TF | MODE_DB)) || (s->eflags & EFL_RF) || s->inhibit)
         return PICK_STEPPING;

@@ -12,7 +12,7 @@
  *   CPL < IOPL or CPL = 0               CPL is not 3: the sandbox is ring 3
  *   -                                   CR0.PG = 0: a sandbox is an address space
  *   IOPL >= CPL                         IOPL is not 0: CLI would have to work, and PUSHF shows it
- *   IF = 0                              IF = 0: PUSHF shows it
+ *   IF = 0                              IF = 0, VIF or VIP: PUSHF shows them
  *   -                                   TF, debug registers, RF, an instruction's shadow: single instructions are the fallback's
  *   -                                   EFLAGS.AC: the host's CR0.AM is set, the guest's may not be
  *   -                                   CR0.EM, CR0.TS, no CR4.OSFXSR: FPU and SSE instructions would not trap

@@ -53,6 +53,8 @@ Test(pick, each_condition_alone)
     ONE(s.eflags |= 1u << 12, PICK_IOPL);
     ONE(s.eflags |= 3u << 12, PICK_IOPL);
     ONE(s.eflags &= ~EFL_IF, PICK_IF);
+    ONE(s.eflags |= EFL_VIF, PICK_IF);
+    ONE(s.eflags |= EFL_VIP, PICK_IF);
     ONE(s.mode |= MODE_TF, PICK_STEPPING);
     ONE(s.mode |= MODE_DB, PICK_STEPPING);
     ONE(s.eflags |= EFL_RF, PICK_STEPPING);
