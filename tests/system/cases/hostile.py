@@ -83,7 +83,10 @@ def tables():
             for ad in (0, PTE_A, PTE_A | PTE_D):
                 yield Case(f"frame/{spot}/{access}/pae-{ad:x}", paged(PM32[3], "pae"), code, regs=dict(ecx=FAR + 4), mem=PAE_.far(ALL, address | PTE_P | PTE_W | PTE_U | ad))
                 yield Case(f"table/{spot}/{access}/pae-{ad:x}", paged(PM32[3], "pae"), code, regs=dict(ecx=FAR + 0x33004), mem=PAE_.pde(FAR, address | PTE_P | PTE_W | PTE_U | ad))
-        # CR3 itself: what is mapped then is up to what lies there.
+        # CR3 itself: what is mapped then is up to what lies there. Where no memory is, Bochs crashes now and then;
+        # tests/guest/hostile.asm has that.
+        if spot in ("absent", "over-end"):
+            continue
         for kind in ("32", "pae"):
             where = {"rom": in_rom(PD if kind == "32" else PDPT)}.get(spot, address)
             yield Case(f"cr3/{spot}/{kind}", paged(PM32[0], kind), f"mov eax, {where:#x}\nmov cr3, eax\nmov ebx, [0x32004]")
