@@ -394,7 +394,7 @@ static int fxsave(struct cpu *cpu, const struct dec_insn *insn)
 {
     u8 image[FX_END32];
 
-    if (check_fx_operand(cpu, insn, true) || fx_access(cpu, insn, 'p', NULL, 512))
+    if (check_fx_operand(cpu, insn, true) || fx_access(cpu, insn, 'p', NULL, FX_END32))
         return -1;
     memcpy(image, cpu->fpu, sizeof(image));
     image[FX_FTW + 1] = 0;
@@ -413,7 +413,7 @@ static int fxrstor(struct cpu *cpu, const struct dec_insn *insn)
 {
     u8 image[512], *fx = cpu->fpu;
 
-    if (check_fx_operand(cpu, insn, false) || fx_access(cpu, insn, 'r', image, sizeof(image)))
+    if (check_fx_operand(cpu, insn, false) || fx_access(cpu, insn, 'r', image, FX_END32))
         return -1;
     if (get32(image + FX_MXCSR) & ~mxcsr_mask(cpu))
         return mon_exc_err(cpu, EXC_GP, 0);
@@ -431,13 +431,14 @@ static int fxrstor(struct cpu *cpu, const struct dec_insn *insn)
 static int store_masked(struct cpu *cpu, const struct dec_insn *insn, const u8 *src, const u8 *mask,
                         unsigned n)
 {
-    u32 at = step_get(cpu, R_EDI, insn->adsz);
+    u32 start = step_get(cpu, R_EDI, insn->adsz), wrap = insn->adsz == 2 ? 0xffff : 0xffffffff;
+    u32 at[2] = {start, (start + 8) & wrap};
 
     for (unsigned i = 0; i < n; i += 8)
-        if (mem_probe_write(cpu, insn->seg, at + i, 8)) /* by eights: so alignment is checked */
+        if (mem_probe_write(cpu, insn->seg, at[i / 8], 8)) /* by eights: so alignment is checked */
             return -1;
     for (unsigned i = 0; i < n; i++)
-        if ((mask[i] & 0x80) && mem_write(cpu, insn->seg, at + i, src + i, 1))
+        if ((mask[i] & 0x80) && mem_write(cpu, insn->seg, at[i / 8] + i % 8, src + i, 1))
             return -1;
     return 0;
 }

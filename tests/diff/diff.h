@@ -214,6 +214,9 @@ bool diff_vector_descriptor(u64 seed, unsigned slot, struct diff_descriptor *out
 int native_init(void) MUST_CHECK; /* 0 or -errno */
 bool native_has_icebp(void);      /* does INT1 arrive here as on a bare CPU? */
 void native_run(const struct diff_case *c, const struct diff_memory *start, struct diff_state *out);
+/* The same in single steps, ended by DIFF_VECTOR_ESCAPE before an instruction that we do not compare. Events in between are
+ * not noted, flags show TF. */
+void native_trace(const struct diff_case *c, const struct diff_memory *start, struct diff_state *out);
 
 /* ---- guest.c ---- */
 struct diff_guest_options {

@@ -262,7 +262,12 @@ static bool prepare(struct gen *g, const struct dec_insn *d)
         return prepare_string(g, d);
     switch (d->op) {
     case OP_XLAT: return gen_mov_imm(g, R_EBX, gen_target(g, d->seg, 256, false));
-    case OP_MASKMOV: return gen_mov_imm(g, R_EDI, gen_target(g, d->seg, 16, true));
+    case OP_MASKMOV: {
+        u32 at = gen_target(g, d->seg, 16, true);
+
+        /* Where in the middle it wraps and faults is the CPU maker's. */
+        return gen_mov_imm(g, R_EDI, d->adsz == 2 && (u16)at > 0xfff0 ? at - 16 : at);
+    }
     case OP_PUSHA:
     case OP_POPA:
         if (rng_chance(&g->rng, 40)) { /* across the end of what is there */

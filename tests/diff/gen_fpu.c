@@ -91,6 +91,9 @@ bool gen_fpu_save(struct gen *g, const u8 *b, const struct dec_insn *d, u32 off,
         !diff_in_limit(&g->seg[SEG_CS], CODE_GVA - g->seg[SEG_CS].base, CODE_BYTES))
         return true;
 
+    /* CPUs store the first part of an image before they find out that its middle is beyond the limit. */
+    if (d->adsz == 2 && (u16)off + (fxsave ? 512u : 108u) > 0x10000)
+        return true;
     if (fresh && !touch_memory(g))
         return false;
     if (!gen_item(g, b, d->len, cand))

@@ -41,6 +41,9 @@ extern u16 native_selectors[SEG_COUNT]; /* the program's, when the handler runs 
 static const struct diff_case *native_case; /* what runs; NULL: nothing */
 static struct diff_state *native_out;
 static struct native_regs native_regs;
+static bool native_tracing;
+static unsigned native_steps;
+#define TRACE_STEPS 20000
 static struct sigaction native_others[8];
 static const int native_signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGPROF};
 
@@ -73,6 +76,34 @@ static void note_event(int sig, const greg_t *g, struct diff_event *e)
             e->vector = DIFF_VECTOR_ESCAPE;
 }
 
+/* Is the next instruction, wherever the program got it from, one that we do not compare? */
+static bool at_forbidden(const struct diff_event *e)
+{
+    struct diff_descriptor cs = {0};
+    struct dec_insn d;
+    u32 lin;
+
+    diff_descriptor(e->sel[SEG_CS], &cs);
+    lin = cs.base + e->eip;
+    return lin - CODE_GVA + DEC_MAX_LEN <= CODE_BYTES &&
+           !dec_decode(&d, (const u8 *)(uintptr_t)lin, DEC_MAX_LEN, cs.big, ~0u) && d.cls != DEC_UD &&
+           !cand_allowed(&d) && !cand_seg(&d);
+}
+
+/* A step of native_trace(). False: not one. */
+static bool trace_step(greg_t *g, struct diff_state *o, struct diff_event *e)
+{
+    if (!native_tracing || e->vector != EXC_DB || ++native_steps > TRACE_STEPS)
+        return false;
+    if (at_forbidden(e)) {
+        e->vector = DIFF_VECTOR_ESCAPE;
+        return false;
+    }
+    o->n--;
+    g[REG_EFL] |= EFL_TF;
+    return true;
+}
+
 /* Returns 0, or the program's flags when it is to go on. */
 u32 native_handler(int sig, siginfo_t *info, ucontext_t *context)
 {
@@ -89,15 +120,19 @@ u32 native_handler(int sig, siginfo_t *info, ucontext_t *context)
     }
     if (sig == SIGPROF && (u16)g[REG_CSGSFS] == 0x33) /* a tick, but not in the program */
         return (u32)g[REG_EFL] | EFL_R1;
+    if (native_tracing && sig == SIGTRAP && (u16)g[REG_CSGSFS] == 0x33) /* on the way in */
+        return (u32)g[REG_EFL];
     e = &o->event[o->n++];
     note_event(sig, g, e);
     if (((u8 *)context->uc_mcontext.fpregs)[26]) /* MXCSR's bits above 15: AMD's, which the CPU model lacks */
         e->vector = DIFF_VECTOR_ESCAPE;
+    if (trace_step(g, o, e))
+        return (u32)g[REG_EFL];
     next = *e;
     if (diff_resume(native_case, &next, o->n)) {
         g[REG_RIP] = next.eip;
         g[REG_RSP] = next.gpr[R_ESP];
-        g[REG_EFL] = next.eflags;
+        g[REG_EFL] = next.eflags | (native_tracing ? EFL_TF : 0);
         /* Signal frames keep the pointers to the last x87 instruction only while an exception is pending, and without selectors. */
         memset((u8 *)context->uc_mcontext.fpregs + 6, 0, 18);
         return next.eflags;
@@ -235,6 +270,18 @@ void native_run(const struct diff_case *c, const struct diff_memory *start, stru
     for (unsigned i = 0; i < diff_region_count; i++)
         memcpy(out->mem.page[diff_regions[i].at], (u8 *)(uintptr_t)diff_regions[i].gva,
                diff_regions[i].pages * PAGE_BYTES);
+}
+
+void native_trace(const struct diff_case *c, const struct diff_memory *start, struct diff_state *out)
+{
+    static struct diff_case stepped;
+
+    stepped = *c;
+    stepped.eflags |= EFL_TF;
+    native_tracing = true;
+    native_steps = 0;
+    native_run(&stepped, start, out);
+    native_tracing = false;
 }
 
 /* Under some hypervisors INT1 shows another EIP, or comes more than once. */

@@ -80,6 +80,16 @@ static const struct vector {
      "0f ae 4e 00",
      .esp = 0x1000,
      .ebp = 0xff40},
+    {"FXRSTOR reads only what 32-bit code has, and looks at the last byte",
+     {D, CODE16, D, ANY, 0, 0},
+     "0f ae 4c 0a",
+     .esi = 0xfe46,
+     .any = {.base = WRAP_GVA + 0x5b0, .limit = 0xffff, .rw = true, .big = true}},
+    {"MASKMOVDQU wraps between its halves",
+     {D, CODE16, D, ANY, 0, 0},
+     "66 bf f8 ff 00 00;66 0f f7 f8;66 bf fa ff 00 00;66 0f f7 f8;66 bf fc ff 00 00;0f f7 f8",
+     .start = 0x100,
+     .any = {.base = WRAP_GVA + 0x10, .limit = 0xffff, .rw = true, .big = true}},
     {"FNSTENV whose dword runs over 64 KiB",
      {ANY, CODE16, D, D, 0, 0},
      "26 66 d9 36 ea ff;26 66 d9 36 ec ff",
@@ -171,4 +181,5 @@ void diff_vector(struct diff_case *c, unsigned i)
     memcpy(c->fpu, &fcw, 2);
     c->fpu[24] = 0x80;
     c->fpu[25] = 0x1f;
+    memset(c->fpu + 160, 0xa5, 16); /* XMM0 */
 }
