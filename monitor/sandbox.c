@@ -47,6 +47,7 @@ int sandbox_new(struct novt_vm *vm, enum mon_engine_option option)
     }
     s->tail = s->page + s->pages;
     s->option = (u8)option;
+    s->host = scan_host();
     s->worthwhile = 400000; /* until it is measured */
     vm->sandbox = s;
     return 0;
@@ -347,18 +348,23 @@ static void forgive(struct sandbox *s)
 /* Where the first instruction of a linear page begins, if the page before it is there to say so. */
 static unsigned head_of(struct novt_vm *vm, u32 page, u32 backing)
 {
-    u32 e = page ? mmu_mapping(vm->mmu, vm->win, page - 1) : 0;
+    const u8 *before = NULL;
+    struct mmu_info info;
 
-    if (!e)
+    /* The walk may set A, as a CPU's own looking ahead may. */
+    if (page && mmu_walk(vm->mmu, vm->win, &vm->regime, vm->win->priv, (page - 1) << PAGE_SHIFT, MMU_FETCH, &info) ==
+                    MMU_OK)
+        before = mmu_ptr(vm->mmu, info.gpa & ~(u64)PAGE_MASK, NULL);
+    if (!before)
         return 0;
-    return scan_head(mmu_backing_ptr(vm->mmu, (u64)(e & MMU_MAPPING_PAGE) << PAGE_SHIFT),
-                     mmu_backing_ptr(vm->mmu, (u64)backing << PAGE_SHIFT), vm->cpu.features);
+    return scan_head(before, mmu_backing_ptr(vm->mmu, (u64)backing << PAGE_SHIFT), vm->cpu.features);
 }
 
 static u8 scan(struct novt_vm *vm, u32 page, u64 gpa, u32 backing)
 {
     struct sandbox *s = vm->sandbox;
     u16 entries[SCAN_ENTRIES_MAX];
+    struct scan_cpu cpu = {vm->cpu.features, s->host};
     struct scan_result r;
     const struct cc_page *p = cc_page(vm->cc, (u32)gpa & ~PAGE_MASK);
     u32 n = entries_of(vm, gpa, entries, SCAN_ENTRIES_MAX - 1), eip = sandbox_lin_eip(vm);
@@ -372,8 +378,8 @@ static u8 scan(struct novt_vm *vm, u32 page, u64 gpa, u32 backing)
     if (eip >> PAGE_SHIFT == page) /* else an instruction goes on into it, and nothing is known of its own entry */
         entries[n++] = (u16)(eip & PAGE_MASK);
     mmu_watch(vm->mmu, gpa & ~(u64)PAGE_MASK); /* before it is read */
-    scan_page(mmu_backing_ptr(vm->mmu, (u64)backing << PAGE_SHIFT), entries, n, head_of(vm, page, backing),
-              vm->cpu.features, &r);
+    scan_page(mmu_backing_ptr(vm->mmu, (u64)backing << PAGE_SHIFT), entries, n, head_of(vm, page, backing), &cpu,
+              &r);
     s->tail[backing] = r.tail_bytes;
     s->stats.rescans += *state != 0;
     if (r.reason == SCAN_CLEAN)
@@ -391,6 +397,7 @@ static u8 scan(struct novt_vm *vm, u32 page, u64 gpa, u32 backing)
 static bool straddle_fits(struct novt_vm *vm, const struct sandbox_box *b, u32 page, u32 backing)
 {
     struct sandbox *s = vm->sandbox;
+    struct scan_cpu cpu = {vm->cpu.features, s->host};
     const u8 *here = mmu_backing_ptr(vm->mmu, (u64)backing << PAGE_SHIFT);
     u32 before = page ? b->mirror[page - 1] : 0, after = page + 1 < LINEAR_PAGES ? b->mirror[page + 1] : 0;
 
@@ -398,14 +405,14 @@ static bool straddle_fits(struct novt_vm *vm, const struct sandbox_box *b, u32 p
         u32 at = before & MMU_MAPPING_PAGE;
 
         if (scan_straddle(mmu_backing_ptr(vm->mmu, (u64)at << PAGE_SHIFT), s->tail[at], here,
-                          vm->cpu.features))
+                          &cpu))
             return false;
     }
     if (!(after & SANDBOX_EXEC))
         return true;
     return scan_straddle(here, s->tail[backing],
                          mmu_backing_ptr(vm->mmu, (u64)(after & MMU_MAPPING_PAGE) << PAGE_SHIFT),
-                         vm->cpu.features) == SCAN_CLEAN;
+                         &cpu) == SCAN_CLEAN;
 }
 
 bool sandbox_allow_exec(struct novt_vm *vm, struct sandbox_box *b, u32 page)

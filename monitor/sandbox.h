@@ -58,6 +58,7 @@ struct sandbox {
     u64 stamp;
     u64 no_box_until; /* TSC: the host refused a process */
     u64 forgiven;     /* TSC: pages' rescans were last forgotten */
+    u32 host;  /* scan_host() */
     u8 option; /* enum mon_engine_option */
     bool started;
     bool translate_next; /* the last entry got nowhere: once, do not ask again */

@@ -328,13 +328,14 @@ enum bt_exit_kind sandbox_enter(struct novt_vm *vm)
         if (!run_box(vm, b, &x, &kind))
             return kind;
         spent = __rdtsc() - t0;
-        if (!(x.kind == DX_EXIT_PAGE_FAULT && x.error & MMU_PF_ID)) /* each page of code faults just once */
-            pick_learn(&c->history, spent > s->overhead ? spent - s->overhead : 0, true, s->worthwhile,
-                       t0 + spent);
         if (mon_tracing(vm, TRACE_EXEC, sandbox_lin_eip(vm)))
             mon_trace(vm, "direct exit %s vector %u cr2 %08x at %04x:%08x", sandbox_exit_name(x.kind), x.vector,
                       x.cr2, cpu->seg[SEG_CS].sel, cpu->eip);
         go_on = exit_of(vm, b, &x, &kind);
+        /* A page of code that is allowed faults just once; one that is not does so at every visit. */
+        if (!(go_on && x.kind == DX_EXIT_PAGE_FAULT && x.error & MMU_PF_ID))
+            pick_learn(&c->history, spent > s->overhead ? spent - s->overhead : 0, true, s->worthwhile,
+                       t0 + spent);
     } while (go_on && !cpu->kick && !vm->stop);
     return go_on ? BT_EXIT_ASYNC : kind;
 }

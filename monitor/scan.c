@@ -6,6 +6,7 @@
  * holds so few sensitive bytes that sweeping all of a page keeps about one page in a hundred out. What it cannot see is an entry into the
  * middle of an instruction; that costs equivalence, never isolation, which the sandbox alone answers for (docs/security.md).
  */
+#include <cpuid.h>
 #include <string.h>
 
 #include "monitor/scan.h"
@@ -26,20 +27,69 @@ const char *scan_reason_name(unsigned reason)
     return reason < SCAN_REASON_COUNT ? names[reason] : "?";
 }
 
-/* REP BSF and REP BSR are TZCNT and LZCNT on a host that has them; the decoder gives them their older meaning when the model
- * lacks them. */
-static bool host_reads_it_otherwise(const struct dec_insn *in, u32 features)
+u32 scan_host(void)
 {
-    if (in->map != 1 || !(in->prefixes & DEC_PFX_REP) || (in->opcode != 0xbc && in->opcode != 0xbd))
-        return false;
-    return !(features & (1u << (in->opcode == 0xbc ? FEAT_BMI1 : FEAT_LZCNT)));
+    u32 a, b, c, d, host = 0;
+
+    if (__get_cpuid(1, &a, &b, &c, &d))
+        host |= c & bit_AVX ? SCAN_HOST_VEX : 0;
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) {
+        host |= b & bit_BMI ? SCAN_HOST_VEX : 0;
+        host |= b & bit_RTM ? SCAN_HOST_RTM : 0;
+        host |= c & bit_PKU ? SCAN_HOST_PKU : 0;
+    }
+    if (__get_cpuid(0x80000001, &a, &b, &c, &d)) {
+        host |= c & bit_XOP ? SCAN_HOST_XOP : 0;
+        host |= d & bit_3DNOW ? SCAN_HOST_3DNOW : 0;
+    }
+    return host;
 }
 
-enum scan_reason scan_insn(const struct dec_insn *in, u32 features)
+/* Undefined in the guest's CPU model: may the host know it all the same? */
+static bool host_may_know(const u8 *p, unsigned len, u32 host)
+{
+    static const u8 prefixes[] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3};
+    unsigned i = 0;
+
+    while (i < len && memchr(prefixes, p[i], sizeof(prefixes)))
+        i++;
+    if (i + 1 >= len)
+        return i < len && p[i] == 0x0f;
+    switch (p[i]) {
+    case 0xc6: /* XABORT, XBEGIN */
+    case 0xc7: return p[i + 1] == 0xf8 && (host & SCAN_HOST_RTM);
+    case 0x62: /* EVEX, VEX */
+    case 0xc4:
+    case 0xc5: return host & SCAN_HOST_VEX;
+    case 0x8f: return host & SCAN_HOST_XOP;
+    case 0x0f: break;
+    default: return false;
+    }
+    if (p[i + 1] == 0x0f)
+        return host & SCAN_HOST_3DNOW;
+    if (p[i + 1] == 0x01 && i + 2 < len) {
+        switch (p[i + 2]) {
+        case 0xd5: /* XEND, XTEST */
+        case 0xd6: return host & SCAN_HOST_RTM;
+        case 0xee: /* RDPKRU, WRPKRU */
+        case 0xef: return host & SCAN_HOST_PKU;
+        default: break;
+        }
+    }
+    return true;
+}
+
+/* REP BSR is LZCNT on a host that has it, with another result; the decoder gives it its older meaning when the model lacks it. */
+static bool host_reads_it_otherwise(const struct dec_insn *in, u32 features)
+{
+    return in->map == 1 && (in->prefixes & DEC_PFX_REP) && in->opcode == 0xbd && !(features & (1u << FEAT_LZCNT));
+}
+
+enum scan_reason scan_insn(const struct dec_insn *in, const u8 *bytes, const struct scan_cpu *cpu)
 {
     if (in->cls == DEC_UD)
-        return in->op == OP_UD2 ? SCAN_CLEAN : SCAN_MODEL;
-    if (host_reads_it_otherwise(in, features))
+        return in->op == OP_UD2 || !host_may_know(bytes, in->len, cpu->host) ? SCAN_CLEAN : SCAN_MODEL;
+    if (host_reads_it_otherwise(in, cpu->features))
         return SCAN_MODEL;
     switch (in->op) {
     case OP_PUSH_SEG:
@@ -79,7 +129,7 @@ enum scan_reason scan_insn(const struct dec_insn *in, u32 features)
 
 struct scan {
     const u8 *page;
-    u32 features;
+    const struct scan_cpu *cpu;
     u64 seen[PAGE_BYTES / 64];    /* offsets that were or will be decoded */
     u64 covered[PAGE_BYTES / 64]; /* bytes of instructions that were */
     u16 work[PAGE_BYTES]; /* offsets to look at, none twice; with WORK_SWEEP: reached from a sweep only */
@@ -116,36 +166,6 @@ static u32 branch_target(const struct dec_insn *in, u32 at)
     return target < PAGE_BYTES ? target : PAGE_BYTES;
 }
 
-/* Undefined in the guest's CPU model: may the host know it? VEX, EVEX and XOP, XBEGIN and XABORT, and the two-byte opcodes. What is
- * undefined everywhere traps. */
-static bool host_may_know(const u8 *p, unsigned len)
-{
-    for (unsigned i = 0; i < len; i++) {
-        switch (p[i]) {
-        case 0x26:
-        case 0x2e:
-        case 0x36:
-        case 0x3e:
-        case 0x64:
-        case 0x65:
-        case 0x66:
-        case 0x67:
-        case 0xf0:
-        case 0xf2:
-        case 0xf3: continue;
-        case 0x0f:
-        case 0x62:
-        case 0x8f:
-        case 0xc4:
-        case 0xc5:
-        case 0xc6:
-        case 0xc7: return true;
-        default: return false;
-        }
-    }
-    return false;
-}
-
 static void found(struct scan *s, enum scan_reason why, u32 at)
 {
     if (s->out->reason == SCAN_CLEAN) {
@@ -161,15 +181,16 @@ static u32 scan_stretch(struct scan *s, u32 at, bool sweep)
 
     while (at < PAGE_BYTES) {
         set_bit(s->seen, at);
-        int rc = dec_decode(&in, s->page + at, PAGE_BYTES - at, true, s->features);
+        int rc = dec_decode(&in, s->page + at, PAGE_BYTES - at, true, s->cpu->features);
         if (rc == -ENODATA) {
             if (!s->out->tail_bytes)
                 s->out->tail_bytes = (u8)(PAGE_BYTES - at);
+            while (at < PAGE_BYTES)
+                set_bit(s->covered, at++);
             return PAGE_BYTES;
         }
-        enum scan_reason why = rc ? SCAN_TOO_LONG : scan_insn(&in, s->features);
-        if (sweep && (why == SCAN_TOO_LONG ||
-                      (why == SCAN_MODEL && in.cls == DEC_UD && !host_may_know(s->page + at, in.len))))
+        enum scan_reason why = rc ? SCAN_TOO_LONG : scan_insn(&in, s->page + at, s->cpu);
+        if (sweep && (rc || (in.cls == DEC_UD && in.op != OP_UD2 && why == SCAN_CLEAN)))
             return at + 1;
         if (why != SCAN_CLEAN) {
             found(s, why, at);
@@ -181,7 +202,7 @@ static u32 scan_stretch(struct scan *s, u32 at, bool sweep)
             set_bit(s->covered, i);
         if (in.cls == DEC_BRANCH && in.op != OP_JMP_RM && in.op != OP_CALL_RM && in.op != OP_RET)
             push(s, branch_target(&in, at), sweep);
-        if (in.op == OP_JMP || in.op == OP_JMP_RM || in.op == OP_RET || in.op == OP_UD2)
+        if (in.op == OP_JMP || in.op == OP_JMP_RM || in.op == OP_RET || in.cls == DEC_UD)
             sweep = true;
         if (next >= PAGE_BYTES || get_bit(s->seen, next) || (sweep && get_bit(s->covered, next)))
             return next;
@@ -198,10 +219,10 @@ static void drain(struct scan *s)
     }
 }
 
-void scan_page(const u8 page[PAGE_BYTES], const u16 *entries, unsigned n, unsigned head, u32 features,
-               struct scan_result *out)
+void scan_page(const u8 page[PAGE_BYTES], const u16 *entries, unsigned n, unsigned head,
+               const struct scan_cpu *cpu, struct scan_result *out)
 {
-    struct scan s = {.page = page, .features = features, .out = out};
+    struct scan s = {.page = page, .cpu = cpu, .out = out};
 
     memset(out, 0, sizeof(*out));
     for (unsigned i = 0; i < n; i++)
@@ -236,7 +257,7 @@ unsigned scan_head(const u8 before[PAGE_BYTES], const u8 page[PAGE_BYTES], u32 f
 }
 
 enum scan_reason scan_straddle(const u8 page[PAGE_BYTES], unsigned tail_bytes, const u8 next[PAGE_BYTES],
-                               u32 features)
+                               const struct scan_cpu *cpu)
 {
     u8 bytes[2 * DEC_MAX_LEN];
     struct dec_insn in;
@@ -245,6 +266,7 @@ enum scan_reason scan_straddle(const u8 page[PAGE_BYTES], unsigned tail_bytes, c
         return SCAN_CLEAN;
     memcpy(bytes, page + PAGE_BYTES - tail_bytes, tail_bytes);
     memcpy(bytes + tail_bytes, next, DEC_MAX_LEN);
-    return dec_decode(&in, bytes, tail_bytes + DEC_MAX_LEN, true, features) ? SCAN_TOO_LONG
-                                                                            : scan_insn(&in, features);
+    if (dec_decode(&in, bytes, tail_bytes + DEC_MAX_LEN, true, cpu->features))
+        return SCAN_TOO_LONG;
+    return scan_insn(&in, bytes, cpu);
 }

@@ -25,8 +25,18 @@ enum scan_reason {
 };
 const char *scan_reason_name(unsigned reason);
 
-/* Why this instruction keeps code out of direct execution, or SCAN_CLEAN. features: of the guest's CPU model. */
-enum scan_reason scan_insn(const struct dec_insn *in, u32 features);
+/* What the host's CPU executes although no model of ours has it; what it does not have traps. */
+enum { SCAN_HOST_RTM = 1, SCAN_HOST_PKU = 2, SCAN_HOST_VEX = 4, SCAN_HOST_XOP = 8, SCAN_HOST_3DNOW = 16 };
+
+struct scan_cpu {
+    u32 features; /* of the guest's CPU model, 1u << enum dec_feature */
+    u32 host;     /* SCAN_HOST_* */
+};
+u32 scan_host(void); /* of the CPU that this runs on */
+
+/* Why this instruction keeps code out of direct execution, or SCAN_CLEAN; bytes are its own. REP BSF passes although hosts with BMI1
+ * run it as TZCNT: compilers emit it for either, so programs do not look at what differs (ZF, and the result for 0). */
+enum scan_reason scan_insn(const struct dec_insn *in, const u8 *bytes, const struct scan_cpu *cpu);
 
 struct scan_result {
     u8 reason;     /* enum scan_reason, of the first sensitive instruction */
@@ -41,14 +51,14 @@ struct scan_result {
  * calls), then, from offset head on, every byte that is left, since other pages and indirect branches lead there: what does not decode in
  * there is skipped as data, what is sensitive there counts. head: where the page's first instruction begins, 0 when
  * nothing is known. Pure. Source of the list: SDM vol. 2, Popek and Goldberg's sensitive instructions. */
-void scan_page(const u8 page[PAGE_BYTES], const u16 *entries, unsigned n, unsigned head, u32 features,
-               struct scan_result *out);
+void scan_page(const u8 page[PAGE_BYTES], const u16 *entries, unsigned n, unsigned head,
+               const struct scan_cpu *cpu, struct scan_result *out);
 
 /* Where the first instruction of a page begins, as the code of the page before it has it. */
 unsigned scan_head(const u8 before[PAGE_BYTES], const u8 page[PAGE_BYTES], u32 features);
 
 /* The instruction that begins with tail_bytes bytes at the end of one page and goes on in the next one. */
 enum scan_reason scan_straddle(const u8 page[PAGE_BYTES], unsigned tail_bytes, const u8 next[PAGE_BYTES],
-                               u32 features);
+                               const struct scan_cpu *cpu);
 
 #endif

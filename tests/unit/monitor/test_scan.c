@@ -7,6 +7,11 @@
 #include "monitor/monitor.h"
 #include "monitor/scan.h"
 
+static struct scan_cpu model(void)
+{
+    return (struct scan_cpu){cpuid_features(CPU_MAX), SCAN_HOST_VEX | SCAN_HOST_RTM};
+}
+
 static struct scan_result scan_at(u32 at, const void *code, unsigned n, u16 entry)
 {
     static u8 page[PAGE_BYTES];
@@ -15,7 +20,8 @@ static struct scan_result scan_at(u32 at, const void *code, unsigned n, u16 entr
     memset(page, 0x90, sizeof(page));
     page[PAGE_BYTES - 1] = 0xc3;
     memcpy(page + at, code, n);
-    scan_page(page, &entry, 1, 0, cpuid_features(CPU_MAX), &r);
+    struct scan_cpu cpu = model();
+    scan_page(page, &entry, 1, 0, &cpu, &r);
     return r;
 }
 
@@ -85,8 +91,10 @@ Test(scan, lzcnt_of_the_host_is_bsr_in_an_older_model)
     u32 old = cpuid_features(CPU_PENTIUM4);
 
     cr_assert_eq(dec_decode(&in, bytes, sizeof(bytes), true, old), 0);
-    cr_assert_eq(scan_insn(&in, old), SCAN_MODEL);
-    cr_assert_eq(scan_insn(&in, old | 1u << FEAT_LZCNT), SCAN_CLEAN);
+    struct scan_cpu cpu = {old, 0};
+    cr_assert_eq(scan_insn(&in, bytes, &cpu), SCAN_MODEL);
+    cpu.features |= 1u << FEAT_LZCNT;
+    cr_assert_eq(scan_insn(&in, bytes, &cpu), SCAN_CLEAN);
 }
 
 Test(scan, what_traps_is_welcome)
@@ -123,11 +131,33 @@ Test(scan, swept_bytes_that_the_host_alone_decodes_keep_the_page_out)
     cr_assert_eq(SCAN(0xc3, 0xc7, 0xf8, 0, 0, 0, 0).reason, SCAN_MODEL); /* xbegin */
 }
 
+Test(scan, the_end_of_an_instruction_that_goes_on_in_the_next_page_is_no_code)
+{
+    static const u8 mov[] = {0xb8, 0x0f, 0xa2}; /* mov eax, imm32 */
+
+    cr_assert_eq(scan_at(PAGE_BYTES - 3, mov, 3, 0x100).reason, SCAN_CLEAN);
+}
+
+Test(scan, what_the_host_lacks_traps)
+{
+    static const u8 bytes[] = {0xc5, 0xf8, 0x77}, tzcnt[] = {0xf3, 0x0f, 0xbc, 0xc0};
+    struct scan_cpu cpu = model();
+    struct dec_insn in;
+
+    cr_assert_eq(dec_decode(&in, bytes, sizeof(bytes), true, cpu.features), 0);
+    cr_assert_eq(scan_insn(&in, bytes, &cpu), SCAN_MODEL);
+    cpu.host = 0;
+    cr_assert_eq(scan_insn(&in, bytes, &cpu), SCAN_CLEAN);
+    cr_assert_eq(dec_decode(&in, tzcnt, sizeof(tzcnt), true, cpu.features), 0);
+    cr_assert_eq(scan_insn(&in, tzcnt, &cpu), SCAN_CLEAN);
+}
+
 Test(scan, first_instruction_of_a_page)
 {
     u8 before[PAGE_BYTES], page[PAGE_BYTES];
     const u32 features = cpuid_features(CPU_MAX);
     const u16 entry = 0x800;
+    struct scan_cpu cpu = model();
     struct scan_result r;
 
     memset(before, 0x90, sizeof(before));
@@ -137,9 +167,9 @@ Test(scan, first_instruction_of_a_page)
     page[1] = 0x0f;
     page[2] = 0xa2;
     cr_assert_eq(scan_head(before, page, features), 3);
-    scan_page(page, &entry, 1, 0, features, &r);
+    scan_page(page, &entry, 1, 0, &cpu, &r);
     cr_assert_eq(r.reason, SCAN_CPUID);
-    scan_page(page, &entry, 1, 3, features, &r);
+    scan_page(page, &entry, 1, 3, &cpu, &r);
     cr_assert_eq(r.reason, SCAN_CLEAN);
     before[PAGE_BYTES - 2] = 0x90;
     cr_assert_eq(scan_head(before, page, features), 0);
@@ -150,14 +180,15 @@ Test(scan, instruction_across_the_end_of_the_page)
     static const u8 head[] = {0xff, 0x0f};
     struct scan_result r = scan_at(PAGE_BYTES - 1, head + 1, 1, PAGE_BYTES - 1);
     u8 page[PAGE_BYTES], next[PAGE_BYTES] = {0xa2};
+    struct scan_cpu cpu = model();
 
     cr_assert_eq(r.reason, SCAN_CLEAN);
     cr_assert_eq(r.tail_bytes, 1);
     memset(page, 0x90, sizeof(page));
     page[PAGE_BYTES - 1] = 0x0f;
-    cr_assert_eq(scan_straddle(page, 1, next, cpuid_features(CPU_MAX)), SCAN_CPUID);
+    cr_assert_eq(scan_straddle(page, 1, next, &cpu), SCAN_CPUID);
     next[0] = 0xaf;
     next[1] = 0xc0;
-    cr_assert_eq(scan_straddle(page, 1, next, cpuid_features(CPU_MAX)), SCAN_CLEAN);
-    cr_assert_eq(scan_straddle(page, 0, next, cpuid_features(CPU_MAX)), SCAN_CLEAN);
+    cr_assert_eq(scan_straddle(page, 1, next, &cpu), SCAN_CLEAN);
+    cr_assert_eq(scan_straddle(page, 0, next, &cpu), SCAN_CLEAN);
 }
