@@ -16,6 +16,7 @@
 #include "devices/bus.h"
 #include "devices/chr.h"
 #include "devices/clk.h"
+#include "devices/wake.h"
 
 enum pc_request {
     PC_REQ_RESET,      /* system reset: call pc_reset() and reset the CPU at the next boundary */
@@ -52,6 +53,7 @@ struct pc_config {
      * nowhere (writes). Ranges are multiples of 16 KiB within A0000h-FFFFFh. Also called at reset. */
     void (*pam_changed)(void *opaque, u32 gpa, u32 bytes, bool read_ram, bool write_ram);
     void (*a20_changed)(void *opaque, bool enabled); /* enabled after reset */
+    void (*kick)(void *opaque); /* call pc_poll() soon; any thread, signal-safe */
 
     struct dma_mem dma;
 
@@ -85,6 +87,10 @@ void pc_free(struct pc *pc); /* NULL is fine */
 void pc_reset(struct pc *pc);
 
 struct clk *pc_clk(struct pc *pc);
+
+/* Back ends on other threads: where they register, and the call that lets them through to their devices. */
+struct wake_list *pc_wakes(struct pc *pc);
+void pc_poll(struct pc *pc);
 
 /* size 1, 2 or 4. */
 u32 pc_pio_read(struct pc *pc, u16 port, unsigned size);

@@ -38,6 +38,7 @@ struct pc {
     struct io_bus io;
     struct mmio_bus mmio;
     struct clk clk;
+    struct wake_list wakes;
     struct a20 a20;
     struct pic pic;
     struct pit pit;
@@ -200,6 +201,7 @@ int pc_new(struct pc **out, const struct pc_config *config)
     io_bus_init(&pc->io);
     mmio_bus_init(&pc->mmio);
     clk_init(&pc->clk, config->clk_source);
+    pc->wakes = (struct wake_list){.kick = config->kick, .opaque = config->opaque};
     pc->a20 = (struct a20){.on = false, .changed = config->a20_changed, .opaque = config->opaque};
     int err = wire(pc);
     if (err) {
@@ -242,6 +244,16 @@ void pc_reset(struct pc *pc)
 struct clk *pc_clk(struct pc *pc)
 {
     return &pc->clk;
+}
+
+struct wake_list *pc_wakes(struct pc *pc)
+{
+    return &pc->wakes;
+}
+
+void pc_poll(struct pc *pc)
+{
+    wake_run(&pc->wakes);
 }
 
 u32 pc_pio_read(struct pc *pc, u16 port, unsigned size)

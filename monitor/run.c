@@ -138,6 +138,7 @@ static void look_around(struct novt_vm *vm)
     mon_poll(vm);
     if (!vm->pc)
         return;
+    pc_poll(vm->pc);
     if (clk_run_due(pc_clk(vm->pc)))
         vm->run->armed_ns = CLK_NEVER - 1;
     mon_timer_update(vm);

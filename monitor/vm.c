@@ -86,6 +86,11 @@ static void a20_changed(void *opaque, bool enabled)
         mon_state_changed(&m->vm.cpu);
 }
 
+static void kick(void *opaque)
+{
+    bt_kick(((struct machine *)opaque)->vm.bt);
+}
+
 static int dma_check(struct machine *m, u64 gpa, size_t len)
 {
     enum mmu_backing kind;
@@ -338,6 +343,7 @@ static int make_pc(struct machine *m, struct novt_error *err)
         .request = request,
         .pam_changed = c->no_firmware ? NULL : pam_changed,
         .a20_changed = a20_changed,
+        .kick = kick,
         .dma = {dma_read, dma_write, m},
         .serial = {{com1_write, NULL, serial_drained, m}, {com2_write, NULL, serial_drained, m}},
         .serial_present = {c->serial[0].present, c->serial[1].present},
