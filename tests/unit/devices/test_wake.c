@@ -1,5 +1,5 @@
 /*
- * Signals from other threads reach a device's call once, on the thread that polls.
+ * test_wake.c - signals from other threads reach a device's call once, on the thread that polls.
  */
 #include <criterion/criterion.h>
 #include <pthread.h>
