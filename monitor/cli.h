@@ -1,7 +1,7 @@
 /*
  * cli.h - what the files of the command line share.
  *
- * cli_options.c turns arguments into a config, cli_chardev.c connects the guest's serial lines to the host,
+ * cli_options.c (with cli_opt*.c) turns arguments into a config, cli_chardev.c connects the guest's serial lines to the host,
  * cli_term.c owns the terminal's mode, cli_screen.c shows the text screen, cli_doctor.c looks at the host,
  * main.c puts them together. All of it uses the public API alone (the doctor also asks where firmware is found).
  */

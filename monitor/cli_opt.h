@@ -1,0 +1,43 @@
+/*
+ * cli_opt.h - what the files of the options share: the pieces values are made of, and the functions that table rows name.
+ *
+ * An option is a function in the file of its theme (cli_opt_*.c, or the file of what it sets up) and a row in cli_options.c.
+ * It returns 0, or an exit code with *err filled. Strings of the command line live as long as the program.
+ */
+#ifndef NOVT_CLI_OPT_H
+#define NOVT_CLI_OPT_H
+
+#include "monitor/cli.h"
+
+struct opt_name {
+    const char *name;
+    u32 value;
+};
+
+/* Fills *err and returns EXIT_USAGE. */
+int opt_usage(struct novt_error *err, const char *remedy, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* "a,b,c" by table into a mask; "help" lists. */
+int opt_list(const char *option, const char *arg, const struct opt_name *table, size_t n, u32 *mask,
+             struct cli_options *opt, struct novt_error *err) MUST_CHECK;
+/* A number to the end of `text`, or with `end` as far as it goes; false otherwise. */
+bool opt_number(const char *text, u64 max, char **end, u64 *out);
+/* "key=value" of a comma list: copies the value and cuts the pair out of the list. */
+bool opt_take_key(char *list, const char *key, char *value, size_t bytes);
+/* A port number behind `key`, if it is there. */
+int opt_port(const char *device, char *list, const char *key, u16 *port, struct novt_error *err) MUST_CHECK;
+/* Options of QEMU that ask for what is so anyway: one value is right, any other is refused. */
+int opt_only(const char *option, const char *right, const char *arg, struct novt_error *err) MUST_CHECK;
+
+/* What a table row calls. arg is NULL for an option without a value. */
+typedef int opt_fn(struct cli_options *opt, const char *arg, struct novt_error *err);
+
+/* cli_opt_machine.c */
+opt_fn opt_machine, opt_memory, opt_kernel, opt_initrd, opt_append, opt_bios, opt_firmware_dir, opt_cpu,
+    opt_smp, opt_no_reboot, opt_engine, opt_vga, opt_net, opt_nothing;
+/* cli_opt_device.c */
+opt_fn opt_serial, opt_chardev, opt_debugcon, opt_device, opt_nographic, opt_display, opt_monitor;
+/* cli_opt_debug.c */
+opt_fn opt_trace, opt_dfilter, opt_trace_file, opt_dump_screen, opt_timeout, opt_stats, opt_stress,
+    opt_perf_map, opt_version;
+
+#endif

@@ -1,0 +1,122 @@
+/*
+ * cli_opt_device.c - options that connect devices to the host: serial lines, character back ends, debug ports.
+ *
+ * Specs are kept as text and opened by cli_chardev.c. A chardev can only be named after it was given, as the order of the
+ * command line is the order in which options are read.
+ */
+#include "monitor/cli_opt.h"
+
+#include <stdio.h>
+#include <string.h>
+
+int opt_serial(struct cli_options *opt, const char *arg, struct novt_error *err)
+{
+    if (opt->serials == ARRAY_SIZE(opt->serial))
+        return opt_usage(err, "give -serial at most twice", "-serial: the machine has two serial lines");
+    opt->serial[opt->serials++] = arg;
+    return 0;
+}
+
+int opt_chardev(struct cli_options *opt, const char *arg, struct novt_error *err)
+{
+    struct cli_chardev_spec *c = &opt->chardev[opt->chardevs];
+    char list[256], path[200] = "", junk[16], *rest;
+
+    if (opt->chardevs == CLI_CHARDEVS)
+        return opt_usage(err, "give fewer", "-chardev: more than %d", CLI_CHARDEVS);
+    snprintf(list, sizeof(list), "%s", arg);
+    if (!opt_take_key(list, "id", c->id, sizeof(c->id)))
+        return opt_usage(err, "for example -chardev file,id=log,path=FILE", "-chardev %s: no id=", arg);
+    opt_take_key(list, "path", path, sizeof(path));
+    opt_take_key(list, "server", junk, sizeof(junk));
+    opt_take_key(list, "wait", junk, sizeof(junk));
+    opt_take_key(list, "signal", junk, sizeof(junk));
+    opt_take_key(list, "mux", junk, sizeof(junk));
+    rest = strchr(list, ',');
+    if (rest)
+        return opt_usage(err, "leave it out", "-chardev: unknown property \"%s\"", rest + 1);
+    if (!strcmp(list, "file"))
+        snprintf(c->spec, sizeof(c->spec), "file:%s", path);
+    else if (!strcmp(list, "socket"))
+        snprintf(c->spec, sizeof(c->spec), "unix:%s", path);
+    else if (!strcmp(list, "stdio") || !strcmp(list, "null") || !strcmp(list, "pty"))
+        snprintf(c->spec, sizeof(c->spec), "%s", list);
+    else
+        return opt_usage(err, "use stdio, file, pty, socket or null", "-chardev: unknown back end \"%s\"",
+                         list);
+    opt->chardevs++;
+    return 0;
+}
+
+int opt_debugcon(struct cli_options *opt, const char *arg, struct novt_error *err)
+{
+    (void)err;
+    opt->debugcon = arg;
+    if (!opt->config.debugcon_iobase)
+        opt->config.debugcon_iobase = 0xe9;
+    return 0;
+}
+
+int opt_device(struct cli_options *opt, const char *arg, struct novt_error *err)
+{
+    char name[64], list[256], value[200];
+    struct novt_config *c = &opt->config;
+    const char *comma = strchr(arg, ',');
+    int rc;
+
+    snprintf(name, sizeof(name), "%.*s", (int)strcspn(arg, ","), arg);
+    snprintf(list, sizeof(list), "%s", comma ? comma + 1 : "");
+    if (!strcmp(name, "help")) {
+        puts("isa-debug-exit,iobase=PORT,iosize=BYTES\nisa-debugcon,iobase=PORT,chardev=ID");
+        opt->command = CLI_DONE;
+        return 0;
+    }
+    if (!strcmp(name, "isa-debug-exit")) {
+        c->debug_exit_iobase = 0x501;
+        rc = opt_port(name, list, "iobase", &c->debug_exit_iobase, err);
+        if (!rc)
+            rc = opt_port(name, list, "iosize", &c->debug_exit_iosize, err);
+    } else if (!strcmp(name, "isa-debugcon")) {
+        c->debugcon_iobase = 0xe9;
+        rc = opt_port(name, list, "iobase", &c->debugcon_iobase, err);
+        if (!rc && !opt_take_key(list, "chardev", value, sizeof(value)))
+            return opt_usage(err, "add chardev=ID and -chardev BACKEND,id=ID",
+                             "-device isa-debugcon: no chardev=");
+        for (unsigned i = 0; !rc && i < opt->chardevs; i++)
+            if (!strcmp(opt->chardev[i].id, value))
+                opt->debugcon = opt->chardev[i].spec;
+        if (!rc && !opt->debugcon && !strcmp(value, "stdio"))
+            opt->debugcon = "stdio";
+        if (!rc && !opt->debugcon)
+            return opt_usage(err, "give -chardev BACKEND,id=ID before it",
+                             "-device isa-debugcon: no chardev \"%s\"", value);
+    } else {
+        return opt_usage(err, "-device help lists what there is", "-device: unknown device \"%s\"", name);
+    }
+    if (!rc && list[0])
+        return opt_usage(err, "-device help lists the properties", "-device %s: unknown property \"%s\"",
+                         name, list);
+    return rc;
+}
+
+int opt_nographic(struct cli_options *opt, const char *arg, struct novt_error *err)
+{
+    (void)arg;
+    (void)err;
+    opt->nographic = true;
+    return 0;
+}
+
+int opt_display(struct cli_options *opt, const char *arg, struct novt_error *err)
+{
+    if (strcmp(arg, "none"))
+        return opt_usage(err, "use -display none or -nographic", "-display: there is no \"%s\"", arg);
+    opt->display_none = true;
+    return 0;
+}
+
+int opt_monitor(struct cli_options *opt, const char *arg, struct novt_error *err)
+{
+    (void)opt;
+    return opt_only("-monitor", "none", arg, err);
+}
