@@ -16,6 +16,7 @@
 #include "devices/bus.h"
 #include "devices/chr.h"
 #include "devices/clk.h"
+#include "devices/disk.h"
 #include "devices/wake.h"
 
 enum pc_request {
@@ -38,6 +39,22 @@ struct pc_linux {
     const char *cmdline; /* NULL = none */
     u32 setup_gpa, kernel_gpa, initrd_gpa, cmdline_gpa, entry_gpa;
 };
+
+/* A place on an IDE cable or the floppy cable. */
+enum pc_drive_kind { PC_DRIVE_NONE, PC_DRIVE_DISK, PC_DRIVE_CDROM, PC_DRIVE_FLOPPY };
+
+/* PC_DRIVE_CDROM and PC_DRIVE_FLOPPY may be without a medium (0 sectors), now and later. Strings are copied, cut to what ATA takes. */
+struct pc_drive {
+    enum pc_drive_kind kind;
+    struct disk_back back;
+    const char *serial;   /* at most 20 characters; NULL: QEMU's QM00001... */
+    const char *model;    /* at most 40 characters; NULL: QEMU's */
+    bool write_cache_off; /* each write is flushed before the guest hears of it (cache=writethrough) */
+    unsigned floppy_kib;  /* the drive's type: 360, 720, 1200, 1440 or 2880; 0: what fits the medium, 1440 without one */
+};
+
+#define PC_IDE_DRIVES 4 /* primary master, primary slave, secondary master, secondary slave: -hda ... -hdd, index=0...3 */
+#define PC_FLOPPIES 2
 
 #define PC_SERIALS 2
 #define PC_RAM_BELOW_4G_MAX 0xc0000000ull
@@ -68,6 +85,9 @@ struct pc_config {
     const struct pc_blob *blob; /* fw_cfg files: option ROMs as "genroms/x", "bootorder", ... */
     size_t blobs;
     const struct pc_linux *linux_boot; /* NULL = none; copied */
+
+    struct pc_drive ide[PC_IDE_DRIVES];  /* DISK or CDROM; both channels are there, drives or not */
+    struct pc_drive floppy[PC_FLOPPIES]; /* FLOPPY; the controller is always there */
 
     const void *vga_rom; /* shown as the ROM BAR of the VGA function; NULL: no VGA card at all */
     size_t vga_rom_bytes;
@@ -115,6 +135,10 @@ bool pc_nmi_enabled(const struct pc *pc);
 
 /* Front of COM1 (0) or COM2 (1), for chr_receive(). NULL if absent. */
 const struct chr_front *pc_serial(struct pc *pc, unsigned n);
+
+/* For the back end of ide[n] or floppy[n]: the medium was changed or taken out. NULL if there is no such drive, or a fixed one. */
+const struct disk_front *pc_ide_front(struct pc *pc, unsigned n);
+const struct disk_front *pc_floppy_front(struct pc *pc, unsigned n);
 
 /* Keyboard scan codes in set 2 as the keys would send them; whole or not at all: false if no room. */
 bool pc_kbd_inject(struct pc *pc, const u8 *scancodes, size_t len);

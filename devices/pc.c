@@ -306,6 +306,20 @@ const struct chr_front *pc_serial(struct pc *pc, unsigned n)
     return n < PC_SERIALS && pc->config.serial_present[n] ? &pc->uart[n].front : NULL;
 }
 
+const struct disk_front *pc_ide_front(struct pc *pc, unsigned n)
+{
+    (void)pc;
+    (void)n;
+    return NULL;
+}
+
+const struct disk_front *pc_floppy_front(struct pc *pc, unsigned n)
+{
+    (void)pc;
+    (void)n;
+    return NULL;
+}
+
 bool pc_kbd_inject(struct pc *pc, const u8 *scancodes, size_t len)
 {
     return i8042_keys(&pc->kc, scancodes, len);
