@@ -366,11 +366,11 @@ static int check_fx_operand(struct cpu *cpu, const struct dec_insn *insn, bool w
     return write ? mem_probe_write(cpu, insn->seg, last, 1) : mem_probe_read(cpu, insn->seg, last, 1);
 }
 
-/* The operand piece by piece where 16-bit addresses wrap in its middle. What: 'p' probe for writing, 'r' read, 'w' write. */
+/* The operand by eights, as CPUs move it, where 16-bit addresses wrap in its middle. What: 'p' probe for writing, 'r' read, 'w' write. */
 static int fx_access(struct cpu *cpu, const struct dec_insn *insn, char what, u8 *image, unsigned bytes)
 {
     u32 ea = dec_ea(cpu, insn);
-    unsigned step = insn->adsz == 2 && ea + bytes > 0x10000 ? 16 : bytes;
+    unsigned step = insn->adsz == 2 && ea + bytes > 0x10000 ? 8 : bytes;
     int rc = 0;
 
     for (unsigned i = 0; i < bytes && !rc; i += step) {

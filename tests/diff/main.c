@@ -72,7 +72,8 @@ static bool at_item(const struct diff_case *c, const struct diff_state *s, u32 l
     return false;
 }
 
-/* A program that wrote over itself, or jumped into the middle of an instruction, may come to one that we do not compare. */
+/* A program that wrote over itself, or jumped into the middle of an instruction, may come to one that we do not compare; or to a far return to
+ * whatever lies on the stack: where that is an inner level AMD's CPUs read the outer stack's pointer before they look at it (#AC, #SS, #PF instead of #GP). */
 static bool in_the_wild(const struct diff_case *c, const struct diff_state *s, const struct diff_event *e)
 {
     struct diff_descriptor cs = {0};
@@ -83,16 +84,21 @@ static bool in_the_wild(const struct diff_case *c, const struct diff_state *s, c
     if (at + DEC_MAX_LEN > CODE_BYTES || at_item(c, s, at + CODE_GVA) ||
         dec_decode(&d, &s->mem.page[0][0] + at, DEC_MAX_LEN, cs.big, opt.self ? ~0u : guest_features()))
         return false;
-    return d.cls != DEC_UD && !cand_allowed(&d);
+    return d.cls != DEC_UD && (d.op == OP_RET_FAR || !cand_allowed(&d));
 }
 
-/* The first pair of events that are not the same, or the last. */
+static bool same_place(const struct diff_event *a, const struct diff_event *b)
+{
+    return a->vector == b->vector && a->eip == b->eip && a->sel[SEG_CS] == b->sel[SEG_CS];
+}
+
+/* The first pair of events that are not of one kind in one place (flags may differ before that are not compared), or the last. */
 static bool ends_in_the_wild(const struct diff_case *c)
 {
     const struct diff_state *a = &state_native, *b = &state_guest;
     unsigned i = 0;
 
-    while (i + 1 < a->n && i + 1 < b->n && !memcmp(&a->event[i], &b->event[i], sizeof(a->event[i])))
+    while (i + 1 < a->n && i + 1 < b->n && same_place(&a->event[i], &b->event[i]))
         i++;
     return in_the_wild(c, a, &a->event[i]) || in_the_wild(c, b, &b->event[i]);
 }
