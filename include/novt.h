@@ -7,8 +7,8 @@
  * novt_error. (The one exception is a bug of ours, which ends the process with code 70.)
  *
  * Threads: new, free, run, reset, registers and memory belong to one thread at a time; only
- * novt_vm_stop(), novt_vm_kick(), novt_vm_nmi(), novt_vm_serial_input(), novt_vm_text() and novt_vm_screen() may be called
- * from others while it runs.
+ * novt_vm_stop(), novt_vm_kick(), novt_vm_nmi(), novt_vm_serial_input(), novt_vm_text(), novt_vm_screen(), novt_vm_frame() and
+ * novt_vm_screendump() may be called from others while it runs.
  * While a VM runs, its thread's handlers for SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGTRAP are NoVT's.
  */
 #ifndef NOVT_H
@@ -95,6 +95,9 @@ struct novt_config {
     uint16_t debug_exit_iobase;  /* 0: none */
     uint16_t debug_exit_iosize;  /* 0: 2 */
     bool no_reboot;              /* a reset of the machine ends novt_vm_run() */
+    bool no_shutdown;            /* instead of ending, power-off (and reset with no_reboot) leaves it paused as NOVT_SHUT_DOWN */
+    bool start_paused;           /* the first run starts as NOVT_PRELAUNCH: nothing happens until novt_vm_resume() */
+    bool patient;                /* somebody looks after it: halted with interrupts off or with nothing to boot it just waits */
     int64_t rtc_epoch_s;         /* what the RTC shows at start, 0: the host's UTC */
     size_t code_cache_bytes;     /* 0: default */
     uint32_t engine;             /* enum novt_engine */
@@ -142,6 +145,55 @@ void novt_vm_kick(struct novt_vm *vm);
 void novt_vm_nmi(struct novt_vm *vm);
 /* As the reset button. */
 void novt_vm_reset(struct novt_vm *vm);
+
+/* ---- control from other threads ----
+ * Runs fn(opaque) on the VM's thread at a boundary between two instructions of the guest and returns when it is done. There fn may use
+ * every function of this header but new, free and run. It must be short: no instruction of the guest runs meanwhile. Works
+ * while the VM runs, is halted or paused; without a run fn runs on the caller's thread, and a run that begins waits for it. Called on
+ * the VM's own thread (from a callback), fn is called at once, maybe in the middle of an instruction. Not after novt_vm_free() began. */
+void novt_vm_call(struct novt_vm *vm, void (*fn)(void *opaque), void *opaque);
+
+enum novt_status {
+    NOVT_RUNNING,
+    NOVT_PAUSED,
+    NOVT_PRELAUNCH, /* start_paused, and not yet resumed */
+    NOVT_SHUT_DOWN, /* powered off with no_shutdown: only a reset leads on */
+    NOVT_DEBUGGED,  /* stopped by a debugger */
+};
+
+/* Any thread. When novt_vm_pause() returns, the VM is at an instruction boundary, its clock stands still and its run (if there is one)
+ * sleeps, answering calls. why: NOVT_PAUSED or NOVT_DEBUGGED; the last one counts. Resume: 0, or -EPERM in NOVT_SHUT_DOWN. */
+void novt_vm_pause(struct novt_vm *vm, enum novt_status why);
+int novt_vm_resume(struct novt_vm *vm);
+enum novt_status novt_vm_status(const struct novt_vm *vm);
+
+/* Any thread: reset button (ends the run where no_reboot says so; a paused machine stays paused) and ACPI power button. */
+void novt_vm_system_reset(struct novt_vm *vm);
+void novt_vm_powerdown(struct novt_vm *vm);
+
+enum novt_event_kind {
+    NOVT_EVENT_STOP, /* paused, for whatever reason */
+    NOVT_EVENT_RESUME,
+    NOVT_EVENT_RESET,
+    NOVT_EVENT_POWERDOWN, /* the power button was pressed */
+    NOVT_EVENT_SHUTDOWN,  /* the run ends, or pauses as NOVT_SHUT_DOWN */
+};
+
+struct novt_event {
+    enum novt_event_kind kind;
+    bool guest; /* RESET, SHUTDOWN: the guest's own doing */
+    int code;   /* SHUTDOWN by novt_vm_stop(): what it was given */
+};
+
+/* Whoever wants to hear of events. fn runs on the VM's thread, must be short and may call what novt_vm_call()'s functions may.
+ * The struct is its owner's and must live until novt_vm_unlisten() or novt_vm_free(). */
+struct novt_listener {
+    void (*fn)(void *opaque, const struct novt_event *event);
+    void *opaque;
+    struct novt_listener *next; /* NoVT's */
+};
+void novt_vm_listen(struct novt_vm *vm, struct novt_listener *listener);
+void novt_vm_unlisten(struct novt_vm *vm, struct novt_listener *listener);
 
 /* Any thread: bytes typed at COM1 (0) or COM2 (1). Returns how many were taken; when fewer than len,
  * the line's room() callback says when to go on. */
@@ -197,6 +249,38 @@ int novt_vm_text(struct novt_vm *vm, struct novt_text *text, struct novt_cell *c
 /* The same as a C string, whatever bytes is (0: nothing is written): lines end with '\n', trailing blanks are cut. Returns its
  * length, 0 in a graphics mode. */
 size_t novt_vm_screen(struct novt_vm *vm, char *buf, size_t bytes);
+/* ---- the screen as pixels ----
+ * A frame is a copy of the picture that its owner keeps from call to call: all zero at first, freed by novt_frame_free(). Any number of
+ * them may look at one VM, each used by one thread at a time. */
+struct novt_rect {
+    uint32_t x, y, width, height;
+};
+
+#define NOVT_FRAME_RECTS 64
+
+struct novt_frame {
+    uint32_t width, height; /* in pixels; 0 before the first picture */
+    uint32_t *pixel;        /* width * height, row by row from the top, 0x00RRGGBB; the frame's own */
+    uint64_t generation;    /* goes up when the picture changed */
+    bool text;              /* a text mode: novt_vm_text() has its cells */
+    bool resized;           /* width or height are not those of the call before; then rect[0] is everything */
+    uint32_t rects;         /* what the last call changed in pixel[], from the top downwards */
+    struct novt_rect rect[NOVT_FRAME_RECTS];
+};
+
+/* Brings the frame up to date with what the guest's screen shows, in every mode. 1: it changed, rect[] says where; 0: it did not (rects is
+ * 0), which costs next to nothing and does not disturb the guest; -ENODATA: there is no VGA card; -ENOMEM. Any thread, also a callback; while
+ * the VM runs on another one a changed picture waits for it, usually well below a millisecond. Not after novt_vm_free() began. */
+int novt_vm_frame(struct novt_vm *vm, struct novt_frame *frame);
+void novt_frame_free(struct novt_frame *frame); /* its memory, and all zero again */
+
+enum novt_picture_format { NOVT_PICTURE_PPM, NOVT_PICTURE_PNG };
+
+/* The screen as a picture file, with what blinks shown. 0, or -errno with *err: -ENODATA without a VGA card, -ENOTSUP for a format
+ * that this build lacks, or what opening or writing gave. Threads as for novt_vm_frame(). */
+int novt_vm_screendump(struct novt_vm *vm, const char *path, enum novt_picture_format format, struct novt_error *err);
+int novt_vm_screendump_fd(struct novt_vm *vm, int fd, enum novt_picture_format format, struct novt_error *err); /* fd stays open */
+
 /* Register dump on a file descriptor. */
 void novt_vm_dump(const struct novt_vm *vm, int fd);
 

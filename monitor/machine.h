@@ -27,20 +27,24 @@ struct input_queue {
     bool starved; /* the sender could not place all: tell it about room */
 };
 
-/* Whoever wants the text screen, and whether there is a run whose thread must answer (vm_screen.c). */
-struct screen_desk {
+/* Functions waiting to run on the VM's thread, and whose the machine is (vm_call.c). */
+struct call_desk {
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    struct screen_request *request;
-    bool running;
-    pthread_t runner;
+    struct call_request *first, *last;
+    bool owned, runs; /* by a run, or for the time of one call */
+    pthread_t owner;
 };
 
 struct machine {
     struct novt_vm vm;         /* first: a struct novt_vm pointer is one to its machine */
     struct novt_config config; /* strings are not kept */
     struct input_queue input[PC_SERIALS];
-    struct screen_desk screen;
+    struct call_desk calls;
+    struct novt_listener *listeners;
+    enum novt_status status;
+    u64 paused_tsc;          /* host TSC when the clock was stopped */
+    volatile int host_reset; /* the next reset is novt_vm_system_reset()'s */
     struct image_file bios, vgabios;
     struct loader_image image;
     bool has_image;
@@ -67,10 +71,18 @@ static inline struct machine *machine_of(struct novt_vm *vm)
 /* Reset of the whole machine, RAM kept. */
 void machine_reset(struct machine *m);
 
-/* vm_screen.c. On the VM's thread: at a poll, and around a run. */
-void screen_poll(struct machine *m);
-void screen_run_begin(struct machine *m);
-void screen_run_end(struct machine *m);
+/* vm_call.c. On the VM's thread: at an instruction boundary, and around a run. */
+void call_init(struct machine *m);
+void call_fini(struct machine *m);
+void call_poll(struct machine *m);
+void call_run_begin(struct machine *m);
+void call_run_end(struct machine *m);
+
+/* vm_control.c, on the VM's thread. */
+void control_pause(struct machine *m, enum novt_status why);
+/* mon_run() stopped (enum mon_stop): resets or pauses the machine as its options say; true: run it on. */
+bool control_goes_on(struct machine *m, int why);
+void control_ended(struct machine *m, const struct novt_outcome *out); /* tells of the end of a run */
 
 /* trace.c */
 int trace_open(struct machine *m, struct novt_error *err) MUST_CHECK;

@@ -62,6 +62,8 @@ struct novt_vm {
     struct mmu_regime regime; /* of the current CR0/CR3/CR4 */
     volatile int stop;        /* not 0: leave the run loop */
     volatile int stop_code;
+    u8 paused;                /* novt_vm_pause(): the run loop sleeps; the VM's thread alone */
+    u8 patient;               /* halted with interrupts off: wait */
     volatile u32 nmi; /* one is waiting: until port 70h, an earlier one's handler and SS let it through */
     u64 slow_steps;
     u64 selfcheck_pages_made, selfcheck_pages_ended; /* translate.c */
@@ -227,6 +229,10 @@ bool mon_peek_code(void *opaque, u32 lin, void *buf, unsigned n);               
 void mon_bug(void *opaque, const char *what, u64 host_pc, u64 addr);              /* bt_hooks.bug */
 void mon_window_changed(void *opaque, struct mmu_window *w, u32 gva, u32 npages); /* mmu_config.changed */
 void mon_window_freed(void *opaque, struct mmu_window *w);                        /* mmu_config.free_user */
+
+/* ---- vm_call.c ---- */
+/* Calls of other threads; at an instruction boundary only: afterwards registers and memory may be others. */
+void mon_calls(struct novt_vm *vm);
 
 /* ---- vm.c ---- */
 /* A write to a page that reads as ROM (MMU_ROM): reaches shadow RAM when the chipset says so, else vanishes. */

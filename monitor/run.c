@@ -135,6 +135,7 @@ static bool irq_deliverable(const struct cpu *cpu)
 static void look_around(struct novt_vm *vm)
 {
     __atomic_store_n(&vm->cpu.kick, 0, __ATOMIC_SEQ_CST);
+    mon_calls(vm);
     mon_poll(vm);
     if (!vm->pc)
         return;
@@ -142,6 +143,24 @@ static void look_around(struct novt_vm *vm)
     if (clk_run_due(pc_clk(vm->pc)))
         vm->run->armed_ns = CLK_NEVER - 1;
     mon_timer_update(vm);
+}
+
+/* Paused: the clock stands still; sleep from kick to kick. */
+static void pause_here(struct novt_vm *vm)
+{
+    sigset_t block, old, wait;
+    sigemptyset(&block);
+    sigaddset(&block, SIGURG);
+    pthread_sigmask(SIG_BLOCK, &block, &old);
+    wait = old;
+    sigdelset(&wait, SIGURG);
+    timer_disarm(vm);
+    while (vm->paused && !vm->stop) {
+        if (!vm->cpu.kick)
+            ppoll(NULL, 0, NULL, &wait);
+        look_around(vm);
+    }
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
 /* HLT: sleep to the next deadline or kick. */
@@ -152,8 +171,8 @@ static void halt(struct novt_vm *vm)
     sigemptyset(&block);
     sigaddset(&block, SIGURG);
     pthread_sigmask(SIG_BLOCK, &block, &old);
-    while (!vm->stop && !irq_deliverable(cpu) && !nmi_deliverable(vm)) {
-        if (!cpu->iflag) {
+    while (cpu->halted && !vm->paused && !vm->stop && !irq_deliverable(cpu) && !nmi_deliverable(vm)) {
+        if (!cpu->iflag && !vm->patient) {
             mon_stop(vm, STOP_DEAD, 0);
             break;
         }
@@ -177,7 +196,7 @@ static void halt(struct novt_vm *vm)
         look_around(vm);
     }
     pthread_sigmask(SIG_SETMASK, &old, NULL);
-    cpu->halted = vm->stop == STOP_NONE ? 0 : cpu->halted;
+    cpu->halted = vm->stop == STOP_NONE && !vm->paused ? 0 : cpu->halted;
 }
 
 /* ---- exits ---- */
@@ -348,8 +367,14 @@ int mon_run(struct novt_vm *vm)
         mon_stop(vm, STOP_ERROR, -rc);
     look_around(vm);
     while (!vm->stop) {
-        if (cpu->kick)
+        if (cpu->kick) {
             look_around(vm);
+            from = 0; /* a call may have put the CPU elsewhere */
+        }
+        if (UNLIKELY(vm->paused)) {
+            pause_here(vm);
+            continue;
+        }
         if (cpu->halted) {
             halt(vm);
             from = 0;

@@ -177,6 +177,8 @@ static void debugcon_write(void *opaque, const u8 *buf, size_t len)
             m->no_boot_at = 0;
         if (buf[i] == (u8)message[m->no_boot_at] && !message[++m->no_boot_at]) {
             m->no_boot_at = 0;
+            if (m->config.patient)
+                continue;
             m->no_boot = true;
             mon_stop(&m->vm, STOP_QUIT, 0);
         }
@@ -407,8 +409,7 @@ int novt_vm_new(struct novt_vm **out, const struct novt_config *config, struct n
     m->vm.cpu.emulate = mon_callout;
     for (unsigned i = 0; i < PC_SERIALS; i++)
         pthread_mutex_init(&m->input[i].lock, NULL);
-    pthread_mutex_init(&m->screen.lock, NULL);
-    pthread_cond_init(&m->screen.changed, NULL);
+    call_init(m);
 
     rc = check_config(m, err);
     if (!rc)
@@ -427,6 +428,9 @@ int novt_vm_new(struct novt_vm **out, const struct novt_config *config, struct n
     }
     m->wired = true;
     mon_reset_cpu(&m->vm.cpu);
+    m->vm.patient = m->config.patient;
+    if (m->config.start_paused)
+        control_pause(m, NOVT_PRELAUNCH);
     *out = &m->vm;
     return 0;
 }
@@ -452,8 +456,7 @@ void novt_vm_free(struct novt_vm *vm)
     free(m->vgabios.data);
     for (unsigned i = 0; i < PC_SERIALS; i++)
         pthread_mutex_destroy(&m->input[i].lock);
-    pthread_cond_destroy(&m->screen.changed);
-    pthread_mutex_destroy(&m->screen.lock);
+    call_fini(m);
     free(m);
 }
 

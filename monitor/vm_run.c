@@ -65,7 +65,6 @@ void mon_poll(struct novt_vm *vm)
 {
     struct machine *m = machine_of(vm);
 
-    screen_poll(m);
     for (unsigned n = 0; n < PC_SERIALS; n++) {
         const struct chr_front *front = m->config.serial[n].present ? pc_serial(vm->pc, n) : NULL;
 
@@ -138,25 +137,25 @@ int novt_vm_run(struct novt_vm *vm, struct novt_outcome *out, struct novt_error 
         return mon_fail(err, NOVT_ERR_HOST, rc, "novt doctor says what the host lacks",
                         "signal handling cannot be set up: %s", strerror(-rc));
     base_panic_hook_set(panic_dump, m);
-    screen_run_begin(m);
+    call_run_begin(m);
     while (!__atomic_load_n(&m->quit, __ATOMIC_SEQ_CST)) {
         why = mon_run(vm);
         code = vm->stop_code;
         vm->stop = STOP_NONE;
-        if ((why != STOP_RESET && why != STOP_TRIPLE_FAULT) || m->config.no_reboot)
+        if (!control_goes_on(m, why))
             break;
-        machine_reset(m);
     }
-    screen_run_end(m);
     base_panic_hook_set(NULL, NULL);
-    bt_thread_fini(vm->bt);
     trace_flush(m);
     if (m->quit && (why == STOP_QUIT || why == STOP_RESET || why == STOP_TRIPLE_FAULT)) {
         why = STOP_QUIT;
         code = m->quit_code;
     }
     fill_outcome(m, why, code, out);
+    control_ended(m, out);
+    bt_thread_fini(vm->bt);
     m->quit = 0;
     vm->stop = STOP_NONE;
+    call_run_end(m);
     return 0;
 }
