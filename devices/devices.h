@@ -140,10 +140,19 @@ const struct chr_front *pc_serial(struct pc *pc, unsigned n);
 const struct disk_front *pc_ide_front(struct pc *pc, unsigned n);
 const struct disk_front *pc_floppy_front(struct pc *pc, unsigned n);
 
-/* Keyboard scan codes in set 2 as the keys would send them; whole or not at all: false if no room. */
-bool pc_kbd_inject(struct pc *pc, const u8 *scancodes, size_t len);
-/* Relative motion (y up) and buttons (bit 0 left, 1 right, 2 middle). */
-void pc_mouse_inject(struct pc *pc, int dx, int dy, int dz, unsigned buttons);
+/* Keys by QEMU's names, or "0x.." with a code of set 1: an index, -1 if there is none. What types an ASCII character on a US
+ * keyboard, and what must be held with it. The name of an index, NULL past the last. */
+int pc_key_find(const char *name);
+int pc_key_of_char(char c, bool *shift, bool *ctrl);
+const char *pc_key_name(unsigned key);
+#define PC_KEYS_MAX 160
+/* A key goes down or up. False, and nothing happened: the guest must take earlier ones first. The keyboard repeats by itself. */
+bool pc_key(struct pc *pc, unsigned key, bool down);
+bool pc_keys_taken(struct pc *pc); /* the guest has read all of them */
+unsigned pc_kbd_leds(struct pc *pc); /* bit 0 Scroll Lock, 1 Num Lock, 2 Caps Lock */
+/* Relative motion (y up, z towards the user) and buttons (bit 0 left, 1 right, 2 middle, 3 and 4 on the side). False, and nothing
+ * happened: the guest must take an earlier click first. */
+bool pc_mouse(struct pc *pc, int dx, int dy, int dz, unsigned buttons);
 
 /* ACPI power button. */
 void pc_power_button(struct pc *pc);

@@ -320,14 +320,41 @@ const struct disk_front *pc_floppy_front(struct pc *pc, unsigned n)
     return NULL;
 }
 
-bool pc_kbd_inject(struct pc *pc, const u8 *scancodes, size_t len)
+_Static_assert(PC_KEYS_MAX == KEYS_MAX, "what callers make room for");
+
+int pc_key_find(const char *name)
 {
-    return i8042_keys(&pc->kc, scancodes, len);
+    return key_find(name);
 }
 
-void pc_mouse_inject(struct pc *pc, int dx, int dy, int dz, unsigned buttons)
+int pc_key_of_char(char c, bool *shift, bool *ctrl)
 {
-    i8042_mouse(&pc->kc, dx, dy, dz, buttons);
+    return key_of_char(c, shift, ctrl);
+}
+
+const char *pc_key_name(unsigned key)
+{
+    return key_get(key) ? key_get(key)->name : NULL;
+}
+
+bool pc_key(struct pc *pc, unsigned key, bool down)
+{
+    return i8042_key(&pc->kc, key, down);
+}
+
+bool pc_keys_taken(struct pc *pc)
+{
+    return i8042_idle(&pc->kc);
+}
+
+unsigned pc_kbd_leds(struct pc *pc)
+{
+    return pc->kc.kbd.leds;
+}
+
+bool pc_mouse(struct pc *pc, int dx, int dy, int dz, unsigned buttons)
+{
+    return i8042_mouse(&pc->kc, dx, dy, dz, buttons);
 }
 
 void pc_power_button(struct pc *pc)

@@ -1,14 +1,16 @@
 /*
- * ps2.c - PS/2 keyboard and mouse: commands, replies and packets (IBM PS/2 technical reference).
+ * ps2.c - the PS/2 keyboard: commands, scan sets 1 to 3, typematic; and the queues that it shares with the mouse
+ * (IBM PS/2 technical reference, Microsoft's "Keyboard Scan Code Specification").
  *
- * Each has a queue of bytes for the controller. Every command byte is answered, unknown ones with
- * "resend", so that no driver waits for nothing.
+ * Every command byte is answered, unknown ones with "resend", so that no driver waits for nothing. A command's answer overtakes keys
+ * that wait, and does not drop them. Keys are kept as sequences of the scan set that was chosen when they were pressed.
  */
 #include "devices/ps2.h"
 
 #include <string.h>
 
-enum { ACK = 0xfa, RESEND = 0xfe, BAT_OK = 0xaa };
+#include "devices/ps2_bytes.h"
+
 enum {
     KBD_LEDS = 0xed,
     KBD_ECHO = 0xee,
@@ -25,25 +27,6 @@ enum {
     KBD_RESEND = 0xfe,
     KBD_RESET = 0xff,
 };
-enum {
-    AUX_SCALE1 = 0xe6,
-    AUX_SCALE2 = 0xe7,
-    AUX_RES = 0xe8,
-    AUX_STATUS = 0xe9,
-    AUX_STREAM = 0xea,
-    AUX_POLL = 0xeb,
-    AUX_UNWRAP = 0xec,
-    AUX_WRAP = 0xee,
-    AUX_REMOTE = 0xf0,
-    AUX_ID = 0xf2,
-    AUX_RATE = 0xf3,
-    AUX_ENABLE = 0xf4,
-    AUX_DISABLE = 0xf5,
-    AUX_DEFAULT = 0xf6,
-    AUX_RESEND = 0xfe,
-    AUX_RESET = 0xff,
-};
-
 /* What an 8042 turns codes of set 2 into; beyond the table only 83h and 84h change. */
 static const u8 set2_to_set1[128] = {
     0xff, 0x43, 0x41, 0x3f, 0x3d, 0x3b, 0x3c, 0x58, 0x64, 0x44, 0x42, 0x40, 0x3e, 0x0f, 0x29, 0x59,
@@ -68,59 +51,206 @@ bool ps2_translate(bool *release, u8 code, u8 *out)
     return true;
 }
 
+/* Set 1 to set 2: the table read backwards. */
+static u8 set2_of(u8 xt)
+{
+    if (xt == 0x41 || xt == 0x54) /* F7, SysRq: the table has them twice */
+        return xt == 0x41 ? 0x83 : 0x84;
+    for (unsigned i = 1; i < ARRAY_SIZE(set2_to_set1); i++)
+        if (set2_to_set1[i] == xt)
+            return (u8)i;
+    return 0;
+}
+
+/* ---- queues ---- */
+
 bool ps2_queue_empty(const struct ps2_queue *q)
 {
     return !q->count;
-}
-
-unsigned ps2_queue_room(const struct ps2_queue *q)
-{
-    return PS2_QUEUE - q->count;
-}
-
-bool ps2_queue_next_is_reply(const struct ps2_queue *q)
-{
-    return q->count && q->reply[q->head];
 }
 
 u8 ps2_queue_get(struct ps2_queue *q)
 {
     if (!q->count)
         return 0;
-    u8 v = q->data[q->head];
+    u8 v = q->data[q->head % PS2_QUEUE];
     q->head = (q->head + 1) % PS2_QUEUE;
     q->count--;
     return v;
 }
 
-static void put(struct ps2_queue *q, u8 v, bool reply)
-{
-    if (q->count == PS2_QUEUE)
-        return;
-    unsigned at = (q->head + q->count++) % PS2_QUEUE;
-    q->data[at] = v;
-    q->reply[at] = reply;
-}
-
-/* A command stops what the device was saying: its reply comes next. */
-static void reply(struct ps2_queue *q, const u8 *bytes, unsigned n)
+void ps2_queue_clear(struct ps2_queue *q)
 {
     q->count = 0;
-    for (unsigned i = 0; i < n; i++)
-        put(q, bytes[i], true);
 }
 
-static void reply1(struct ps2_queue *q, u8 v)
+bool ps2_queue_put(struct ps2_queue *q, const u8 *bytes, unsigned n)
 {
-    reply(q, &v, 1);
+    if (n > PS2_QUEUE - q->count)
+        return false;
+    for (unsigned i = 0; i < n; i++)
+        q->data[(q->head + q->count++) % PS2_QUEUE] = bytes[i];
+    return true;
 }
+
+void ps2_reply(struct ps2_queue *q, const u8 *bytes, unsigned n)
+{
+    ps2_queue_clear(q); /* nobody waits for the answer to an earlier command any more */
+    (void)ps2_queue_put(q, bytes, n);
+}
+
+void ps2_reply1(struct ps2_queue *q, u8 v)
+{
+    ps2_reply(q, &v, 1);
+}
+
+/* ---- keys ---- */
+
+static bool is_held(const struct ps2_kbd *kbd, unsigned key)
+{
+    return kbd->held[key / 8] >> (key % 8) & 1;
+}
+
+static bool is_held_name(const struct ps2_kbd *kbd, const char *one, const char *other)
+{
+    return is_held(kbd, (unsigned)key_find(one)) || is_held(kbd, (unsigned)key_find(other));
+}
+
+/* Sets 1 and 2: a code with its prefixes. */
+static unsigned put_code(const struct ps2_kbd *kbd, u8 xt, bool down, u8 *to)
+{
+    unsigned n = 0;
+
+    if (xt & KEY_GREY)
+        to[n++] = 0xe0;
+    if (kbd->scancode_set == 1) {
+        to[n++] = (u8)((xt & 0x7f) | (down ? 0 : 0x80));
+        return n;
+    }
+    if (!down)
+        to[n++] = 0xf0;
+    to[n++] = set2_of(xt & 0x7f);
+    return n;
+}
+
+/* Pause tells of nothing when it is released: the whole sequence comes when it goes down. */
+static unsigned put_pause(const struct ps2_kbd *kbd, bool down, u8 *to)
+{
+    static const u8 set1[] = {0xe1, 0x1d, 0x45, 0xe1, 0x9d, 0xc5};
+    static const u8 set2[] = {0xe1, 0x14, 0x77, 0xe1, 0xf0, 0x14, 0xf0, 0x77};
+    bool one = kbd->scancode_set == 1;
+
+    if (!down)
+        return 0;
+    if (is_held_name(kbd, "ctrl", "ctrl_r")) {
+        unsigned n = put_code(kbd, 0x46 | KEY_GREY, true, to);
+
+        return n + put_code(kbd, 0x46 | KEY_GREY, false, to + n);
+    }
+    memcpy(to, one ? set1 : set2, one ? sizeof(set1) : sizeof(set2));
+    return one ? sizeof(set1) : sizeof(set2);
+}
+
+/* Print pretends that Shift is held, unless Shift or Ctrl are; with Alt it is SysRq. */
+static unsigned put_print(const struct ps2_kbd *kbd, bool down, u8 *to)
+{
+    unsigned n = 0;
+
+    if (is_held_name(kbd, "alt", "alt_r"))
+        return put_code(kbd, 0x54, down, to);
+    bool plain = !is_held_name(kbd, "shift", "shift_r") && !is_held_name(kbd, "ctrl", "ctrl_r");
+    if (plain && down)
+        n = put_code(kbd, 0x2a | KEY_GREY, true, to);
+    n += put_code(kbd, 0x37 | KEY_GREY, down, to + n);
+    if (plain && !down)
+        n += put_code(kbd, 0x2a | KEY_GREY, false, to + n);
+    return n;
+}
+
+/* What the key says in the chosen scan set; at most 8 bytes. */
+static unsigned key_sequence(const struct ps2_kbd *kbd, const struct key *key, bool down, u8 *to)
+{
+    unsigned n = 0;
+
+    if (kbd->scancode_set == 3) {
+        if (!key->set3 || (!down && kbd->set3_kind[key->set3] != KEY_MODIFIER &&
+                           kbd->set3_kind[key->set3] != SET3_ALL))
+            return 0;
+        if (!down)
+            to[n++] = 0xf0;
+        to[n++] = key->set3;
+        return n;
+    }
+    switch (key->kind) {
+    case KEY_PAUSE: return put_pause(kbd, down, to);
+    case KEY_PRINT: return put_print(kbd, down, to);
+    default: return put_code(kbd, key->xt, down, to);
+    }
+}
+
+static bool may_repeat(const struct ps2_kbd *kbd, const struct key *key)
+{
+    if (key->kind == KEY_PAUSE)
+        return false;
+    if (kbd->scancode_set != 3)
+        return true;
+    return kbd->set3_kind[key->set3] == KEY_TYPEMATIC || kbd->set3_kind[key->set3] == SET3_ALL;
+}
+
+bool ps2_kbd_key(struct ps2_kbd *kbd, unsigned n, bool down)
+{
+    const struct key *key = key_get(n);
+    u8 seq[8];
+
+    if (!key || is_held(kbd, n) == down)
+        return true;
+    if (kbd->scanning && !ps2_queue_put(&kbd->keys, seq, key_sequence(kbd, key, down, seq)))
+        return false;
+    kbd->held[n / 8] ^= (u8)BIT(n % 8);
+    if (!down) {
+        kbd->repeats &= kbd->repeat_key != n;
+    } else {
+        kbd->repeats = kbd->scanning && may_repeat(kbd, key);
+        kbd->repeat_key = (u8)n;
+    }
+    return true;
+}
+
+u64 ps2_kbd_delay_ns(const struct ps2_kbd *kbd)
+{
+    return ((kbd->typematic >> 5 & 3) + 1) * 250000000ull;
+}
+
+u64 ps2_kbd_period_ns(const struct ps2_kbd *kbd)
+{
+    return ((8ull + (kbd->typematic & 7)) << (kbd->typematic >> 3 & 3)) * 4170000ull;
+}
+
+void ps2_kbd_repeat(struct ps2_kbd *kbd)
+{
+    const struct key *key = key_get(kbd->repeat_key);
+    u8 seq[8];
+
+    /* A guest that does not read gets no more of the same. */
+    if (key && kbd->repeats && kbd->scanning && ps2_queue_empty(&kbd->keys))
+        (void)ps2_queue_put(&kbd->keys, seq, key_sequence(kbd, key, true, seq));
+}
+
+/* ---- commands ---- */
 
 static void kbd_defaults(struct ps2_kbd *kbd)
 {
+    const struct key *key;
+
     kbd->scancode_set = 2;
     kbd->typematic = 0x2b;
-    kbd->leds = 0;
     kbd->command = 0;
+    kbd->repeats = false;
+    ps2_queue_clear(&kbd->keys);
+    memset(kbd->set3_kind, KEY_TYPEMATIC, sizeof(kbd->set3_kind));
+    for (unsigned i = 0; (key = key_get(i)); i++)
+        if (key->set3)
+            kbd->set3_kind[key->set3] = key->kind <= KEY_MODIFIER ? key->kind : KEY_ONCE;
 }
 
 void ps2_kbd_reset(struct ps2_kbd *kbd)
@@ -133,24 +263,53 @@ void ps2_kbd_reset(struct ps2_kbd *kbd)
 static void kbd_parameter(struct ps2_kbd *kbd, u8 val)
 {
     u8 command = kbd->command;
-    kbd->command = 0;
-    if (command == KBD_SET && val == 0) {
-        reply(&kbd->queue, (u8[]){ACK, kbd->scancode_set}, 2);
+
+    if (command >= KBD_KEY_FIRST && command <= KBD_KEY_LAST) { /* a list of codes, which the next command ends */
+        kbd->set3_kind[val] = (u8)(command == KBD_KEY_FIRST       ? KEY_TYPEMATIC
+                                   : command == KBD_KEY_FIRST + 1 ? KEY_MODIFIER
+                                                                  : KEY_ONCE);
+        ps2_reply1(&kbd->reply, PS2_ACK);
         return;
     }
-    if (command == KBD_SET && val <= 3)
+    kbd->command = 0;
+    if (command == KBD_SET && val == 0) {
+        ps2_reply(&kbd->reply, (u8[]){PS2_ACK, kbd->scancode_set}, 2);
+        return;
+    }
+    if (command == KBD_SET && val > 3) {
+        ps2_reply1(&kbd->reply, PS2_RESEND);
+        return;
+    }
+    if (command == KBD_SET) {
         kbd->scancode_set = val;
-    else if (command == KBD_LEDS)
+        kbd->repeats = false;
+        ps2_queue_clear(&kbd->keys);
+    } else if (command == KBD_LEDS) {
         kbd->leds = val & 7;
-    else if (command == KBD_RATE)
+    } else if (command == KBD_RATE) {
         kbd->typematic = val & 0x7f;
-    reply1(&kbd->queue, ACK);
+    }
+    ps2_reply1(&kbd->reply, PS2_ACK);
+}
+
+/* Resets all but what is held: the fingers stay where they are. */
+static void kbd_self_test(struct ps2_kbd *kbd)
+{
+    kbd_defaults(kbd);
+    kbd->leds = 0;
+    kbd->scanning = true;
+    kbd->bat = true;
+    ps2_reply(&kbd->reply, (u8[]){PS2_ACK, PS2_BAT_OK}, 2);
 }
 
 void ps2_kbd_write(struct ps2_kbd *kbd, u8 val)
 {
+    struct ps2_queue *reply = &kbd->reply;
+
+    kbd->bat = false;
     if (kbd->command && val < KBD_LEDS) {
         kbd_parameter(kbd, val);
+        kbd->last = reply->data[reply->head % PS2_QUEUE];
         return;
     }
     kbd->command = 0;
@@ -160,155 +319,28 @@ void ps2_kbd_write(struct ps2_kbd *kbd, u8 val)
     case KBD_RATE:
     case KBD_KEY_FIRST ... KBD_KEY_LAST:
         kbd->command = val;
-        reply1(&kbd->queue, ACK);
+        ps2_reply1(reply, PS2_ACK);
         break;
-    case KBD_ECHO: reply1(&kbd->queue, KBD_ECHO); break;
-    case KBD_ID: reply(&kbd->queue, (u8[]){ACK, 0xab, 0x83}, 3); break;
+    case KBD_ECHO: ps2_reply1(reply, KBD_ECHO); break;
+    case KBD_ID: ps2_reply(reply, (u8[]){PS2_ACK, 0xab, 0x83}, 3); break;
     case KBD_ENABLE:
+        ps2_queue_clear(&kbd->keys);
         kbd->scanning = true;
-        reply1(&kbd->queue, ACK);
+        ps2_reply1(reply, PS2_ACK);
         break;
     case KBD_DISABLE:
     case KBD_DEFAULT:
         kbd_defaults(kbd);
         kbd->scanning = val == KBD_DEFAULT;
-        reply1(&kbd->queue, ACK);
+        ps2_reply1(reply, PS2_ACK);
         break;
-    case KBD_ALL_FIRST ... KBD_ALL_LAST: reply1(&kbd->queue, ACK); break;
-    case KBD_RESEND: reply1(&kbd->queue, kbd->last); break;
-    case KBD_RESET:
-        ps2_kbd_reset(kbd);
-        reply(&kbd->queue, (u8[]){ACK, BAT_OK}, 2);
-        break;
-    default: reply1(&kbd->queue, RESEND); break;
+    case KBD_ALL_FIRST: memset(kbd->set3_kind, KEY_TYPEMATIC, 256); ps2_reply1(reply, PS2_ACK); break;
+    case KBD_ALL_FIRST + 1: memset(kbd->set3_kind, KEY_MODIFIER, 256); ps2_reply1(reply, PS2_ACK); break;
+    case KBD_ALL_FIRST + 2: memset(kbd->set3_kind, KEY_ONCE, 256); ps2_reply1(reply, PS2_ACK); break;
+    case KBD_ALL_LAST: memset(kbd->set3_kind, SET3_ALL, 256); ps2_reply1(reply, PS2_ACK); break;
+    case KBD_RESEND: ps2_reply1(reply, kbd->last); return;
+    case KBD_RESET: kbd_self_test(kbd); break;
+    default: ps2_reply1(reply, PS2_RESEND); return;
     }
-    if (kbd->queue.count)
-        kbd->last = kbd->queue.data[kbd->queue.head];
-}
-
-bool ps2_kbd_keys(struct ps2_kbd *kbd, const u8 *codes, size_t len)
-{
-    if (!kbd->scanning || len > ps2_queue_room(&kbd->queue))
-        return false;
-    bool release = false;
-    for (size_t i = 0; i < len; i++) {
-        u8 v = codes[i];
-        if (kbd->scancode_set == 1 && !ps2_translate(&release, codes[i], &v))
-            continue;
-        put(&kbd->queue, v, false);
-    }
-    return true;
-}
-
-static void mouse_defaults(struct ps2_mouse *m)
-{
-    m->rate = 100;
-    m->resolution = 2;
-    m->scaling = m->reporting = m->remote = m->wrap = false;
-    m->command = 0;
-    m->dx = m->dy = m->dz = 0;
-}
-
-void ps2_mouse_reset(struct ps2_mouse *mouse)
-{
-    memset(mouse, 0, sizeof(*mouse));
-    mouse_defaults(mouse);
-}
-
-static int clamp(int v, int lo, int hi)
-{
-    return v < lo ? lo : v > hi ? hi : v;
-}
-
-/*
- * byte 0: 7 y overflow 6 x overflow 5 y sign 4 x sign 3 one 2 middle 1 right 0 left; then x, y, (wheel)
- */
-static void mouse_packet(struct ps2_mouse *m, bool is_reply)
-{
-    int dx = clamp(m->dx, -255, 255), dy = clamp(m->dy, -255, 255), dz = clamp(m->dz, -8, 7);
-    if (ps2_queue_room(&m->queue) < 4)
-        return;
-    put(&m->queue, (u8)(0x08 | (m->buttons & 7) | (dx < 0 ? 0x10 : 0) | (dy < 0 ? 0x20 : 0)), is_reply);
-    put(&m->queue, (u8)dx, is_reply);
-    put(&m->queue, (u8)dy, is_reply);
-    if (m->id == 3)
-        put(&m->queue, (u8)dz, is_reply);
-    m->dx -= dx;
-    m->dy -= dy;
-    m->dz -= dz;
-}
-
-void ps2_mouse_move(struct ps2_mouse *m, int dx, int dy, int dz, unsigned buttons)
-{
-    m->dx = clamp(m->dx + clamp(dx, -4096, 4096), -4096, 4096);
-    m->dy = clamp(m->dy + clamp(dy, -4096, 4096), -4096, 4096);
-    m->dz = clamp(m->dz + clamp(dz, -64, 64), -64, 64);
-    bool click = m->buttons != (buttons & 7);
-    m->buttons = buttons & 7;
-    if (!m->reporting || m->remote)
-        return;
-    /* A long way takes several packets; a click at least one. */
-    for (unsigned i = 0; i < 8 && (click || m->dx || m->dy || m->dz); i++, click = false)
-        mouse_packet(m, false);
-}
-
-static void mouse_parameter(struct ps2_mouse *m, u8 val)
-{
-    if (m->command == AUX_RATE) {
-        m->rate = val;
-        m->knock[0] = m->knock[1];
-        m->knock[1] = m->knock[2];
-        m->knock[2] = val;
-        /* The sequence that turns the wheel on. */
-        if (m->knock[0] == 200 && m->knock[1] == 100 && m->knock[2] == 80)
-            m->id = 3;
-    } else {
-        m->resolution = val & 3;
-    }
-    m->command = 0;
-    reply1(&m->queue, ACK);
-}
-
-static void mouse_status(struct ps2_mouse *m)
-{
-    u8 flags = (u8)((m->remote ? 0x40 : 0) | (m->reporting ? 0x20 : 0) | (m->scaling ? 0x10 : 0) |
-                    (m->buttons & 1) << 2 | (m->buttons & 4) >> 1 | (m->buttons & 2) >> 1);
-    reply(&m->queue, (u8[]){ACK, flags, m->resolution, m->rate}, 4);
-}
-
-void ps2_mouse_write(struct ps2_mouse *m, u8 val)
-{
-    if (m->command) {
-        mouse_parameter(m, val);
-        return;
-    }
-    if (m->wrap && val != AUX_RESET && val != AUX_UNWRAP) {
-        reply1(&m->queue, val);
-        return;
-    }
-    switch (val) {
-    case AUX_RES:
-    case AUX_RATE: m->command = val; break;
-    case AUX_SCALE1:
-    case AUX_SCALE2: m->scaling = val == AUX_SCALE2; break;
-    case AUX_STATUS: mouse_status(m); return;
-    case AUX_STREAM:
-    case AUX_REMOTE: m->remote = val == AUX_REMOTE; break;
-    case AUX_POLL:
-        reply1(&m->queue, ACK);
-        mouse_packet(m, true);
-        return;
-    case AUX_WRAP:
-    case AUX_UNWRAP: m->wrap = val == AUX_WRAP; break;
-    case AUX_ID: reply(&m->queue, (u8[]){ACK, m->id}, 2); return;
-    case AUX_ENABLE:
-    case AUX_DISABLE: m->reporting = val == AUX_ENABLE; break;
-    case AUX_DEFAULT: mouse_defaults(m); break;
-    case AUX_RESET:
-        ps2_mouse_reset(m);
-        reply(&m->queue, (u8[]){ACK, BAT_OK, 0}, 3);
-        return;
-    default: reply1(&m->queue, RESEND); return;
-    }
-    reply1(&m->queue, ACK);
+    kbd->last = reply->data[reply->head % PS2_QUEUE];
 }

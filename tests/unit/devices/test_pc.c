@@ -466,46 +466,6 @@ Test(i8042, probe_sequence_of_firmware_and_linux)
     rig_free(r);
 }
 
-Test(i8042, keys_are_translated_and_paced)
-{
-    struct rig *r = rig_new();
-    static const u8 keys[] = {0x1c, 0xf0, 0x1c, 0xe0, 0x75, 0xe0, 0xf0, 0x75}; /* a, up */
-    kbd_command(r, 0x60, 0x41);
-    cr_assert(pc_kbd_inject(r->pc, keys, sizeof(keys)));
-    cr_assert_eq(in(r, 0x60, 1), 0x1e);
-    cr_assert_eq(in(r, 0x64, 1) & 1, 0);
-    cr_assert_eq(in(r, 0x60, 1), 0x1e); /* a second reader in the chain sees the same */
-    static const u8 want[] = {0x9e, 0xe0, 0x48, 0xe0, 0xc8};
-    for (unsigned i = 0; i < sizeof(want); i++)
-        cr_assert_eq(kbd_read(r), want[i]);
-    u8 many[200] = {0};
-    cr_assert_not(pc_kbd_inject(r->pc, many, sizeof(many)));
-    rig_free(r);
-}
-
-Test(i8042, mouse_packets_and_wheel)
-{
-    struct rig *r = rig_new();
-    static const u8 knock[] = {0xf3, 200, 0xf3, 100, 0xf3, 80, 0xf2};
-    kbd_command(r, 0x60, 0x43);
-    for (unsigned i = 0; i < sizeof(knock); i++) {
-        kbd_command(r, 0xd4, knock[i]);
-        cr_assert_eq(kbd_read(r), 0xfa);
-    }
-    cr_assert_eq(kbd_read(r), 3);
-    pc_mouse_inject(r->pc, 5, 5, 0, 0);
-    cr_assert_eq(in(r, 0x64, 1) & 1, 0); /* reporting is off */
-    kbd_command(r, 0xd4, 0xf6);
-    kbd_read(r);
-    kbd_command(r, 0xd4, 0xf4);
-    kbd_read(r);
-    pc_mouse_inject(r->pc, -3, 7, 1, 1);
-    static const u8 want[] = {0x19, 0xfd, 0x07, 0x01};
-    for (unsigned i = 0; i < sizeof(want); i++)
-        cr_assert_eq(kbd_read(r), want[i]);
-    rig_free(r);
-}
-
 Test(vga, text_mode_by_registers_reads_back)
 {
     struct rig *r = rig_new();
@@ -628,8 +588,9 @@ static void storm(struct rig *r, u64 *s, unsigned n)
             u8 buf[8];
             memcpy(buf, &x, 8);
             chr_receive(pc_serial(r->pc, x & 1), buf, 8);
-            pc_kbd_inject(r->pc, buf, 8);
-            pc_mouse_inject(r->pc, (int)val, (int)x, (int)(val >> 8), val);
+            for (unsigned k = 0; k < 8; k++)
+                pc_key(r->pc, buf[k], x >> k & 1);
+            pc_mouse(r->pc, (int)val, (int)x, (int)(val >> 8), val);
             pc_ferr(r->pc);
         }
     }
