@@ -199,6 +199,24 @@ void novt_vm_unlisten(struct novt_vm *vm, struct novt_listener *listener);
  * the line's room() callback says when to go on. */
 size_t novt_vm_serial_input(struct novt_vm *vm, unsigned n, const uint8_t *buf, size_t len);
 
+/* ---- keyboard and mouse ----
+ * Any thread. Events are queued and reach the guest in order, no faster than it takes them. Not after novt_vm_free() began.
+ * Keys have the names of QEMU's sendkey: "a", "ret", "esc", "ctrl", "alt_r", "shift", "f1", "kp_enter", "meta_l", "0x1c" (set 1), ... */
+const char *novt_key_name(unsigned n); /* for lists and completion; NULL past the last */
+/* 0; -EINVAL: no such key; -ENOSPC: the guest has not taken the keys before it. Pressing a key that is down does nothing: the
+ * PC's keyboard repeats by itself. A release is never refused. */
+int novt_vm_key(struct novt_vm *vm, const char *key, bool down);
+void novt_vm_keys_up(struct novt_vm *vm); /* releases what novt_vm_key() holds: the one who pressed is gone */
+/* "ctrl-alt-delete": pressed from left to right, held for hold_ms of the guest's time, released from right to left. hold_ms 0: 100.
+ * Returns at once; such strokes and texts come one after the other. 0; -EINVAL; -ENOSPC. */
+int novt_vm_send_keys(struct novt_vm *vm, const char *keys, unsigned hold_ms);
+/* Types text on a US keyboard, each character when the guest has taken the one before. What that keyboard lacks is left out. Returns
+ * how many bytes were taken; less than len: there is room for the rest later. */
+size_t novt_vm_send_text(struct novt_vm *vm, const char *text, size_t len);
+/* Relative motion: dx to the right, dy downwards, dz wheel steps towards the user; buttons: bit 0 left, 1 right, 2 middle, 3 and 4 on
+ * the side, as they are from now on. */
+void novt_vm_mouse(struct novt_vm *vm, int dx, int dy, int dz, unsigned buttons);
+
 /* The CPU's registers, in the manuals' encodings. */
 struct novt_segment {
     uint16_t sel;

@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 
+#include "monitor/input.h"
 #include "monitor/loader.h"
 #include "monitor/monitor.h"
 
@@ -40,6 +41,7 @@ struct machine {
     struct novt_vm vm;         /* first: a struct novt_vm pointer is one to its machine */
     struct novt_config config; /* strings are not kept */
     struct input_queue input[PC_SERIALS];
+    struct input_desk desk;
     struct call_desk calls;
     struct novt_listener *listeners;
     enum novt_status status;
@@ -77,6 +79,10 @@ void call_fini(struct machine *m);
 void call_poll(struct machine *m);
 void call_run_begin(struct machine *m);
 void call_run_end(struct machine *m);
+
+/* vm_input.c, around the PC's life. */
+void input_init(struct machine *m);
+void input_fini(struct machine *m);
 
 /* vm_control.c, on the VM's thread. */
 void control_pause(struct machine *m, enum novt_status why);

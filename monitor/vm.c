@@ -421,6 +421,8 @@ int novt_vm_new(struct novt_vm **out, const struct novt_config *config, struct n
     if (!rc)
         rc = make_pc(m, err);
     if (!rc)
+        input_init(m);
+    if (!rc)
         rc = trace_open(m, err);
     if (rc) {
         novt_vm_free(&m->vm);
@@ -442,6 +444,7 @@ void novt_vm_free(struct novt_vm *vm)
     if (!vm)
         return;
     m->wired = false;
+    input_fini(m);
     pc_free(vm->pc);
     trace_close(m);
     sandbox_free(vm);
