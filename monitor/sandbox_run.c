@@ -161,6 +161,7 @@ static u8 code_byte(struct novt_vm *vm, u32 eip)
 }
 
 #define OPCODE_INT3 0xccu
+#define OPCODE_INTO 0xceu
 #define OPCODE_INT1 0xf1u
 
 /* How far an exception's address is from its instruction. */
@@ -171,7 +172,7 @@ static u32 bytes_behind(struct novt_vm *vm, const struct dx_exit *x)
     switch (x->vector) {
     case EXC_DB: return code_byte(vm, eip) != OPCODE_INT1; /* behind it, but for some hypervisors */
     case EXC_BP: return code_byte(vm, eip - 1) == OPCODE_INT3 ? 1 : 2;
-    case EXC_OF: return 1;
+    case EXC_OF: return code_byte(vm, eip - 1) == OPCODE_INTO ? 1 : 2; /* else INT 4 */
     default: return 0;
     }
 }
