@@ -14,6 +14,10 @@
 struct bus_ops {
     u32 (*read)(void *opaque, u32 offset, unsigned size);
     void (*write)(void *opaque, u32 offset, unsigned size, u32 val);
+    /* REP INS and OUTS in one go, both optional: up to count units of size to or from one offset. Return how many were moved;
+     * 0, or fewer than count: the rest goes unit by unit through read and write. */
+    u32 (*read_string)(void *opaque, u32 offset, unsigned size, void *to, u32 count);
+    u32 (*write_string)(void *opaque, u32 offset, unsigned size, const void *from, u32 count);
     unsigned max_size; /* widest access the callbacks take: 1, 2 or 4; 0 means 1 */
 };
 
@@ -51,6 +55,9 @@ int io_bus_unregister(struct io_bus *bus, u32 base);
 /* `size` is 1, 2 or 4 (anything else reads all ones). Accesses past FFFFh wrap as on the bus. */
 u32 io_bus_read(struct io_bus *bus, u16 port, unsigned size);
 void io_bus_write(struct io_bus *bus, u16 port, unsigned size, u32 val);
+/* Units moved, 0 when the chip has no such callback or wants them one by one. */
+u32 io_bus_read_string(struct io_bus *bus, u16 port, unsigned size, void *to, u32 count);
+u32 io_bus_write_string(struct io_bus *bus, u16 port, unsigned size, const void *from, u32 count);
 
 void mmio_bus_init(struct mmio_bus *bus);
 int mmio_bus_register(struct mmio_bus *bus, u64 base, u64 bytes, const struct bus_ops *ops,

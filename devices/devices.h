@@ -115,6 +115,9 @@ void pc_poll(struct pc *pc);
 /* size 1, 2 or 4. */
 u32 pc_pio_read(struct pc *pc, u16 port, unsigned size);
 void pc_pio_write(struct pc *pc, u16 port, unsigned size, u32 val);
+/* Up to count units in one go, for REP INS and OUTS. Returns how many were moved; the rest goes unit by unit, at least the next one. */
+u32 pc_pio_read_string(struct pc *pc, u16 port, unsigned size, void *to, u32 count);
+u32 pc_pio_write_string(struct pc *pc, u16 port, unsigned size, const void *from, u32 count);
 
 /* size 1..8. Reads of what nobody claims give all ones. */
 u64 pc_mmio_read(struct pc *pc, u64 gpa, unsigned size);

@@ -13,6 +13,7 @@
 #include "devices/fwcfg.h"
 #include "devices/i8042.h"
 #include "devices/i8237.h"
+#include "devices/ide.h"
 #include "devices/piix.h"
 #include "devices/pic.h"
 #include "devices/pit.h"
@@ -29,7 +30,9 @@ enum {
     IRQ_RTC = 8,
     IRQ_SCI = 9,
     IRQ_AUX = 12,
-    IRQ_FERR = 13
+    IRQ_FERR = 13,
+    IRQ_IDE1 = 14,
+    IRQ_IDE2 = 15
 };
 enum { VGA_SLOT = 2 };
 
@@ -54,6 +57,7 @@ struct pc {
     struct pci_bus pci;
     struct i440fx host_bridge;
     struct piix3 isa_bridge;
+    struct ide ide;
     struct piix4_pm pm;
     struct fwcfg fwcfg;
     struct vga vga;
@@ -171,7 +175,7 @@ static int wire_isa(struct pc *pc)
     return 0;
 }
 
-/* PCI bus 0: host bridge 0.0, ISA bridge 1.0, power management 1.3, VGA 2.0; and fw_cfg. */
+/* PCI bus 0: host bridge 0.0, ISA bridge 1.0, IDE 1.1, power management 1.3, VGA 2.0; and fw_cfg. */
 static int wire(struct pc *pc)
 {
     const struct pc_config *cfg = &pc->config;
@@ -179,6 +183,13 @@ static int wire(struct pc *pc)
     TRY(pci_init(&pc->pci, &pc->io, &pc->mmio, on_reset, pc));
     TRY(i440fx_init(&pc->host_bridge, &pc->pci, cfg->pam_changed, cfg->opaque));
     TRY(piix3_init(&pc->isa_bridge, &pc->pci, &pc->pic));
+    const struct irq_line ide_irq[2] = {pic_line(&pc->pic, IRQ_IDE1, 0), pic_line(&pc->pic, IRQ_IDE2, 0)};
+    TRY(ide_init(&pc->ide, &pc->io, &pc->pci, ide_irq, &cfg->dma, cfg->ide));
+    for (unsigned n = 0; n < PC_IDE_DRIVES; n++) {
+        struct ide_bios_disk disk;
+        if (ide_bios_disk(&pc->ide, n, &disk))
+            rtc_set_disk(&pc->rtc, n, disk.cylinders, disk.heads, disk.spt, disk.translation);
+    }
     TRY(piix4_pm_init(&pc->pm, &pc->pci, &pc->clk, pic_line(&pc->pic, IRQ_SCI, 0), on_poweroff, pc));
     if (cfg->vga_rom) {
         TRY(vga_init(&pc->vga, &pc->pci, &pc->clk, cfg->vga_rom, cfg->vga_rom_bytes));
@@ -218,6 +229,8 @@ void pc_free(struct pc *pc)
 {
     if (pc && pc->has_vga)
         vga_fini(&pc->vga);
+    if (pc)
+        ide_fini(&pc->ide);
     free(pc);
 }
 
@@ -225,6 +238,7 @@ void pc_free(struct pc *pc)
 void pc_reset(struct pc *pc)
 {
     pci_reset(&pc->pci);
+    ide_reset(&pc->ide);
     piix4_pm_reset(&pc->pm);
     if (pc->has_vga)
         vga_reset(&pc->vga);
@@ -264,6 +278,16 @@ u32 pc_pio_read(struct pc *pc, u16 port, unsigned size)
 void pc_pio_write(struct pc *pc, u16 port, unsigned size, u32 val)
 {
     io_bus_write(&pc->io, port, size, val);
+}
+
+u32 pc_pio_read_string(struct pc *pc, u16 port, unsigned size, void *to, u32 count)
+{
+    return io_bus_read_string(&pc->io, port, size, to, count);
+}
+
+u32 pc_pio_write_string(struct pc *pc, u16 port, unsigned size, const void *from, u32 count)
+{
+    return io_bus_write_string(&pc->io, port, size, from, count);
 }
 
 u64 pc_mmio_read(struct pc *pc, u64 gpa, unsigned size)
@@ -308,9 +332,7 @@ const struct chr_front *pc_serial(struct pc *pc, unsigned n)
 
 const struct disk_front *pc_ide_front(struct pc *pc, unsigned n)
 {
-    (void)pc;
-    (void)n;
-    return NULL;
+    return ide_front(&pc->ide, n);
 }
 
 const struct disk_front *pc_floppy_front(struct pc *pc, unsigned n)

@@ -413,3 +413,34 @@ void rtc_set_machine(struct rtc *rtc, u64 ram_below_4g, u64 ram_above_4g, const 
     rtc->cmos[0x3d] = (u8)(boot_code(boot, 1) << 4 | boot_code(boot, 0));
     rtc->cmos[0x5f] = 0; /* processors beyond the first */
 }
+
+/*
+ * 12h  types of disks 0 (high) and 1, Fh: see 19h and 1Ah, where 2Fh ("47") means: geometry at 1Bh and 24h
+ * 39h  two bits of translation for each IDE drive
+ */
+void rtc_set_disk(struct rtc *rtc, unsigned n, u16 cylinders, u16 heads, u16 spt, u8 translation)
+{
+    if (n >= 4)
+        return;
+    rtc->cmos[0x39] |= (u8)((translation & 3) << 2 * n);
+    if (n >= 2)
+        return;
+    unsigned at = n ? 0x24 : 0x1b;
+    rtc->cmos[0x12] |= n ? 0x0f : 0xf0;
+    rtc->cmos[0x19 + n] = 47;
+    set16(rtc, at, cylinders);
+    rtc->cmos[at + 2] = (u8)heads;
+    set16(rtc, at + 3, 0xffff); /* no write precompensation */
+    rtc->cmos[at + 5] = heads > 8 ? 0xc8 : 0xc0;
+    set16(rtc, at + 6, cylinders); /* landing zone */
+    rtc->cmos[at + 8] = (u8)spt;
+}
+
+void rtc_set_floppies(struct rtc *rtc, u8 a, u8 b)
+{
+    unsigned drives = (a != 0) + (b != 0);
+    rtc->cmos[0x10] = (u8)(a << 4 | (b & 15));
+    rtc->cmos[0x14] &= 0x3e;
+    if (drives)
+        rtc->cmos[0x14] |= (u8)(1 | (drives - 1) << 6);
+}

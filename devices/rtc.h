@@ -29,5 +29,9 @@ void rtc_reset(struct rtc *rtc);
 
 /* What the firmware finds in memory: sizes and QEMU-style boot order letters ("cad"). */
 void rtc_set_machine(struct rtc *rtc, u64 ram_below_4g, u64 ram_above_4g, const char *boot);
+/* Disk n of the four IDE drives: its geometry, and how the BIOS translates it (0 not, 1 LBA, 2 large). */
+void rtc_set_disk(struct rtc *rtc, unsigned n, u16 cylinders, u16 heads, u16 spt, u8 translation);
+/* Types of floppy drives A and B: 0 none, 1 360 KB, 2 1.2 MB, 3 720 KB, 4 1.44 MB, 5 2.88 MB. */
+void rtc_set_floppies(struct rtc *rtc, u8 a, u8 b);
 
 #endif
