@@ -195,6 +195,17 @@ struct novt_listener {
 void novt_vm_listen(struct novt_vm *vm, struct novt_listener *listener);
 void novt_vm_unlisten(struct novt_vm *vm, struct novt_listener *listener);
 
+/* ---- a debugger ----
+ * The remote serial protocol of gdb, over a transport of the caller's: bytes from the client go to novt_gdb_input(), on any thread but
+ * one at a time; bytes for it come by write(), on the VM's thread or that of the call. write() must not wait for the client. Opening pauses
+ * the machine. One a VM. Closing takes all breakpoints out and leaves the machine as it is, running or paused; exit_code, unless
+ * it is negative, is told to the client before. Close before novt_vm_free(). */
+struct novt_gdb;
+int novt_gdb_open(struct novt_gdb **out, struct novt_vm *vm,
+                  void (*write)(void *opaque, const uint8_t *buf, size_t len), void *opaque); /* 0 or -ENOMEM */
+void novt_gdb_input(struct novt_gdb *gdb, const uint8_t *buf, size_t len);
+void novt_gdb_close(struct novt_gdb *gdb, int exit_code); /* NULL is fine */
+
 /* Any thread: bytes typed at COM1 (0) or COM2 (1). Returns how many were taken; when fewer than len,
  * the line's room() callback says when to go on. */
 size_t novt_vm_serial_input(struct novt_vm *vm, unsigned n, const uint8_t *buf, size_t len);

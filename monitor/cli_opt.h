@@ -40,4 +40,7 @@ opt_fn opt_serial, opt_chardev, opt_debugcon, opt_device, opt_nographic, opt_dis
 opt_fn opt_trace, opt_dfilter, opt_trace_file, opt_dump_screen, opt_timeout, opt_stats, opt_stress,
     opt_perf_map, opt_version;
 
+/* cli_gdb.c */
+opt_fn opt_gdb, opt_gdb_short, opt_start_paused;
+
 #endif

@@ -5,6 +5,7 @@
  * one line of cause and one of remedy: a misspelt option must not become a machine that is not the one asked for.
  * The functions of the rows are in cli_opt_*.c by theme.
  */
+#include "monitor/cli_gdb.h"
 #include "monitor/cli_opt.h"
 
 #include <stdio.h>
@@ -56,6 +57,9 @@ static const struct option_row option_rows[] = {
     {"dfilter", ARG_NEEDED, opt_dfilter,
      "-dfilter RANGE          trace these linear addresses: A..B, A+LEN, B-LEN"},
     {"D", ARG_NEEDED, opt_trace_file, "-D FILE                 trace to a file instead of stderr"},
+    {"gdb", ARG_NEEDED, opt_gdb, "-gdb DEV                gdb connects here: tcp::PORT (loopback) tcp:HOST:PORT unix:PATH stdio"},
+    {"s", ARG_NONE, opt_gdb_short, "-s                      the same as -gdb tcp::1234"},
+    {"S", ARG_NONE, opt_start_paused, "-S                      do not start: wait for a debugger or the monitor"},
     {"timeout", ARG_NEEDED, opt_timeout, "--timeout SECONDS       end with code 124 after this time"},
     {"dump-screen", ARG_NEEDED, opt_dump_screen,
      "--dump-screen FILE      at the end write what the text screen shows, UTF-8"},
@@ -146,7 +150,7 @@ int cli_parse(struct cli_options *opt, int argc, char **argv, struct novt_error 
     if (rc || opt->command != CLI_RUN)
         return rc;
     /* QEMU's default: a screen and no serial line on the terminal. Here there is no screen, so -nographic is the default. */
-    if (!opt->serials && !opt->display_none)
+    if (!opt->serials && !opt->display_none && !gdb_spec_is_stdio(opt->gdb))
         opt->serial[opt->serials++] = "mon:stdio";
     opt->config.serial_console = !opt->config.kernel && !opt->display_none;
     return 0;

@@ -113,6 +113,19 @@ static int write_cr4(struct cpu *cpu, u32 value)
     return 0;
 }
 
+int mon_write_cr(struct cpu *cpu, unsigned n, u32 value)
+{
+    switch (n) {
+    case 0: return write_cr0(cpu, value);
+    case 2: cpu->cr2 = value; return 0;
+    case 4: return write_cr4(cpu, value);
+    }
+    if (mon_load_cr3(cpu, value))
+        return -1;
+    mon_state_changed(cpu);
+    return 0;
+}
+
 static int do_mov_to_cr(struct cpu *cpu, const struct dec_insn *insn)
 {
     u32 value = cpu->gpr[insn->reg & 7];
@@ -124,17 +137,7 @@ static int do_mov_to_cr(struct cpu *cpu, const struct dec_insn *insn)
     case 4: break;
     default: return mon_exc(cpu, EXC_UD);
     }
-    if (require_ring0(cpu))
-        return -1;
-    switch (insn->reg2) {
-    case 0: return write_cr0(cpu, value);
-    case 2: cpu->cr2 = value; return 0;
-    case 4: return write_cr4(cpu, value);
-    }
-    if (mon_load_cr3(cpu, value))
-        return -1;
-    mon_state_changed(cpu);
-    return 0;
+    return require_ring0(cpu) ? -1 : mon_write_cr(cpu, insn->reg2, value);
 }
 
 static int do_mov_from_cr(struct cpu *cpu, const struct dec_insn *insn)
@@ -213,13 +216,8 @@ static int debug_register(struct cpu *cpu, unsigned n, unsigned *real)
     return 0;
 }
 
-static int do_mov_to_dr(struct cpu *cpu, const struct dec_insn *insn)
+void mon_write_dr(struct cpu *cpu, unsigned n, u32 value)
 {
-    u32 value = cpu->gpr[insn->reg & 7];
-    unsigned n;
-
-    if (debug_register(cpu, insn->reg2, &n))
-        return -1;
     if (n == 6)
         cpu->dr[6] = (value & 0xe00fu) | DR6_FIXED;
     else if (n == 7)
@@ -228,6 +226,16 @@ static int do_mov_to_dr(struct cpu *cpu, const struct dec_insn *insn)
         cpu->dr[n] = value;
     if (n == 7)
         mon_state_changed(cpu);
+}
+
+static int do_mov_to_dr(struct cpu *cpu, const struct dec_insn *insn)
+{
+    u32 value = cpu->gpr[insn->reg & 7];
+    unsigned n;
+
+    if (debug_register(cpu, insn->reg2, &n))
+        return -1;
+    mon_write_dr(cpu, n, value);
     return 0;
 }
 

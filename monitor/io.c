@@ -9,6 +9,7 @@
 #include "monitor/sys.h"
 
 #define IO_BATCH 1024u /* iterations a call: bounds the delay of an interrupt */
+#define IO_RUN_BYTES 512u /* of one run: what mem_write() takes */
 #define TSS32_IOMAP 0x66
 
 static int check_port(struct cpu *cpu, u16 port, unsigned size)
@@ -105,6 +106,38 @@ static int iterate(struct cpu *cpu, const struct dec_insn *insn, u16 port)
     return 0;
 }
 
+/* As many iterations as chip and page take in one go, or none: then the next one goes by iterate(), which also finds every fault. */
+static u32 run_of(struct cpu *cpu, const struct dec_insn *insn, u16 port, u32 count)
+{
+    struct novt_vm *vm = mon_vm(cpu);
+    u8 buf[IO_RUN_BYTES];
+    bool in = insn->op == OP_INS;
+    unsigned seg = in ? SEG_ES : insn->seg, reg = in ? R_EDI : R_ESI, size = insn->opsz;
+    u32 off = step_get(cpu, reg, insn->adsz), lin = cpu->seg_base[seg] + off;
+    u32 room = PAGE_BYTES - (lin & PAGE_MASK), n;
+
+    room = room < IO_RUN_BYTES ? room : IO_RUN_BYTES;
+    if (insn->adsz == 2 && off <= 0xffff)
+        room = (u32)min_u64(room, 0x10000u - off);
+    n = (u32)min_u64(count, room / size);
+    if (n < 2 || cpu->df < 0 || !vm->pc || cpu->mode & MODE_AC)
+        return 0;
+    if (in) {
+        if (mem_probe_write(cpu, seg, off, n * size))
+            return 0;
+        n = pc_pio_read_string(vm->pc, port, size, buf, n);
+        if (n && mem_write(cpu, seg, off, buf, n * size))
+            return 0;
+    } else {
+        if (mem_read(cpu, seg, off, buf, n * size))
+            return 0;
+        n = pc_pio_write_string(vm->pc, port, size, buf, n);
+        mon_timer_update(vm);
+    }
+    step_set(cpu, reg, insn->adsz, off + n * size);
+    return n;
+}
+
 /* Something the run loop should see before the next iteration. */
 static bool interrupted(const struct cpu *cpu)
 {
@@ -114,17 +147,25 @@ static bool interrupted(const struct cpu *cpu)
 static int ins_outs(struct cpu *cpu, const struct dec_insn *insn)
 {
     u16 port = (u16)cpu->gpr[R_EDX];
-    u32 count, batch = cpu->sysflags & EFL_TF || cpu->mode & MODE_DB ? 1 : IO_BATCH;
+    bool runs;
+    u32 count, batch = cpu->sysflags & EFL_TF || cpu->mode & MODE_DB || mon_vm(cpu)->brk_flags ? 1 : IO_BATCH;
 
     if (check_port(cpu, port, insn->opsz)) /* also when the count is 0 */
         return -1;
     if (!(insn->prefixes & (DEC_PFX_REP | DEC_PFX_REPNE)))
         return iterate(cpu, insn, port) ? -1 : step_done(cpu, insn);
     count = step_get(cpu, R_ECX, insn->adsz);
-    while (count && batch--) {
-        if (iterate(cpu, insn, port))
+    runs = batch > 1 && !mon_tracing(mon_vm(cpu), TRACE_IO, cpu->seg_base[SEG_CS] + cpu->eip);
+    while (count && batch) {
+        u32 n = runs ? run_of(cpu, insn, port, count < batch ? count : batch) : 0;
+
+        if (!n && iterate(cpu, insn, port))
             return -1;
-        step_set(cpu, R_ECX, insn->adsz, --count);
+        runs = n != 0;
+        n = n ? n : 1;
+        count -= n;
+        batch -= n;
+        step_set(cpu, R_ECX, insn->adsz, count);
         if (interrupted(cpu))
             break;
     }

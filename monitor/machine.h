@@ -10,6 +10,7 @@
 #include <pthread.h>
 
 #include "monitor/input.h"
+#include "monitor/breakpoint.h"
 #include "monitor/loader.h"
 #include "monitor/monitor.h"
 

@@ -5,6 +5,7 @@
  * end, the terminal is put back and nothing is left behind.
  */
 #include "monitor/cli.h"
+#include "monitor/cli_gdb.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -107,8 +108,12 @@ static int run(struct cli_options *opt)
     struct novt_outcome out;
     struct novt_error err = {0};
     struct cli_io io;
+    struct cli_gdb gdb;
     int screen_code, code = io_open(&io, opt, &err);
+    int gdb_code = gdb_open(&gdb, code ? NULL : opt->gdb, &err);
 
+    if (!code)
+        code = gdb_code;
     if (!code)
         code = open_trace(opt, &err);
     if (!code)
@@ -123,6 +128,8 @@ static int run(struct cli_options *opt)
         goto out;
     }
     code = io_start(&io, vm, opt->timeout_s, &err);
+    if (!code)
+        code = gdb_start(&gdb, vm, &err);
     if (code)
         goto out;
     if (novt_vm_run(vm, &out, &err)) {
@@ -141,6 +148,7 @@ out:
     screen_code = screen_close(opt, vm);
     if (!code)
         code = screen_code;
+    gdb_close(&gdb, code);
     novt_vm_free(vm);
     if (opt->config.trace_fd > 0)
         close(opt->config.trace_fd);

@@ -8,6 +8,7 @@
  */
 #include <string.h>
 
+#include "monitor/breakpoint.h"
 #include "monitor/sys.h"
 
 int mon_exc(struct cpu *cpu, u8 vector)
@@ -190,6 +191,8 @@ static void note_access(struct cpu *cpu, u32 lin, unsigned size, bool write)
 {
     if (UNLIKELY(cpu->mode & MODE_DB))
         dbg_data(cpu, lin, size, write);
+    if (UNLIKELY(mon_vm(cpu)->brk_flags & BRK_F_DATA))
+        brk_data(cpu, lin, size, write);
 }
 
 int lin_read(struct cpu *cpu, u32 lin, void *buf, unsigned size, bool super)

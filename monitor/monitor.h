@@ -87,6 +87,8 @@ struct novt_vm {
     struct sandbox *sandbox;   /* direct execution; NULL: none (sandbox.h) */
     struct mon_tags tags;      /* state.c */
     struct mon_tlb_entry tlb[MON_TLB_ENTRIES];
+    u8 brk_flags;        /* BRK_F_*: a debugger's breakpoints and steps; 0: nothing of it (breakpoint.h) */
+    struct brk_set *brk; /* NULL: never had one */
     u32 dbg_hits; /* DR6 bits of data breakpoints hit by the current instruction (debug.c) */
     void *owner;  /* vm.c's */
 };

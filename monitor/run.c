@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "monitor/breakpoint.h"
 #include "monitor/monitor.h"
 #include "monitor/sandbox.h"
 
@@ -319,7 +320,7 @@ int mon_callout(struct cpu *cpu, const struct dec_insn *insn)
 
     /* A target that the loop would enter at once. Ring 3 is another engine's, perhaps. */
     if (rc != BT_LEAVE || cpu->exit_kind != BT_EXIT_LOOKUP || cpu->cpl == 3 || vm->trace || vm->stop ||
-        irq_deliverable(cpu) || must_step(cpu))
+        vm->paused || irq_deliverable(cpu) || must_step(cpu))
         return rc;
     check_ret_stack(vm);
     return BT_JUMP;
@@ -350,9 +351,25 @@ static enum bt_exit_kind run_guest(struct novt_vm *vm, u32 exit_from)
 {
     if (must_step(&vm->cpu))
         return BT_EXIT_STEP;
-    if (vm->sandbox && sandbox_pick(vm) == PICK_DIRECT)
+    if (vm->sandbox && !(vm->brk_flags & BRK_F_POINTS) && sandbox_pick(vm) == PICK_DIRECT)
         return sandbox_enter(vm);
     return run_translated(vm, exit_from);
+}
+
+/* NMI and INTR, unless a debugger's step holds them off. */
+static bool interrupt_taken(struct novt_vm *vm)
+{
+    struct cpu *cpu = &vm->cpu;
+    if (UNLIKELY(vm->brk_flags & BRK_F_QUIET))
+        return false;
+    if (nmi_deliverable(vm)) {
+        deliver_nmi(vm);
+        return true;
+    }
+    if (!irq_deliverable(cpu))
+        return false;
+    mon_deliver(cpu, MON_EXTERNAL, pc_intr_ack(vm->pc), false, 0, cpu->eip);
+    return true;
 }
 
 int mon_run(struct novt_vm *vm)
@@ -377,18 +394,22 @@ int mon_run(struct novt_vm *vm)
         }
         if (cpu->halted) {
             halt(vm);
+            vm->brk_flags &= (u8)~BRK_F_QUIET; /* what wakes it is the next thing to see */
             from = 0;
             continue;
         }
-        if (nmi_deliverable(vm)) {
+        if (interrupt_taken(vm)) {
             from = 0;
-            deliver_nmi(vm);
+            if (UNLIKELY(vm->brk_flags & BRK_F_STEP))
+                brk_stepped(vm);
             continue;
         }
-        if (irq_deliverable(cpu)) {
+        if (UNLIKELY(vm->brk_flags)) {
+            enum brk_turn turn = brk_turn(vm);
             from = 0;
-            mon_deliver(cpu, MON_EXTERNAL, pc_intr_ack(vm->pc), false, 0, cpu->eip);
-            continue;
+            if (turn == BRK_TURN_PAUSE)
+                continue;
+            stalled |= turn == BRK_TURN_ONE;
         }
         u32 eip = cpu->eip;
         if (stalled)
@@ -400,6 +421,8 @@ int mon_run(struct novt_vm *vm)
             mon_trace(vm, "exit %s at %04x:%08x", exit_names[kind < BT_EXIT_COUNT ? kind : BT_EXIT_LOOKUP],
                       cpu->seg[SEG_CS].sel, cpu->eip);
         exit_handlers[kind < BT_EXIT_COUNT ? kind : BT_EXIT_LOOKUP](vm);
+        if (UNLIKELY(vm->brk_flags & BRK_F_STEP))
+            brk_stepped(vm);
     }
     bt_fpu_save(cpu);
     sandbox_thread_end(vm);

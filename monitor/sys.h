@@ -214,6 +214,9 @@ int mon_iret(struct cpu *cpu, const struct dec_insn *insn) MUST_CHECK;
 /* Load CR3 with the TLB rules; 0, or -1 with #GP(0) for a bad PDPT. Ends with vm->regime current, window not. */
 int mon_load_pdptes(struct cpu *cpu, u32 cr3) MUST_CHECK;
 int mon_load_cr3(struct cpu *cpu, u32 value) MUST_CHECK;
+/* What MOV to a control register (0, 2, 3, 4) or debug register (0-3, 6, 7) does behind its privilege checks. */
+int mon_write_cr(struct cpu *cpu, unsigned n, u32 value) MUST_CHECK;
+void mon_write_dr(struct cpu *cpu, unsigned n, u32 value);
 
 /* ---- msr.c ---- */
 int mon_rdmsr(struct cpu *cpu, u32 index, u64 *value) MUST_CHECK;

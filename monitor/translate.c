@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <x86intrin.h>
 
+#include "monitor/breakpoint.h"
 #include "monitor/monitor.h"
 #include "monitor/sandbox.h"
 
@@ -325,7 +326,7 @@ bool mon_peek_code(void *opaque, u32 lin, void *buf, unsigned n)
     struct mmu_info info;
     if ((lin & PAGE_MASK) + n > PAGE_BYTES ||
         mmu_walk(vm->mmu, vm->win, &vm->regime, vm->win->priv, lin, MMU_FETCH, &info) != MMU_OK ||
-        info.gpa >> 32)
+        info.gpa >> 32 || (vm->brk_flags & BRK_F_CODE && brk_room(vm, lin - 1, n + 1) != n + 1))
         return false;
     const u8 *p = mmu_ptr(vm->mmu, info.gpa, NULL);
     if (!p)
@@ -454,6 +455,8 @@ struct cc_block *mon_block(struct novt_vm *vm, u32 exit_from)
         bool straddles =
             code.page_left < DEC_MAX_LEN &&
             dec_decode(&in, code.bytes, code.avail, cpu->mode & MODE_CS32, cpu->features) == -ENODATA;
+        if (UNLIKELY(vm->brk_flags & BRK_F_CODE) && !straddles)
+            code.page_left = brk_room(vm, lin, code.page_left);
         b = straddles ? straddling_block(vm, &code, lin) : translate(vm, &code);
     }
     if (!b)

@@ -460,6 +460,7 @@ void novt_vm_free(struct novt_vm *vm)
     for (unsigned i = 0; i < PC_SERIALS; i++)
         pthread_mutex_destroy(&m->input[i].lock);
     call_fini(m);
+    brk_free(vm);
     free(m);
 }
 

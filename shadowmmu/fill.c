@@ -249,6 +249,28 @@ static enum mmu_result fill_small(struct mmu *m, struct win *w, const struct wal
     return shadow_map(m, w, (ri << w->shift) + lo, hi - lo, e - (i - lo)) ? MMU_OK : starve(m, w);
 }
 
+/* While pages are trapped: one page alone, unless it is one of them. */
+static enum mmu_result fill_untrapped(struct mmu *m, struct win *w, const struct walk *k, u32 gva)
+{
+    u32 ri = gva >> (PAGE_SHIFT + w->shift), i = gva >> PAGE_SHIFT & (region_pages(w) - 1), e;
+    bool small = w->pub.regime.paging && !k->large;
+    struct leaf *l;
+
+    if (trap_has(m, gva >> PAGE_SHIFT))
+        return MMU_SLOW;
+    l = shadow_leaf(m, w, ri);
+    e = small ? want_small(m, w, k->pde, k->pte) : want_large(m, w, ri, k->pde, i);
+    if (!l || !e)
+        return MMU_SLOW;
+    if (small)
+        derive_pte(m, w, k->pt, ri, i, k->pte, e & E_GLOBAL);
+    else
+        w->reg[ri].large = 1;
+    if (!w->reg[ri].leaf)
+        return MMU_OK; /* the window had to be reset; the access comes again */
+    return shadow_map(m, w, gva >> PAGE_SHIFT, 1, e) ? MMU_OK : starve(m, w);
+}
+
 /* ---- entry points ---- */
 
 static void describe(const struct mmu *m, const struct mmu_regime *r, enum mmu_priv priv,
@@ -300,6 +322,8 @@ enum mmu_result mmu_fill(struct mmu *m, struct mmu_window *wp, u32 gva, bool wri
     window_make_room(m, w);
     if (r->paging)
         derive_pde(m, w, k.pd, k.pdi, k.pde);
+    if (UNLIKELY(m->n_traps))
+        return fill_untrapped(m, w, &k, gva);
     return r->paging && !k.large ? fill_small(m, w, &k) : fill_large(m, w, &k, gva, write);
 }
 
@@ -312,6 +336,8 @@ void fill_again(struct mmu *m, struct win *w)
     struct walk k = {.pdi = gva >> (PAGE_SHIFT + w->shift)};
 
     w->refill = 0;
+    if (m->n_traps)
+        return;
     k.pd = r->paging ? walk_directory(m, r, w->pdpte, gva >> 30) : NULL;
     if (!k.pd)
         return;
@@ -341,7 +367,7 @@ static void remember(struct mmu *m, struct win *w, const struct walk *k, u32 gva
     derive_pde(m, w, k->pd, k->pdi, k->pde);
     if (w->reg[ri].big)
         return;
-    big = k->large ? want_big(m, w, ri, k->pde) : 0;
+    big = k->large && !m->n_traps ? want_big(m, w, ri, k->pde) : 0;
     if (big) {
         shadow_know_big(m, w, ri, big);
         return;

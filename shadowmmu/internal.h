@@ -132,6 +132,7 @@ struct mmu {
     struct leaf *leaves;
     u32 *leaf_stack; /* free indices below leaf_bump */
     u32 leaf_stacked, leaf_bump;
+    u32 n_traps, trap[MMU_TRAPS_MAX]; /* linear pages */
 
     struct mmu_config cfg;
     struct mmu_stats stats;
@@ -243,6 +244,9 @@ void derive_pte(struct mmu *m, struct win *w, const u8 *pt, u32 ri, u32 pti, u64
 
 /* fill.c */
 void fill_again(struct mmu *m, struct win *w); /* what the guest faulted on here, if it is mapped now */
+
+/* trap.c */
+bool trap_has(const struct mmu *m, u32 page);
 
 /* track.c: the host mapping of these pages changed */
 void track_note(struct win *w, u32 page, u32 n);

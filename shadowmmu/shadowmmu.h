@@ -154,6 +154,14 @@ void mmu_watch(struct mmu *m, u64 gpa);
 void mmu_unwatch(struct mmu *m, u64 gpa);
 bool mmu_watched(const struct mmu *m, u64 gpa);
 
+/* ---- for a debugger (trap.c) ----
+ * Every access to these linear pages, in any window, is answered with MMU_SLOW from now on; the n pages replace those of the call before.
+ * 0, or -ENOSPC when they are more than MMU_TRAPS_MAX. Outside translated code only. */
+#define MMU_TRAPS_MAX 64u
+int mmu_trap(struct mmu *m, const u32 *page, u32 n) MUST_CHECK;
+/* Translate without a trace, whatever the rights: MMU_OK or MMU_GUEST_FAULT. */
+enum mmu_result mmu_peek(struct mmu *m, const struct mmu_regime *r, u32 gva, u64 *gpa) MUST_CHECK;
+
 /* ---- for whoever repeats a window's mappings elsewhere ----
  * mmu_track() starts (or stops) a record of what changes in w: mapped, unmapped, protected. mmu_track_take() hands out the pages that may
  * have changed since it was last called, at most max ranges, and forgets them; *all: too many to tell, or tracking has just begun: look
