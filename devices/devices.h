@@ -3,7 +3,7 @@
  *
  * pc_new() wires an i440FX/PIIX3 machine with QEMU's "pc" ports, interrupt numbers and ids, so that
  * SeaBIOS and stock kernels run unchanged: 8259A pair, 8254, MC146818, i8042 with keyboard and mouse,
- * two 16550A, 8237 pair, PCI host and ISA bridge, PIIX4 power management, fw_cfg, standard VGA and the
+ * up to four 16550A, a parallel port, 8237 pair, PCI host and ISA bridge, PIIX4 power management, fw_cfg, standard VGA and the
  * debug ports. It knows no CPU and no RAM layout: what it needs of either are callbacks in the config.
  *
  * One thread: everything here is called on the VM's thread, callbacks run on it before the call returns.
@@ -56,7 +56,7 @@ struct pc_drive {
 #define PC_IDE_DRIVES 4 /* primary master, primary slave, secondary master, secondary slave: -hda ... -hdd, index=0...3 */
 #define PC_FLOPPIES 2
 
-#define PC_SERIALS 2
+#define PC_SERIALS 4
 #define PC_RAM_BELOW_4G_MAX 0xc0000000ull
 
 struct pc_config {
@@ -75,7 +75,9 @@ struct pc_config {
     struct dma_mem dma;
 
     struct chr_back serial[PC_SERIALS];
-    bool serial_present[PC_SERIALS]; /* COM1 3F8h IRQ 4, COM2 2F8h IRQ 3 */
+    bool serial_present[PC_SERIALS]; /* COM1 3F8h IRQ 4, COM2 2F8h IRQ 3, COM3 3E8h IRQ 4, COM4 2E8h IRQ 3 */
+    struct chr_back parallel;
+    bool parallel_present; /* LPT1 378h IRQ 7 */
 
     u16 debugcon_iobase; /* 402h or E9h; 0 = none */
     struct chr_back debugcon;
@@ -136,7 +138,7 @@ void pc_ferr(struct pc *pc);
 /* Does port 70h let NMIs through? */
 bool pc_nmi_enabled(const struct pc *pc);
 
-/* Front of COM1 (0) or COM2 (1), for chr_receive(). NULL if absent. */
+/* Front of COM1 (0) to COM4 (3), for chr_receive(). NULL if absent. */
 const struct chr_front *pc_serial(struct pc *pc, unsigned n);
 
 /* For the back end of ide[n] or floppy[n]: the medium was changed or taken out. NULL if there is no such drive, or a fixed one. */

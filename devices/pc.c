@@ -19,6 +19,7 @@
 #include "devices/pit.h"
 #include "devices/ports.h"
 #include "devices/rtc.h"
+#include "devices/parallel.h"
 #include "devices/uart.h"
 #include "devices/vga.h"
 
@@ -27,6 +28,7 @@ enum {
     IRQ_KBD = 1,
     IRQ_COM2 = 3,
     IRQ_COM1 = 4,
+    IRQ_LPT1 = 7,
     IRQ_RTC = 8,
     IRQ_SCI = 9,
     IRQ_AUX = 12,
@@ -48,6 +50,7 @@ struct pc {
     struct rtc rtc;
     struct i8042 kc;
     struct uart uart[PC_SERIALS];
+    struct parallel lpt;
     struct i8237 dma;
     struct post_port post;
     struct port92 port92;
@@ -151,8 +154,8 @@ static int wire_isa(struct pc *pc)
         .reset_request = on_reset,
         .opaque = pc,
     };
-    static const u16 com_base[PC_SERIALS] = {0x3f8, 0x2f8};
-    static const u8 com_irq[PC_SERIALS] = {IRQ_COM1, IRQ_COM2};
+    static const u16 com_base[PC_SERIALS] = {0x3f8, 0x2f8, 0x3e8, 0x2e8};
+    static const u8 com_irq[PC_SERIALS] = {IRQ_COM1, IRQ_COM2, IRQ_COM1, IRQ_COM2};
 
     TRY(pic_init(pic, io, (struct irq_line){.fn = on_intr, .opaque = pc}));
     TRY(pit_init(&pc->pit, io, clk, pic_line(pic, IRQ_PIT, 0)));
@@ -166,7 +169,9 @@ static int wire_isa(struct pc *pc)
     TRY(post_port_init(&pc->post, io));
     for (unsigned i = 0; i < PC_SERIALS; i++)
         if (cfg->serial_present[i])
-            TRY(uart_init(&pc->uart[i], io, com_base[i], clk, pic_line(pic, com_irq[i], 0), &cfg->serial[i]));
+            TRY(uart_init(&pc->uart[i], io, com_base[i], clk, pic_line(pic, com_irq[i], i / 2), &cfg->serial[i]));
+    if (cfg->parallel_present)
+        TRY(parallel_init(&pc->lpt, io, 0x378, pic_line(pic, IRQ_LPT1, 0), &cfg->parallel));
     if (cfg->debugcon_iobase)
         TRY(debugcon_init(&pc->debugcon, io, cfg->debugcon_iobase, &cfg->debugcon));
     if (cfg->debug_exit_iobase)
@@ -252,6 +257,8 @@ void pc_reset(struct pc *pc)
     for (unsigned i = 0; i < PC_SERIALS; i++)
         if (pc->config.serial_present[i])
             uart_reset(&pc->uart[i]);
+    if (pc->config.parallel_present)
+        parallel_reset(&pc->lpt);
     pic_reset(&pc->pic);
 }
 

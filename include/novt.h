@@ -88,7 +88,10 @@ struct novt_config {
     const char *initrd;           /* initramfs, or multiboot modules "file args,file2 args" */
     const char *append;           /* kernel command line */
     bool serial_console;          /* SeaBIOS shows its text screen on COM1 too */
-    struct novt_serial serial[2]; /* COM1, COM2 */
+    struct novt_serial serial[4]; /* COM1 to COM4 */
+    bool parallel_present;        /* LPT1; what the guest prints goes to parallel(), on the VM's thread */
+    void (*parallel)(void *opaque, const uint8_t *buf, size_t len);
+    void *parallel_opaque;
     uint16_t debugcon_iobase;     /* 0: none */
     void (*debugcon)(void *opaque, const uint8_t *buf, size_t len);
     void *debugcon_opaque;
@@ -206,7 +209,7 @@ int novt_gdb_open(struct novt_gdb **out, struct novt_vm *vm,
 void novt_gdb_input(struct novt_gdb *gdb, const uint8_t *buf, size_t len);
 void novt_gdb_close(struct novt_gdb *gdb, int exit_code); /* NULL is fine */
 
-/* Any thread: bytes typed at COM1 (0) or COM2 (1). Returns how many were taken; when fewer than len,
+/* Any thread: bytes typed at COM1 (0) to COM4 (3). Returns how many were taken; when fewer than len,
  * the line's room() callback says when to go on. */
 size_t novt_vm_serial_input(struct novt_vm *vm, unsigned n, const uint8_t *buf, size_t len);
 

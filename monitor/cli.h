@@ -15,6 +15,8 @@
 
 #include "base.h"
 #include "include/novt.h"
+#include "monitor/cli_control.h"
+#include "monitor/cli_sock.h"
 
 /* Exit codes. Guests with isa-debug-exit choose their own: (value << 1) | 1. */
 enum cli_exit {
@@ -39,12 +41,13 @@ enum cli_stats { CLI_STATS_NONE, CLI_STATS_TEXT, CLI_STATS_JSON };
 struct cli_chardev_spec {
     char id[32];
     char spec[256];
+    bool mux; /* a serial line and a monitor may share it */
 };
 
 struct cli_options {
     enum cli_command command;
     struct novt_config config;
-    const char *serial[2]; /* specs, NULL: default */
+    const char *serial[4]; /* specs, NULL: default */
     unsigned serials;
     const char *debugcon; /* spec */
     struct cli_chardev_spec chardev[CLI_CHARDEVS];
@@ -56,6 +59,7 @@ struct cli_options {
     double timeout_s;        /* 0: none */
     const char *gdb;         /* -gdb: where a debugger connects; NULL: nowhere */
     enum cli_stats stats;
+    struct control_options control;
 };
 
 /* 0, or an exit code with *err filled. Help texts go to stdout. */
@@ -75,7 +79,7 @@ void term_raw(struct cli_term *t);     /* characters at once, no signals from ke
 void term_restore(struct cli_term *t); /* signal-safe, idempotent */
 
 /* ---- cli_chardev.c ---- */
-enum chardev_kind { CHARDEV_NULL, CHARDEV_STDIO, CHARDEV_FILE, CHARDEV_PTY, CHARDEV_UNIX };
+enum chardev_kind { CHARDEV_NULL, CHARDEV_STDIO, CHARDEV_FILE, CHARDEV_PTY, CHARDEV_SOCK };
 
 #define CHARDEV_BUFFER_BYTES 4096u
 #define CHARDEV_PENDING_BYTES 1024u
@@ -85,8 +89,8 @@ struct chardev {
     enum chardev_kind kind;
     struct cli_io *io;
     int in_fd, out_fd; /* -1: none */
-    int listen_fd;
-    char path[108]; /* unix: to unlink */
+    int pty_fd;       /* the pty's other end */
+    struct sock sock; /* in_fd and out_fd are its client */
     bool spoke;     /* the guest wrote something; the VM's thread */
     bool escapes;   /* Ctrl-A commands */
     bool after_escape;
@@ -98,9 +102,9 @@ struct chardev {
     u32 pending_n, pending_at;
 };
 
-#define CLI_MAX_DEVS 3
+#define CLI_MAX_DEVS 6
 struct cli_io {
-    struct chardev dev[CLI_MAX_DEVS]; /* COM1, COM2, debug console */
+    struct chardev dev[CLI_MAX_DEVS]; /* COM1 to COM4, LPT1, debug console */
     unsigned devs;
     struct novt_vm *vm;
     struct cli_term *term;

@@ -1,5 +1,5 @@
 /*
- * cli_chardev.c - the guest's serial lines and debug console on the host: stdio, file, pty, unix socket, null.
+ * cli_chardev.c - the guest's serial lines, printer and debug console on the host: stdio, file, pty, socket, null.
  *
  * Output is collected per device and written when the buffer is full or a millisecond later by the I/O thread,
  * so a guest that prints costs a system call a block, not a character. Input, timeout, Ctrl-A commands and signals
@@ -16,9 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -173,13 +170,11 @@ static u32 take_commands(struct chardev *d, u8 *buf, u32 n)
  * the time-out that ends the wait comes from this thread. */
 static void hang_up(struct chardev *d)
 {
-    int fd = d->in_fd;
-
     d->in_fd = -1;
-    if (d->kind != CHARDEV_UNIX)
+    if (d->kind != CHARDEV_SOCK)
         return;
     pthread_mutex_lock(&d->lock);
-    close(fd);
+    sock_hang_up(&d->sock);
     d->out_fd = -1;
     d->out_n = 0;
     pthread_mutex_unlock(&d->lock);
@@ -217,12 +212,10 @@ static void read_device(struct chardev *d)
 
 static void accept_client(struct chardev *d)
 {
-    int fd = accept4(d->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-
-    if (fd < 0)
+    if (!sock_accept(&d->sock))
         return;
     pthread_mutex_lock(&d->lock);
-    d->in_fd = d->out_fd = fd;
+    d->in_fd = d->out_fd = d->sock.fd;
     pthread_mutex_unlock(&d->lock);
 }
 
@@ -286,7 +279,7 @@ static void *io_thread(void *opaque)
         p[1] = (struct pollfd){.fd = io->signal_pipe[0], .events = POLLIN};
         for (unsigned i = 0; i < io->devs; i++) {
             const struct chardev *d = &io->dev[i];
-            int fd = d->in_fd >= 0 || d->kind != CHARDEV_UNIX ? d->in_fd : d->listen_fd;
+            int fd = d->in_fd >= 0 || d->kind != CHARDEV_SOCK ? d->in_fd : d->sock.listen_fd;
 
             p[2 + i] = (struct pollfd){.fd = d->pending_n ? -1 : fd, .events = POLLIN};
         }
@@ -385,33 +378,12 @@ static int open_pty(struct chardev *d, const char *spec, struct novt_error *err)
         return io_fail(err, NOVT_ERR_HOST, "check that /dev/pts is mounted", "cannot open", spec, errno);
     d->in_fd = d->out_fd = fd;
     /* Kept open for our life so that the line does not hang up between two users of it. */
-    d->listen_fd = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
-    if (d->listen_fd >= 0 && tcgetattr(d->listen_fd, &raw) == 0) {
+    d->pty_fd = open(name, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (d->pty_fd >= 0 && tcgetattr(d->pty_fd, &raw) == 0) {
         cfmakeraw(&raw);
-        tcsetattr(d->listen_fd, TCSANOW, &raw);
+        tcsetattr(d->pty_fd, TCSANOW, &raw);
     }
     base_warn("serial line on %s", name);
-    return 0;
-}
-
-static int open_unix(struct chardev *d, const char *path, const char *spec, struct novt_error *err)
-{
-    struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    size_t len = strcspn(path, ",");
-    struct stat st;
-
-    if (!len || len >= sizeof(addr.sun_path))
-        return io_fail(err, NOVT_ERR_USAGE, "give unix:PATH with a path of at most 107 characters",
-                       "bad socket", spec, 0);
-    memcpy(addr.sun_path, path, len);
-    /* A socket left by a run that was killed is in the way; nothing else may be removed. */
-    if (lstat(addr.sun_path, &st) == 0 && S_ISSOCK(st.st_mode))
-        unlink(addr.sun_path);
-    d->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (d->listen_fd < 0 || bind(d->listen_fd, (struct sockaddr *)&addr, sizeof(addr)) ||
-        listen(d->listen_fd, 1))
-        return io_fail(err, NOVT_ERR_HOST, "choose a writable place", "cannot listen on", spec, errno);
-    snprintf(d->path, sizeof(d->path), "%s", addr.sun_path);
     return 0;
 }
 
@@ -421,7 +393,7 @@ static int open_device(struct cli_io *io, const char *spec, int serial, struct n
     const char *kind = spec;
 
     *d = (struct chardev){
-        .kind = CHARDEV_NULL, .io = io, .in_fd = -1, .out_fd = -1, .listen_fd = -1, .serial = serial};
+        .kind = CHARDEV_NULL, .io = io, .in_fd = -1, .out_fd = -1, .pty_fd = -1, .serial = serial, .sock = {.listen_fd = -1, .fd = -1}};
     pthread_mutex_init(&d->lock, NULL);
     io->devs++;
     if (!strncmp(spec, "mon:", 4)) {
@@ -450,13 +422,19 @@ static int open_device(struct cli_io *io, const char *spec, int serial, struct n
         d->kind = CHARDEV_PTY;
         return open_pty(d, spec, err);
     }
-    if (!strncmp(kind, "unix:", 5)) {
-        d->kind = CHARDEV_UNIX;
-        return open_unix(d, kind + 5, spec, err);
+    if (sock_is_spec(kind)) {
+        struct sock_spec socket;
+        int rc = sock_parse(serial < 0 ? "character device" : "-serial", kind, &socket, err);
+
+        d->kind = CHARDEV_SOCK;
+        if (!rc)
+            rc = sock_open(&d->sock, &socket, err);
+        d->in_fd = d->out_fd = d->sock.fd;
+        return rc;
     }
     if (!strcmp(kind, "null"))
         return 0;
-    return io_fail(err, NOVT_ERR_USAGE, "use stdio, mon:stdio, file:PATH, pty, unix:PATH, null or none",
+    return io_fail(err, NOVT_ERR_USAGE, "use stdio, mon:stdio, file:PATH, pty, unix:PATH, tcp:HOST:PORT, null or none",
                    "unknown character device", spec, 0);
 }
 
@@ -466,7 +444,8 @@ static const char *resolve(const struct cli_options *opt, const char *spec)
     if (!strncmp(spec, "chardev:", 8))
         for (unsigned i = 0; i < opt->chardevs; i++)
             if (!strcmp(opt->chardev[i].id, spec + 8))
-                return opt->chardev[i].spec;
+                return opt->chardev[i].mux && !strcmp(opt->chardev[i].spec, "stdio") ? "mon:stdio"
+                                                                                     : opt->chardev[i].spec;
     return spec;
 }
 
@@ -495,6 +474,15 @@ int io_open(struct cli_io *io, struct cli_options *opt, struct novt_error *err)
             return rc;
         opt->config.serial[i] = (struct novt_serial){true, device_write, device_room, &io->dev[io->devs - 1]};
     }
+    if (opt->control.parallel) {
+        int rc = open_device(io, resolve(opt, opt->control.parallel), -1, err);
+
+        if (rc)
+            return rc;
+        opt->config.parallel_present = true;
+        opt->config.parallel = device_write;
+        opt->config.parallel_opaque = &io->dev[io->devs - 1];
+    }
     if (opt->debugcon) {
         int rc = open_device(io, opt->debugcon, -1, err);
 
@@ -511,11 +499,11 @@ void io_close(struct cli_io *io)
     for (unsigned i = 0; i < io->devs; i++) {
         struct chardev *d = &io->dev[i];
 
-        if (d->path[0])
-            unlink(d->path);
-        if (d->listen_fd >= 0)
-            close(d->listen_fd);
-        if (d->out_fd > STDERR_FILENO)
+        if (d->pty_fd >= 0)
+            close(d->pty_fd);
+        if (d->kind == CHARDEV_SOCK)
+            sock_close(&d->sock);
+        else if (d->out_fd > STDERR_FILENO)
             close(d->out_fd);
         else if (d->in_fd > STDERR_FILENO)
             close(d->in_fd);

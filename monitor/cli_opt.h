@@ -33,12 +33,23 @@ typedef int opt_fn(struct cli_options *opt, const char *arg, struct novt_error *
 
 /* cli_opt_machine.c */
 opt_fn opt_machine, opt_memory, opt_kernel, opt_initrd, opt_append, opt_bios, opt_firmware_dir, opt_cpu,
-    opt_smp, opt_no_reboot, opt_engine, opt_vga, opt_net, opt_nothing;
+    opt_smp, opt_no_reboot, opt_engine, opt_vga, opt_net;
 /* cli_opt_device.c */
-opt_fn opt_serial, opt_chardev, opt_debugcon, opt_device, opt_nographic, opt_display, opt_monitor;
+opt_fn opt_serial, opt_chardev, opt_debugcon, opt_device, opt_nographic, opt_display;
 /* cli_opt_debug.c */
 opt_fn opt_trace, opt_dfilter, opt_trace_file, opt_dump_screen, opt_timeout, opt_stats, opt_stress,
     opt_perf_map, opt_version;
+/* cli_opt_control.c */
+opt_fn opt_monitor, opt_qmp, opt_qmp_pretty, opt_mon, opt_no_shutdown, opt_action, opt_pidfile, opt_daemonize, opt_rtc,
+    opt_name, opt_uuid, opt_accel, opt_enable_kvm, opt_nodefaults, opt_parallel;
+/* cli_opt_absent.c: EXIT_USAGE with the nearest in *err if QEMU has the option and NoVT does not; else 0. */
+int opt_absent(const char *name, size_t len, struct novt_error *err) MUST_CHECK;
+/* Does a monitor sit on the terminal itself? */
+bool control_has_stdio(const struct cli_options *opt);
+/* What options mean together, and what cannot be together. 0, or EXIT_USAGE with *err. */
+int control_check(struct cli_options *opt, struct novt_error *err) MUST_CHECK;
+/* An option that asks for what is so anyway. */
+opt_fn opt_nothing;
 
 /* cli_gdb.c */
 opt_fn opt_gdb, opt_gdb_short, opt_start_paused;

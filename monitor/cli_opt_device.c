@@ -12,39 +12,64 @@
 int opt_serial(struct cli_options *opt, const char *arg, struct novt_error *err)
 {
     if (opt->serials == ARRAY_SIZE(opt->serial))
-        return opt_usage(err, "give -serial at most twice", "-serial: the machine has two serial lines");
+        return opt_usage(err, "give -serial at most four times",
+                         "-serial: the machine has four serial lines");
     opt->serial[opt->serials++] = arg;
     return 0;
+}
+
+/* What is left of -chardev socket's properties, in the spelling of -serial. */
+static int socket_spec(char *list, struct cli_chardev_spec *c, struct novt_error *err)
+{
+    char host[64] = "", port[16] = "", path[128] = "", fd[16] = "", *at = list + strlen("socket");
+    int n;
+
+    opt_take_key(list, "host", host, sizeof(host));
+    opt_take_key(list, "port", port, sizeof(port));
+    opt_take_key(list, "path", path, sizeof(path));
+    opt_take_key(list, "fd", fd, sizeof(fd));
+    if (!path[0] + !port[0] + !fd[0] != 2)
+        return opt_usage(err, "give path=PATH or host=HOST,port=PORT",
+                         "-chardev %s: no place to listen or connect", c->id);
+    if (path[0])
+        n = snprintf(c->spec, sizeof(c->spec), "unix:%s%s", path, at);
+    else if (fd[0])
+        n = snprintf(c->spec, sizeof(c->spec), "fd:%s%s", fd, at);
+    else
+        n = snprintf(c->spec, sizeof(c->spec), strchr(host, ':') ? "tcp:[%s]:%s%s" : "tcp:%s:%s%s", host,
+                     port, at);
+    return n < (int)sizeof(c->spec) ? 0
+                                    : opt_usage(err, "choose a shorter path", "-chardev %s: too long", c->id);
 }
 
 int opt_chardev(struct cli_options *opt, const char *arg, struct novt_error *err)
 {
     struct cli_chardev_spec *c = &opt->chardev[opt->chardevs];
-    char list[256], path[200] = "", junk[16], *rest;
+    char list[256], path[200] = "", mux[8] = "off", junk[16], *rest;
 
     if (opt->chardevs == CLI_CHARDEVS)
         return opt_usage(err, "give fewer", "-chardev: more than %d", CLI_CHARDEVS);
-    snprintf(list, sizeof(list), "%s", arg);
+    if (snprintf(list, sizeof(list), "%s", arg) >= (int)sizeof(list))
+        return opt_usage(err, "choose a shorter path", "-chardev: the value is too long");
     if (!opt_take_key(list, "id", c->id, sizeof(c->id)))
         return opt_usage(err, "for example -chardev file,id=log,path=FILE", "-chardev %s: no id=", arg);
+    opt_take_key(list, "mux", mux, sizeof(mux));
+    c->mux = !strcmp(mux, "on");
+    opt->chardevs++;
+    if (!strncmp(list, "socket", 6) && (list[6] == ',' || !list[6]))
+        return socket_spec(list, c, err);
     opt_take_key(list, "path", path, sizeof(path));
-    opt_take_key(list, "server", junk, sizeof(junk));
-    opt_take_key(list, "wait", junk, sizeof(junk));
     opt_take_key(list, "signal", junk, sizeof(junk));
-    opt_take_key(list, "mux", junk, sizeof(junk));
     rest = strchr(list, ',');
     if (rest)
         return opt_usage(err, "leave it out", "-chardev: unknown property \"%s\"", rest + 1);
     if (!strcmp(list, "file"))
         snprintf(c->spec, sizeof(c->spec), "file:%s", path);
-    else if (!strcmp(list, "socket"))
-        snprintf(c->spec, sizeof(c->spec), "unix:%s", path);
     else if (!strcmp(list, "stdio") || !strcmp(list, "null") || !strcmp(list, "pty"))
         snprintf(c->spec, sizeof(c->spec), "%s", list);
     else
         return opt_usage(err, "use stdio, file, pty, socket or null", "-chardev: unknown back end \"%s\"",
                          list);
-    opt->chardevs++;
     return 0;
 }
 
@@ -113,10 +138,4 @@ int opt_display(struct cli_options *opt, const char *arg, struct novt_error *err
         return opt_usage(err, "use -display none or -nographic", "-display: there is no \"%s\"", arg);
     opt->display_none = true;
     return 0;
-}
-
-int opt_monitor(struct cli_options *opt, const char *arg, struct novt_error *err)
-{
-    (void)opt;
-    return opt_only("-monitor", "none", arg, err);
 }

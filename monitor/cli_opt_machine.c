@@ -11,16 +11,88 @@
 
 static const char *const cpu_names[] = {"486", "pentium", "pentium2", "pentium3", "pentium4", "max"};
 
+/* Properties of QEMU's pc that say what is so here anyway: any other value is refused. */
+static const struct {
+    const char *key, *values, *why;
+} machine_props[] = {
+    {"usb", "off", "there is no USB; mouse and keyboard are PS/2"},
+    {"hpet", "off", "there is no HPET; guests use the PIT and the ACPI timer"},
+    {"acpi", "on", "the ACPI tables are the firmware's: tell the guest, for Linux -append acpi=off"},
+    {"vmport", "off auto", "there is no VMware port"},
+    {"smm", "off auto on", ""}, /* SeaBIOS does without; guests cannot tell */
+    {"graphics", "on off", ""},
+    {"dump-guest-core", "on off", ""},
+    {"mem-merge", "on off", ""},
+    {"kernel_irqchip", "on off split", ""},
+    {"kernel-irqchip", "on off split", ""},
+    {"nvdimm", "off", "there are no NVDIMMs"},
+    {"sata", "off", "there is no SATA; disks are IDE or virtio"},
+    {"i8042", "on", "keyboard and mouse are always there"},
+    {"pit", "on", "the timer is always there"},
+    {"fd-bootchk", "on", "a floppy's boot sector is always checked"},
+};
+
+static bool in_words(const char *words, const char *word)
+{
+    size_t len = strlen(word);
+
+    for (const char *at = words; *at; at += strspn(at, " ")) {
+        size_t n = strcspn(at, " ");
+
+        if (n == len && !strncmp(at, word, n))
+            return true;
+        at += n;
+    }
+    return false;
+}
+
+static int machine_type(const char *type, struct novt_error *err)
+{
+    if (!strcmp(type, "pc") || !strncmp(type, "pc-i440fx-", 10))
+        return 0;
+    if (!strcmp(type, "q35") || !strncmp(type, "pc-q35-", 7))
+        return opt_usage(err, "use -M pc: i440FX with IDE disks", "-M: there is no \"%s\"", type);
+    if (!strcmp(type, "isapc") || !strcmp(type, "microvm") || !strcmp(type, "none"))
+        return opt_usage(err, "use -M pc", "-M: there is no \"%s\"", type);
+    return opt_usage(err, "use -M pc", "-M: unknown machine \"%s\"", type);
+}
+
 int opt_machine(struct cli_options *opt, const char *arg, struct novt_error *err)
 {
+    char list[256], value[64];
+    int rc;
+
     if (!strcmp(arg, "help")) {
         puts("pc    i440FX and PIIX3 PC (default)");
         opt->command = CLI_DONE;
         return 0;
     }
-    if (strcmp(arg, "pc"))
-        return opt_usage(err, "use -M pc", "-M: unknown machine \"%s\"", arg);
-    return 0;
+    snprintf(list, sizeof(list), "%s", arg);
+    if (opt_take_key(list, "type", value, sizeof(value))) {
+        rc = machine_type(value, err);
+    } else if (!list[strcspn(list, ",")] && strchr(list, '=')) {
+        rc = 0; /* properties alone */
+    } else {
+        size_t len = strcspn(list, ",");
+
+        snprintf(value, sizeof(value), "%.*s", (int)len, list);
+        if (strchr(value, '=')) {
+            rc = 0;
+        } else {
+            rc = machine_type(value, err);
+            memmove(list, list + len + (list[len] == ','), strlen(list + len + (list[len] == ',')) + 1);
+        }
+    }
+    if (!rc && opt_take_key(list, "accel", value, sizeof(value)))
+        rc = opt_accel(opt, value, err);
+    for (size_t i = 0; !rc && i < ARRAY_SIZE(machine_props); i++)
+        if (opt_take_key(list, machine_props[i].key, value, sizeof(value)) &&
+            !in_words(machine_props[i].values, value))
+            return opt_usage(err, machine_props[i].why[0] ? machine_props[i].why : "use on or off",
+                             "-M: cannot do %s=%s", machine_props[i].key, value);
+    if (!rc && list[0])
+        return opt_usage(err, "leave it out", "-M: unknown property \"%s\"", list);
+    return rc;
 }
 
 int opt_memory(struct cli_options *opt, const char *arg, struct novt_error *err)
@@ -103,10 +175,19 @@ int opt_cpu(struct cli_options *opt, const char *arg, struct novt_error *err)
     return 0;
 }
 
+/* 1, or cpus=1 with a topology of ones. */
 int opt_smp(struct cli_options *opt, const char *arg, struct novt_error *err)
 {
+    static const char *const keys[] = {"cpus", "sockets", "dies", "clusters", "cores", "threads"};
+    char list[128], value[16];
+
     (void)opt;
-    return opt_only("-smp", "1", arg, err);
+    snprintf(list, sizeof(list), "%s", arg);
+    opt_take_key(list, "maxcpus", value, sizeof(value)); /* none is ever added */
+    for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+        if (opt_take_key(list, keys[i], value, sizeof(value)) && strcmp(value, "1"))
+            return opt_usage(err, "only -smp 1 can be had", "-smp: \"%s\" is not supported", arg);
+    return list[0] ? opt_only("-smp", "1", list, err) : 0;
 }
 
 int opt_no_reboot(struct cli_options *opt, const char *arg, struct novt_error *err)
@@ -133,6 +214,7 @@ int opt_engine(struct cli_options *opt, const char *arg, struct novt_error *err)
 
 int opt_vga(struct cli_options *opt, const char *arg, struct novt_error *err)
 {
+    opt->control.vga_given = true;
     if (!strcmp(arg, "none"))
         opt->config.vgabios = "";
     else if (strcmp(arg, "std"))

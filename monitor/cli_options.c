@@ -43,7 +43,8 @@ static const struct option_row option_rows[] = {
     {"bios", ARG_NEEDED, opt_bios, "-bios FILE              BIOS image (default bios-256k.bin of SeaBIOS)"},
     {"L", ARG_NEEDED, opt_firmware_dir, "-L DIR                  look for firmware here first"},
     {"serial", ARG_NEEDED, opt_serial,
-     "-serial DEV             COM1, second time COM2: stdio mon:stdio file:PATH pty unix:PATH null none"},
+     "-serial DEV             COM1, then COM2-4: stdio mon:stdio file:PATH pty unix:PATH tcp:HOST:PORT null "
+     "none"},
     {"nographic", ARG_NONE, opt_nographic,
      "-nographic              serial line and BIOS screen on the terminal (default)"},
     {"display", ARG_NEEDED, opt_display, "-display none           no screen; serial lines only as given"},
@@ -51,7 +52,7 @@ static const struct option_row option_rows[] = {
     {"no-reboot", ARG_NONE, opt_no_reboot, "-no-reboot              end instead of restarting the machine"},
     {"device", ARG_NEEDED, opt_device, "-device DEV,...|help    isa-debug-exit, isa-debugcon"},
     {"chardev", ARG_NEEDED, opt_chardev,
-     "-chardev KIND,id=ID     stdio, file,path=F, pty, socket,path=P, null"},
+     "-chardev KIND,id=ID     stdio, file,path=F, pty, socket,path=P|host=H,port=N,server=on|off, null"},
     {"debugcon", ARG_NEEDED, opt_debugcon, "-debugcon DEV           port E9h: stdio file:PATH ..."},
     {"d", ARG_NEEDED, opt_trace, "-d ITEM,...|help        trace: in_asm out_asm exec int mmu io exit link"},
     {"dfilter", ARG_NEEDED, opt_dfilter,
@@ -69,10 +70,31 @@ static const struct option_row option_rows[] = {
      "--stress ITEM,...|help  force rare paths: tiny-cache one-insn no-chain slow-mem fail-alloc verify"},
     {"perf-map", ARG_NONE, opt_perf_map, "-perf-map               names of translated code for perf"},
     {"smp", ARG_NEEDED, opt_smp, NULL},
-    {"monitor", ARG_NEEDED, opt_monitor, NULL},
     {"net", ARG_NEEDED, opt_net, NULL},
     {"nic", ARG_NEEDED, opt_net, NULL},
-    {"nodefaults", ARG_NONE, opt_nothing, NULL},
+    {"monitor", ARG_NEEDED, opt_monitor,
+     "-monitor DEV            commands (HMP): stdio unix:PATH,server,nowait tcp:HOST:PORT,... none"},
+    {"qmp", ARG_NEEDED, opt_qmp, "-qmp DEV                commands for programs (QMP), on the same places"},
+    {"qmp-pretty", ARG_NEEDED, opt_qmp_pretty, NULL},
+    {"mon", ARG_NEEDED, opt_mon, "-mon ID[,mode=control]  a monitor on a -chardev"},
+    {"no-shutdown", ARG_NONE, opt_no_shutdown, "-no-shutdown            power-off pauses instead of ending"},
+    {"action", ARG_NEEDED, opt_action,
+     "-action EVENT=ACTION    reboot=reset|shutdown, shutdown=poweroff|pause"},
+    {"rtc", ARG_NEEDED, opt_rtc,
+     "-rtc base=BASE          clock: utc, localtime or a date like 2006-06-17T16:01:21"},
+    {"name", ARG_NEEDED, opt_name, "-name NAME              of the guest, for monitors and windows"},
+    {"uuid", ARG_NEEDED, opt_uuid, "-uuid UUID              of the machine"},
+    {"pidfile", ARG_NEEDED, opt_pidfile, "-pidfile FILE           write the process id there"},
+    {"daemonize", ARG_NONE, opt_daemonize,
+     "-daemonize              go to the background once everything is open"},
+    {"nodefaults", ARG_NONE, opt_nodefaults,
+     "-nodefaults             no serial line, VGA card or monitor but those asked for"},
+    {"parallel", ARG_NEEDED, opt_parallel, "-parallel DEV           LPT1: file:PATH none ..."},
+    {"accel", ARG_NEEDED, opt_accel, NULL},
+    {"enable-kvm", ARG_NONE, opt_enable_kvm, NULL},
+    {"no-hpet", ARG_NONE, opt_nothing, NULL},
+    {"no-user-config", ARG_NONE, opt_nothing, NULL},
+    {"nodefconfig", ARG_NONE, opt_nothing, NULL},
     {"help", ARG_NONE, opt_help, "--help, --version"},
     {"h", ARG_NONE, opt_help, NULL},
     {"version", ARG_NONE, opt_version, NULL},
@@ -113,6 +135,8 @@ static int parse_options(struct cli_options *opt, int argc, char **argv, struct 
         name += name[1] == '-' ? 2 : 1;
         len = strcspn(name, "=");
         row = find_option(name, len);
+        if (!row && (rc = opt_absent(name, len, err)))
+            return rc;
         if (!row)
             return opt_usage(err, "novt --help lists the options", "unknown option \"%.*s\"",
                              (int)strcspn(argv[i], "="), argv[i]);
@@ -150,8 +174,8 @@ int cli_parse(struct cli_options *opt, int argc, char **argv, struct novt_error 
     if (rc || opt->command != CLI_RUN)
         return rc;
     /* QEMU's default: a screen and no serial line on the terminal. Here there is no screen, so -nographic is the default. */
-    if (!opt->serials && !opt->display_none && !gdb_spec_is_stdio(opt->gdb))
-        opt->serial[opt->serials++] = "mon:stdio";
+    if (!opt->serials && !opt->display_none && !opt->control.nodefaults)
+        opt->serial[opt->serials++] = control_has_stdio(opt) || gdb_spec_is_stdio(opt->gdb) ? "null" : "mon:stdio";
     opt->config.serial_console = !opt->config.kernel && !opt->display_none;
-    return 0;
+    return control_check(opt, err);
 }

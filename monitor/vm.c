@@ -193,21 +193,33 @@ static void serial_drained(void *opaque)
         mon_poll(&m->vm);
 }
 
-/* COM1's and COM2's back ends differ only in which host end they call. */
-static void com1_write(void *opaque, const u8 *buf, size_t len)
+static void serial_write(struct machine *m, unsigned n, const u8 *buf, size_t len)
 {
-    struct novt_serial *s = &((struct machine *)opaque)->config.serial[0];
+    const struct novt_serial *s = &m->config.serial[n];
 
     if (s->write)
         s->write(s->opaque, buf, len);
 }
 
+/* The lines' back ends differ only in which host end they call. */
+static void com1_write(void *opaque, const u8 *buf, size_t len)
+{
+    serial_write(opaque, 0, buf, len);
+}
+
 static void com2_write(void *opaque, const u8 *buf, size_t len)
 {
-    struct novt_serial *s = &((struct machine *)opaque)->config.serial[1];
+    serial_write(opaque, 1, buf, len);
+}
 
-    if (s->write)
-        s->write(s->opaque, buf, len);
+static void com3_write(void *opaque, const u8 *buf, size_t len)
+{
+    serial_write(opaque, 2, buf, len);
+}
+
+static void com4_write(void *opaque, const u8 *buf, size_t len)
+{
+    serial_write(opaque, 3, buf, len);
 }
 
 /* ---- construction ---- */
@@ -347,8 +359,13 @@ static int make_pc(struct machine *m, struct novt_error *err)
         .a20_changed = a20_changed,
         .kick = kick,
         .dma = {dma_read, dma_write, m},
-        .serial = {{com1_write, NULL, serial_drained, m}, {com2_write, NULL, serial_drained, m}},
-        .serial_present = {c->serial[0].present, c->serial[1].present},
+        .serial = {{com1_write, NULL, serial_drained, m},
+                   {com2_write, NULL, serial_drained, m},
+                   {com3_write, NULL, serial_drained, m},
+                   {com4_write, NULL, serial_drained, m}},
+        .serial_present = {c->serial[0].present, c->serial[1].present, c->serial[2].present, c->serial[3].present},
+        .parallel = {c->parallel, NULL, NULL, c->parallel_opaque},
+        .parallel_present = c->parallel_present,
         .debugcon_iobase = c->debugcon_iobase ? c->debugcon_iobase : SEABIOS_DEBUG_PORT,
         .debugcon = {debugcon_write, NULL, NULL, m},
         .debug_exit_iobase = c->debug_exit_iobase,

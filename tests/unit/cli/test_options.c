@@ -81,7 +81,7 @@ Test(options, devices)
     cr_expect(o.config.debugcon_iobase == 0xe9);
     cr_assert(parse(&o, "-chardev socket,id=s,path=/x/y,server=on,wait=off -serial chardev:s", &err) == 0,
               "%s", err.cause);
-    cr_expect_str_eq(o.chardev[0].spec, "unix:/x/y");
+    cr_expect_str_eq(o.chardev[0].spec, "unix:/x/y,server=on,wait=off");
 }
 
 Test(options, memory)
@@ -185,7 +185,7 @@ Test(options, refusals)
         {"-chardev stdio", "id"},
         {"-chardev spice,id=a", "spice"},
         {"-chardev file,id=a,path=x,append=on", "append"},
-        {"-serial null -serial null -serial null", "-serial"},
+        {"-serial null -serial null -serial null -serial null -serial null", "-serial"},
         {"-engine kvm", "kvm"},
         {"-stress bogus", "bogus"},
         {"--timeout 0", "--timeout"},

@@ -1,0 +1,90 @@
+/*
+ * cli_opt_absent.c - options of QEMU that NoVT does not have: refused by name, with the nearest that it has.
+ *
+ * Ignoring one would give a machine that is not the one asked for; "unknown option" would leave its user guessing. Whoever builds
+ * one of these takes its row out here.
+ */
+#include "monitor/cli_opt.h"
+
+#include <string.h>
+
+struct absent {
+    const char *name, *nearest;
+};
+
+static const struct absent absents[] = {
+    {"acpitable", "the firmware's own ACPI tables cannot be added to; leave it out"},
+    {"add-fd", "give fd:N where a socket is expected"},
+    {"audio", "there is no sound; leave it out"},
+    {"audiodev", "there is no sound; leave it out"},
+    {"balloon", "there is no balloon; choose RAM with -m"},
+    {"bt", "there is no Bluetooth; leave it out"},
+    {"chroot", "start novt in a sandbox of the host's, for example with bwrap"},
+    {"compat", "leave it out"},
+    {"cpu-throttle", "limit it from the host, for example with cpulimit"},
+    {"dtb", "a PC has no device tree; leave it out"},
+    {"dump-vmstate", "there is no such format; leave it out"},
+    {"enable-sync-profile", "perf and -perf-map show where time goes"},
+    {"fsdev", "share files over the network, or with -drive file=fat:DIR where it exists"},
+    {"g", "the guest chooses its graphics mode itself"},
+    {"icount", "time is always virtual; leave it out"},
+    {"incoming", "there is no migration; start the guest anew"},
+    {"ipmi", "there is no IPMI; leave it out"},
+    {"iscsi", "export it on the host with nbdkit and give nbd:HOST:PORT"},
+    {"localtime", "use -rtc base=localtime"},
+    {"mem-path", "RAM is always a memory file; leave it out"},
+    {"mem-prealloc", "RAM is filled when it is used; leave it out"},
+    {"msg", "messages have one form; leave it out"},
+    {"mtdblock", "use -hda FILE"},
+    {"no-acpi", "the ACPI tables are the firmware's: tell the guest, for Linux -append acpi=off"},
+    {"no-fd-bootchk", "a floppy's boot sector is always checked"},
+    {"no-kvm", "there is no KVM; leave it out"},
+    {"numa", "there is one node; leave it out"},
+    {"object", "back ends are made by the options that need them (-chardev, -netdev, -drive)"},
+    {"old-param", "that is for ARM; leave it out"},
+    {"option-rom", "give the ROM to the card, or use -bios"},
+    {"overcommit", "RAM is filled when it is used; leave it out"},
+    {"pflash", "use -bios FILE"},
+    {"plugin", "traces are -d's: novt -d help"},
+    {"preconfig", "use -S and the monitor"},
+    {"prom-env", "that is for other machines; leave it out"},
+    {"qtest", "there is no test protocol; use -qmp"},
+    {"readconfig", "give the options on the command line"},
+    {"run-with", "use the options -daemonize and -pidfile"},
+    {"runas", "start novt as that user: it needs no root"},
+    {"sandbox", "guest code runs in processes that can do nothing anyway; leave it out"},
+    {"sd", "there is no SD card reader; use -hda FILE"},
+    {"seed", "leave it out"},
+    {"semihosting", "that is for other machines; use -device isa-debug-exit"},
+    {"set", "give the property where the device is made"},
+    {"show-cursor", "the display decides; leave it out"},
+    {"singlestep", "use --stress one-insn"},
+    {"one-insn-per-tb", "use --stress one-insn"},
+    {"smbios", "SMBIOS tables are the firmware's; -uuid sets the UUID"},
+    {"smb", "share files over the network, for example with a server behind -nic user"},
+    {"soundhw", "there is no sound; leave it out"},
+    {"spice", "use -vnc or -display"},
+    {"startdate", "use -rtc base=DATE"},
+    {"tb-size", "the code cache has one size"},
+    {"tdf", "ticks are never lost; leave it out"},
+    {"tpmdev", "there is no TPM; leave it out"},
+    {"trace", "use -d: novt -d help lists what can be traced"},
+    {"usb", "there is no USB; mouse and keyboard are PS/2"},
+    {"usbdevice", "there is no USB; mouse and keyboard are PS/2"},
+    {"virtfs", "share files over the network"},
+    {"virtfs_synth", "leave it out"},
+    {"watchdog", "there is no watchdog; --timeout ends a run"},
+    {"watchdog-action", "there is no watchdog; --timeout ends a run"},
+    {"win2k-hack", "leave it out: Windows 2000 needs no help here"},
+    {"writeconfig", "keep the command line"},
+    {"xen-domid", "there is no Xen; leave it out"},
+    {"global", "give the property where the device is made (-device NAME,PROPERTY=VALUE)"},
+};
+
+int opt_absent(const char *name, size_t len, struct novt_error *err)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(absents); i++)
+        if (strlen(absents[i].name) == len && !strncmp(absents[i].name, name, len))
+            return opt_usage(err, absents[i].nearest, "NoVT does not have -%s", absents[i].name);
+    return 0;
+}
