@@ -50,11 +50,18 @@ struct pc_drive {
     const char *serial;   /* at most 20 characters; NULL: QEMU's QM00001... */
     const char *model;    /* at most 40 characters; NULL: QEMU's */
     bool write_cache_off; /* each write is flushed before the guest hears of it (cache=writethrough) */
+    unsigned boot_index;  /* 1 is tried first; 0: where `boot` says */
     unsigned floppy_kib;  /* the drive's type: 360, 720, 1200, 1440 or 2880; 0: what fits the medium, 1440 without one */
 };
 
 #define PC_IDE_DRIVES 4 /* primary master, primary slave, secondary master, secondary slave: -hda ... -hdd, index=0...3 */
 #define PC_FLOPPIES 2
+#define PC_VIRTIO_DISKS 8
+
+struct pc_virtio_disk {
+    struct pc_drive drive;
+    unsigned slot; /* 0: the next free one */
+};
 
 #define PC_SERIALS 4
 #define PC_RAM_BELOW_4G_MAX 0xc0000000ull
@@ -90,12 +97,16 @@ struct pc_config {
 
     struct pc_drive ide[PC_IDE_DRIVES];  /* DISK or CDROM; both channels are there, drives or not */
     struct pc_drive floppy[PC_FLOPPIES]; /* FLOPPY; the controller is always there */
+    struct pc_virtio_disk virtio_disk[PC_VIRTIO_DISKS]; /* DISK; each one on a PCI slot of its own */
 
     const void *vga_rom; /* shown as the ROM BAR of the VGA function; NULL: no VGA card at all */
     size_t vga_rom_bytes;
 
     i64 rtc_epoch_s;  /* RTC time at virtual time 0, seconds since 1970 in what the guest takes as local */
     const char *boot; /* QEMU's -boot order letters, NULL = "cad" */
+    bool boot_menu;   /* the firmware offers a choice */
+    u16 boot_menu_ms; /* and waits so long for a key; 0 = its default */
+    bool boot_strict; /* drives without a boot_index are not tried */
     const struct clk_source *clk_source; /* NULL = CLOCK_MONOTONIC */
 };
 
@@ -158,6 +169,8 @@ unsigned pc_kbd_leds(struct pc *pc); /* bit 0 Scroll Lock, 1 Num Lock, 2 Caps Lo
 /* Relative motion (y up, z towards the user) and buttons (bit 0 left, 1 right, 2 middle, 3 and 4 on the side). False, and nothing
  * happened: the guest must take an earlier click first. */
 bool pc_mouse(struct pc *pc, int dx, int dy, int dz, unsigned buttons);
+/* -boot order letters from the next reset on. */
+void pc_set_boot(struct pc *pc, const char *boot);
 
 /* ACPI power button. */
 void pc_power_button(struct pc *pc);

@@ -25,7 +25,8 @@ struct disk_request {
     /* err: 0; -ENOSPC (host disk full), -EIO, -EROFS, -ENOMEDIUM, -ERANGE (past the end: nothing was moved). */
     void (*done)(void *opaque, struct disk_request *req, int err);
     void *opaque;
-    struct disk_request *next; /* the back end's */
+    struct disk_request *next; /* the back end's, as err */
+    int err;
 };
 
 /* What a drive holds at the moment. */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "devices/a20.h"
+#include "devices/bootorder.h"
 #include "devices/fwcfg.h"
 #include "devices/i8042.h"
 #include "devices/i8237.h"
@@ -63,6 +64,8 @@ struct pc {
     struct ide ide;
     struct piix4_pm pm;
     struct fwcfg fwcfg;
+    struct bootorder bootorder;
+    u8 boot_menu_wait[2]; /* etc/boot-menu-wait */
     struct vga vga;
     bool has_vga;
 };
@@ -97,6 +100,32 @@ static bool on_intr(void *opaque, unsigned n, bool level)
     return true;
 }
 
+/* What the firmware boots from. A kernel's loader brings a list of its own, and that one counts. */
+static int fill_boot(struct pc *pc)
+{
+    const struct pc_config *cfg = &pc->config;
+    struct bootorder *order = &pc->bootorder;
+    size_t bytes;
+    int err = 0;
+
+    fwcfg_set_int(&pc->fwcfg, FWCFG_BOOT_MENU, cfg->boot_menu, 2);
+    pc->boot_menu_wait[0] = (u8)cfg->boot_menu_ms;
+    pc->boot_menu_wait[1] = (u8)(cfg->boot_menu_ms >> 8);
+    if (cfg->boot_menu_ms)
+        err = fwcfg_add_file(&pc->fwcfg, "etc/boot-menu-wait", pc->boot_menu_wait, sizeof(pc->boot_menu_wait));
+    for (unsigned i = 0; !err && i < PC_IDE_DRIVES; i++)
+        err = bootorder_add(order, cfg->ide[i].boot_index, "/pci@i0cf8/ide@1,1/drive@%u/disk@%u", i / 2, i % 2);
+    for (unsigned i = 0; !err && i < PC_FLOPPIES; i++)
+        err = bootorder_add(order, cfg->floppy[i].boot_index, "/pci@i0cf8/isa@1/fdc@03f0/floppy@%u", i);
+    for (size_t i = 0; !err && i < cfg->blobs; i++)
+        if (!strcmp(cfg->blob[i].name, "bootorder"))
+            return 0;
+    bytes = bootorder_finish(order, cfg->boot_strict);
+    if (!err && bytes)
+        err = fwcfg_add_file(&pc->fwcfg, "bootorder", order->text, bytes);
+    return err;
+}
+
 static int fill_fwcfg(struct pc *pc)
 {
     /* S3 and S4 off, S5 is SLP_TYP 0; QEMU's layout: index = state, bit 7 = enabled. */
@@ -110,6 +139,8 @@ static int fill_fwcfg(struct pc *pc)
         err = fwcfg_add_file(fw, "etc/system-states", system_states, sizeof(system_states));
     for (size_t i = 0; !err && i < cfg->blobs; i++)
         err = fwcfg_add_file(fw, cfg->blob[i].name, cfg->blob[i].data, cfg->blob[i].bytes);
+    if (!err)
+        err = fill_boot(pc);
     const struct pc_linux *lx = cfg->linux_boot;
     if (err || !lx)
         return err;
@@ -397,6 +428,11 @@ bool pc_vga_text(struct pc *pc, struct pc_text *text, u16 *cell, size_t cells)
         return vga_text(&pc->vga, text, cell, cells);
     *text = (struct pc_text){0};
     return false;
+}
+
+void pc_set_boot(struct pc *pc, const char *boot)
+{
+    rtc_set_boot(&pc->rtc, boot ? boot : "cad");
 }
 
 u8 pc_post_code(const struct pc *pc)

@@ -396,6 +396,12 @@ static u8 boot_code(const char *boot, size_t n)
     }
 }
 
+void rtc_set_boot(struct rtc *rtc, const char *boot)
+{
+    rtc->cmos[0x38] = (u8)(boot_code(boot, 2) << 4 | 1); /* no floppy signature check */
+    rtc->cmos[0x3d] = (u8)(boot_code(boot, 1) << 4 | boot_code(boot, 0));
+}
+
 void rtc_set_machine(struct rtc *rtc, u64 ram_below_4g, u64 ram_above_4g, const char *boot)
 {
     const u64 mib = 1024 * 1024;
@@ -407,11 +413,10 @@ void rtc_set_machine(struct rtc *rtc, u64 ram_below_4g, u64 ram_above_4g, const 
     set16(rtc, 0x34, above_16m / 65536);
     for (unsigned i = 0; i < 3; i++)
         rtc->cmos[0x5b + i] = (u8)(ram_above_4g >> (16 + 8 * i));
-    rtc->cmos[0x10] = 0;                                 /* no floppy drives */
-    rtc->cmos[0x14] = 0x06;                              /* FPU, PS/2 mouse, VGA */
-    rtc->cmos[0x38] = (u8)(boot_code(boot, 2) << 4 | 1); /* no floppy signature check */
-    rtc->cmos[0x3d] = (u8)(boot_code(boot, 1) << 4 | boot_code(boot, 0));
-    rtc->cmos[0x5f] = 0; /* processors beyond the first */
+    rtc->cmos[0x10] = 0;    /* no floppy drives */
+    rtc->cmos[0x14] = 0x06; /* FPU, PS/2 mouse, VGA */
+    rtc->cmos[0x5f] = 0;    /* processors beyond the first */
+    rtc_set_boot(rtc, boot);
 }
 
 /*

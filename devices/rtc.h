@@ -33,5 +33,6 @@ void rtc_set_machine(struct rtc *rtc, u64 ram_below_4g, u64 ram_above_4g, const 
 void rtc_set_disk(struct rtc *rtc, unsigned n, u16 cylinders, u16 heads, u16 spt, u8 translation);
 /* Types of floppy drives A and B: 0 none, 1 360 KB, 2 1.2 MB, 3 720 KB, 4 1.44 MB, 5 2.88 MB. */
 void rtc_set_floppies(struct rtc *rtc, u8 a, u8 b);
+void rtc_set_boot(struct rtc *rtc, const char *boot);
 
 #endif

@@ -75,6 +75,45 @@ enum novt_engine {
 #define NOVT_STRESS_FAIL_ALLOC 0x10u
 #define NOVT_STRESS_VERIFY 0x20u
 
+/* ---- drives ---- */
+
+enum novt_drive_bus { NOVT_BUS_IDE, NOVT_BUS_FLOPPY, NOVT_BUS_VIRTIO };
+enum novt_format { NOVT_FORMAT_PROBE, NOVT_FORMAT_RAW, NOVT_FORMAT_QCOW2 }; /* PROBE: by its first bytes */
+enum novt_cache {
+    NOVT_CACHE_WRITEBACK,    /* what the guest wrote is durable when it has flushed */
+    NOVT_CACHE_WRITETHROUGH, /* ... when it was written */
+    NOVT_CACHE_NONE,         /* as WRITEBACK, past the host's page cache */
+    NOVT_CACHE_DIRECTSYNC,   /* as WRITETHROUGH, past the host's page cache */
+    NOVT_CACHE_UNSAFE,       /* the guest's flushes do nothing */
+};
+
+/* What is in a drive. */
+struct novt_medium {
+    const char *file; /* NULL: nothing (CD-ROM and floppy drives only) */
+    enum novt_format format;
+    enum novt_cache cache;
+    bool snapshot;        /* writes go to a temporary file; the image stays as it is */
+    bool read_only;       /* CD-ROMs always are */
+};
+
+#define NOVT_DRIVES 16
+#define NOVT_IDE_DRIVES 4
+#define NOVT_FLOPPIES 2
+#define NOVT_VIRTIO_DISKS 8
+
+struct novt_drive {
+    enum novt_drive_bus bus;
+    unsigned index; /* IDE: 2 * channel + unit; floppy: A, B; virtio: order of creation */
+    bool cdrom;     /* IDE only */
+    const char *id; /* for novt_vm_change() and its like; NULL: QEMU's ide0-hd0, ide1-cd0, floppy0, virtio0 */
+    struct novt_medium medium;
+    const char *serial, *model;                    /* NULL: default */
+    uint32_t cylinders, heads, sectors_per_track;  /* 0: chosen */
+    unsigned floppy_kib;                           /* type of the floppy drive: 360 720 1200 1440 2880; 0: what fits the medium */
+    unsigned pci_slot;                             /* virtio; 0: the next free one */
+    unsigned boot_index;                           /* 1 is tried first; 0: not in the list */
+};
+
 /* All zero is a machine with the defaults. Strings and opaque pointers must live until novt_vm_new()
  * returns; callbacks until novt_vm_free(). */
 struct novt_config {
@@ -97,6 +136,15 @@ struct novt_config {
     void *debugcon_opaque;
     uint16_t debug_exit_iobase;  /* 0: none */
     uint16_t debug_exit_iosize;  /* 0: 2 */
+    const struct novt_drive *drive; /* copied */
+    size_t drives;                  /* at most NOVT_DRIVES */
+    const char *boot_order;      /* letters a c d n as QEMU's -boot; NULL: "cad" */
+    const char *boot_once;       /* until the first reset; NULL: boot_order */
+    bool boot_menu;              /* the firmware offers a choice */
+    bool boot_strict;            /* only what has a boot_index */
+    uint32_t boot_menu_ms;       /* how long it waits for a key; 0: the firmware's default */
+    void (*warning)(void *opaque, const char *text); /* one line to tell the user; may be NULL */
+    void *warning_opaque;
     bool no_reboot;              /* a reset of the machine ends novt_vm_run() */
     bool no_shutdown;            /* instead of ending, power-off (and reset with no_reboot) leaves it paused as NOVT_SHUT_DOWN */
     bool start_paused;           /* the first run starts as NOVT_PRELAUNCH: nothing happens until novt_vm_resume() */
@@ -312,6 +360,28 @@ enum novt_picture_format { NOVT_PICTURE_PPM, NOVT_PICTURE_PNG };
  * that this build lacks, or what opening or writing gave. Threads as for novt_vm_frame(). */
 int novt_vm_screendump(struct novt_vm *vm, const char *path, enum novt_picture_format format, struct novt_error *err);
 int novt_vm_screendump_fd(struct novt_vm *vm, int fd, enum novt_picture_format format, struct novt_error *err); /* fd stays open */
+
+/* ---- media ----
+ * On the VM's thread (novt_vm_call() gets there) or while it does not run. id: the drive's, or QEMU's name for it (ide1-cd0, floppy0). */
+
+struct novt_drive_info {
+    char id[32];
+    char file[256]; /* "" without a medium */
+    enum novt_drive_bus bus;
+    bool cdrom, removable, inserted, read_only, snapshot, tray_open;
+    enum novt_format format;
+    uint64_t bytes;
+    uint64_t reads, writes, flushes, read_bytes, written_bytes, errors;
+};
+
+/* Drive n of the machine, from 0; false: there are no more. */
+bool novt_vm_drive_info(struct novt_vm *vm, unsigned n, struct novt_drive_info *info);
+/* Another medium into a CD-ROM or floppy drive; a medium without a file just takes the old one out. 0, or -errno with *err: then the
+ * old one is still there. */
+int novt_vm_change(struct novt_vm *vm, const char *id, const struct novt_medium *medium, struct novt_error *err);
+int novt_vm_eject(struct novt_vm *vm, const char *id, struct novt_error *err);
+/* Everything in flight done and on the host's disk, also what no flush asked for. 0, or the first error. */
+int novt_vm_flush_drives(struct novt_vm *vm);
 
 /* Register dump on a file descriptor. */
 void novt_vm_dump(const struct novt_vm *vm, int fd);

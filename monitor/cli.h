@@ -17,6 +17,7 @@
 #include "include/novt.h"
 #include "monitor/cli_control.h"
 #include "monitor/cli_sock.h"
+#include "monitor/cli_drive.h"
 
 /* Exit codes. Guests with isa-debug-exit choose their own: (value << 1) | 1. */
 enum cli_exit {
@@ -60,6 +61,7 @@ struct cli_options {
     const char *gdb;         /* -gdb: where a debugger connects; NULL: nowhere */
     enum cli_stats stats;
     struct control_options control;
+    struct cli_drives drives;
 };
 
 /* 0, or an exit code with *err filled. Help texts go to stdout. */
@@ -67,6 +69,11 @@ int cli_parse(struct cli_options *opt, int argc, char **argv, struct novt_error 
 void cli_help(void);
 /* err as two lines on stderr; returns the exit code for its kind. */
 int cli_report(const struct novt_error *err);
+
+/* ---- cli_drive.c, cli_blockdev.c ---- */
+bool drive_is_device(const char *arg); /* is that value of -device a disk? */
+int drive_device(struct cli_options *opt, const char *arg, struct novt_error *err) MUST_CHECK;
+int drive_finish(struct cli_options *opt, struct novt_error *err) MUST_CHECK; /* all options were read */
 
 /* ---- cli_term.c ---- */
 struct cli_term {

@@ -36,6 +36,8 @@ opt_fn opt_machine, opt_memory, opt_kernel, opt_initrd, opt_append, opt_bios, op
     opt_smp, opt_no_reboot, opt_engine, opt_vga, opt_net;
 /* cli_opt_device.c */
 opt_fn opt_serial, opt_chardev, opt_debugcon, opt_device, opt_nographic, opt_display;
+/* cli_drive.c, cli_blockdev.c */
+opt_fn opt_drive, opt_hda, opt_hdb, opt_hdc, opt_hdd, opt_cdrom, opt_fda, opt_fdb, opt_snapshot, opt_boot, opt_blockdev;
 /* cli_opt_debug.c */
 opt_fn opt_trace, opt_dfilter, opt_trace_file, opt_dump_screen, opt_timeout, opt_stats, opt_stress,
     opt_perf_map, opt_version;

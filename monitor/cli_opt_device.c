@@ -89,10 +89,17 @@ int opt_device(struct cli_options *opt, const char *arg, struct novt_error *err)
     const char *comma = strchr(arg, ',');
     int rc;
 
+    if (drive_is_device(arg))
+        return drive_device(opt, arg, err);
     snprintf(name, sizeof(name), "%.*s", (int)strcspn(arg, ","), arg);
     snprintf(list, sizeof(list), "%s", comma ? comma + 1 : "");
     if (!strcmp(name, "help")) {
-        puts("isa-debug-exit,iobase=PORT,iosize=BYTES\nisa-debugcon,iobase=PORT,chardev=ID");
+        puts("isa-debug-exit,iobase=PORT,iosize=BYTES\nisa-debugcon,iobase=PORT,chardev=ID\n"
+             "ide-hd,drive=ID,bus=ide.0|ide.1,unit=0|1,bootindex=N,serial=TEXT,model=TEXT,write-cache=on|off\n"
+             "ide-cd,drive=ID,bus=,unit=,bootindex=N\n"
+             "floppy,drive=ID,unit=0|1,drive-type=120|144|288|auto,bootindex=N\n"
+             "isa-fdc,driveA=ID,driveB=ID,fdtypeA=TYPE,fdtypeB=TYPE,bootindexA=N,bootindexB=N\n"
+             "virtio-blk-pci,drive=ID,addr=SLOT,bootindex=N,serial=TEXT,write-cache=on|off");
         opt->command = CLI_DONE;
         return 0;
     }

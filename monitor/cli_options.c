@@ -42,6 +42,21 @@ static const struct option_row option_rows[] = {
     {"append", ARG_NEEDED, opt_append, "-append TEXT            kernel command line"},
     {"bios", ARG_NEEDED, opt_bios, "-bios FILE              BIOS image (default bios-256k.bin of SeaBIOS)"},
     {"L", ARG_NEEDED, opt_firmware_dir, "-L DIR                  look for firmware here first"},
+    {"hda", ARG_NEEDED, opt_hda, "-hda FILE ... -hdd FILE IDE disks; -cdrom FILE; -fda FILE, -fdb FILE floppies"},
+    {"hdb", ARG_NEEDED, opt_hdb, NULL},
+    {"hdc", ARG_NEEDED, opt_hdc, NULL},
+    {"hdd", ARG_NEEDED, opt_hdd, NULL},
+    {"cdrom", ARG_NEEDED, opt_cdrom, NULL},
+    {"fda", ARG_NEEDED, opt_fda, NULL},
+    {"fdb", ARG_NEEDED, opt_fdb, NULL},
+    {"drive", ARG_NEEDED, opt_drive,
+     "-drive KEY=VALUE,...    file= if=ide|floppy|virtio|none index= bus= unit= media=disk|cdrom format=raw|qcow2\n"
+     "                          snapshot= readonly= cache=writeback|writethrough|none|directsync|unsafe id= serial= cyls="},
+    {"blockdev", ARG_NEEDED, opt_blockdev,
+     "-blockdev KEY=VALUE,... driver=raw|qcow2|file node-name= filename= file= file.driver= file.filename= read-only="},
+    {"snapshot", ARG_NONE, opt_snapshot, "-snapshot               writes go to temporary files, images stay as they are"},
+    {"boot", ARG_NEEDED, opt_boot,
+     "-boot [order=]LETTERS   a b floppy, c disk, d CD-ROM; once=LETTERS menu=on|off splash-time=MS strict=on|off"},
     {"serial", ARG_NEEDED, opt_serial,
      "-serial DEV             COM1, then COM2-4: stdio mon:stdio file:PATH pty unix:PATH tcp:HOST:PORT null "
      "none"},
@@ -50,7 +65,7 @@ static const struct option_row option_rows[] = {
     {"display", ARG_NEEDED, opt_display, "-display none           no screen; serial lines only as given"},
     {"vga", ARG_NEEDED, opt_vga, "-vga std|none           VGA card"},
     {"no-reboot", ARG_NONE, opt_no_reboot, "-no-reboot              end instead of restarting the machine"},
-    {"device", ARG_NEEDED, opt_device, "-device DEV,...|help    isa-debug-exit, isa-debugcon"},
+    {"device", ARG_NEEDED, opt_device, "-device DEV,...|help    ide-hd ide-cd floppy virtio-blk-pci (drive=ID,bus=,unit=,bootindex=), isa-debug-exit, isa-debugcon"},
     {"chardev", ARG_NEEDED, opt_chardev,
      "-chardev KIND,id=ID     stdio, file,path=F, pty, socket,path=P|host=H,port=N,server=on|off, null"},
     {"debugcon", ARG_NEEDED, opt_debugcon, "-debugcon DEV           port E9h: stdio file:PATH ..."},
@@ -129,9 +144,14 @@ static int parse_options(struct cli_options *opt, int argc, char **argv, struct 
         size_t len;
         int rc;
 
-        if (name[0] != '-' || !name[1])
-            return opt_usage(err, "disks are not supported yet; novt --help lists the options",
-                             "unexpected argument \"%s\"", name);
+        if (!strcmp(name, "-") || !name[0])
+            return opt_usage(err, "novt --help lists the options", "unexpected argument \"%s\"", name);
+        if (name[0] != '-') { /* a disk image, as QEMU takes it */
+            rc = opt_hda(opt, name, err);
+            if (rc)
+                return rc;
+            continue;
+        }
         name += name[1] == '-' ? 2 : 1;
         len = strcspn(name, "=");
         row = find_option(name, len);
@@ -171,6 +191,8 @@ int cli_parse(struct cli_options *opt, int argc, char **argv, struct novt_error 
     if (argc > 1 && !strcmp(argv[1], "run"))
         first = 2;
     rc = parse_options(opt, argc - first, argv + first, err);
+    if (!rc && opt->command == CLI_RUN)
+        rc = drive_finish(opt, err);
     if (rc || opt->command != CLI_RUN)
         return rc;
     /* QEMU's default: a screen and no serial line on the terminal. Here there is no screen, so -nographic is the default. */

@@ -14,6 +14,8 @@
 #include "monitor/loader.h"
 #include "monitor/monitor.h"
 
+struct disks;
+
 #define INPUT_QUEUE_BYTES 4096u
 #define BIOS_MAX_BYTES (16u << 20)
 #define VGABIOS_MAX_BYTES (64u << 10)
@@ -52,6 +54,7 @@ struct machine {
     struct loader_image image;
     bool has_image;
     struct pc_blob blob[LOADER_BLOBS + 1];
+    struct disks *disks; /* vm_disk.c's */
     struct mon_trace trace;
     u64 ram_bytes;
     u64 rom_off; /* memfd offset of the BIOS; all ones for ROM holes follow it */
@@ -90,6 +93,13 @@ void control_pause(struct machine *m, enum novt_status why);
 /* mon_run() stopped (enum mon_stop): resets or pauses the machine as its options say; true: run it on. */
 bool control_goes_on(struct machine *m, int why);
 void control_ended(struct machine *m, const struct novt_outcome *out); /* tells of the end of a run */
+
+/* vm_disk.c: opens the drives' images and puts them into the PC's config; connects them to the PC that came of it; ends them, before the
+ * PC goes. */
+int disks_open(struct machine *m, struct pc_config *cfg, struct novt_error *err) MUST_CHECK;
+void disks_attach(struct machine *m);
+void disks_close(struct machine *m);
+void disks_reset(struct machine *m); /* after pc_reset() */
 
 /* trace.c */
 int trace_open(struct machine *m, struct novt_error *err) MUST_CHECK;

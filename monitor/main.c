@@ -88,7 +88,7 @@ static int exit_code(const struct novt_vm *vm, const struct novt_outcome *out)
         return EXIT_DEAD;
     case NOVT_NO_BOOT:
         base_warn("nothing bootable");
-        base_warn("remedy: give a kernel with -kernel FILE");
+        base_warn("remedy: give a disk with -hda FILE, or a kernel with -kernel FILE");
         return EXIT_NO_BOOT;
     case NOVT_FAILED:
         base_warn("the host gave out: %s", strerror(out->code));
@@ -100,6 +100,12 @@ static int exit_code(const struct novt_vm *vm, const struct novt_outcome *out)
         return out->code >= STOP_BY_SIGNAL ? EXIT_SIGNAL + out->code - STOP_BY_SIGNAL : EXIT_OK;
     }
     return EXIT_BUG;
+}
+
+static void on_warning(void *opaque, const char *text)
+{
+    (void)opaque;
+    base_warn("%s", text);
 }
 
 static int run(struct cli_options *opt)
@@ -120,6 +126,7 @@ static int run(struct cli_options *opt)
         code = screen_open(opt, &err);
     if (code)
         goto out;
+    opt->config.warning = on_warning;
     opt->config.panic = io_panic;
     opt->config.panic_opaque = &io;
     if (novt_vm_new(&vm, &opt->config, &err)) {

@@ -384,10 +384,14 @@ static int make_pc(struct machine *m, struct novt_error *err)
     if (c->serial_console && c->serial[0].present)
         m->blob[blobs++] = (struct pc_blob){"etc/sercon-port", sercon_port, sizeof(sercon_port)};
     cfg.blobs = blobs;
+    rc = disks_open(m, &cfg, err);
+    if (rc)
+        return rc;
     rc = pc_new(&m->vm.pc, &cfg);
     if (rc)
         return mon_fail(err, rc == -ENOMEM ? NOVT_ERR_HOST : NOVT_ERR_USAGE, rc,
                         "check port numbers for overlaps", "the machine cannot be wired: %s", strerror(-rc));
+    disks_attach(m);
     return 0;
 }
 
@@ -462,6 +466,7 @@ void novt_vm_free(struct novt_vm *vm)
         return;
     m->wired = false;
     input_fini(m);
+    disks_close(m);
     pc_free(vm->pc);
     trace_close(m);
     sandbox_free(vm);
@@ -486,6 +491,7 @@ void machine_reset(struct machine *m)
     m->resets++;
     m->no_boot_at = 0;
     pc_reset(m->vm.pc);
+    disks_reset(m);
     mon_reset_cpu(&m->vm.cpu);
     m->vm.nmi = 0;
 }

@@ -22,9 +22,10 @@ MAY_INCLUDE = {
     "codecache": set(),
     "shadowmmu": set(),
     "devices": set(),
+    "block": {"devices"},  # images implement the devices' words for disks
     "direct": set(),
     "bt": {"decoder", "codecache"},
-    "monitor": {"decoder", "codecache", "shadowmmu", "devices", "direct", "bt"},
+    "monitor": {"decoder", "codecache", "shadowmmu", "devices", "block", "direct", "bt"},
 }
 SHARED_HEADERS = {"base.h", "novt.h"}
 PUBLIC_HEADER = "include/novt.h"  # for the monitor, which implements it

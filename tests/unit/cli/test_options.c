@@ -170,7 +170,7 @@ Test(options, refusals)
     static const char *const t[][2] = {
         {"-foo", "-foo"},
         {"--foo=3", "--foo"},
-        {"disk.img", "disk.img"},
+        {"-hda a -hdb b disk.img", "index=0"},
         {"-", "-"},
         {"-m", "-m"},
         {"-M q35", "q35"},

@@ -1,0 +1,75 @@
+/*
+ * block.h - disk images: what stands behind a drive's controller.
+ *
+ * A struct blk_disk is the place for one medium. It implements devices/disk.h: requests are queued, a thread of its own carries
+ * them out one after the other, the VM's thread calls done. What is in it can change while nothing is in flight.
+ * Kinds of images: raw files and block devices; qcow2 through a qemu-nbd process; and over either a temporary layer that keeps
+ * the image itself as it is. Images are locked as QEMU locks them, so that its tools and we respect each other.
+ *
+ * Durable: when a flush is done, what was written before it is on the host's disk. Nothing waits in this process's memory.
+ */
+#ifndef NOVT_BLOCK_H
+#define NOVT_BLOCK_H
+
+#include "base.h"
+#include "devices/devices.h"
+
+enum blk_format { BLK_PROBE, BLK_RAW, BLK_QCOW2 };
+enum blk_cache {
+    BLK_WRITEBACK,    /* durable when flushed */
+    BLK_WRITETHROUGH, /* durable when written */
+    BLK_DIRECT,       /* as WRITEBACK, past the host's page cache (cache=none) */
+    BLK_DIRECTSYNC,   /* as WRITETHROUGH, past the host's page cache */
+    BLK_UNSAFE,       /* flushes do nothing */
+};
+
+struct blk_source {
+    const char *path;
+    enum blk_format format;
+    enum blk_cache cache;
+    bool read_only;
+    bool else_read_only; /* what cannot be written is taken read-only (a write-protected floppy) instead of refused */
+    bool snapshot;       /* writes go to a temporary file */
+};
+
+struct blk_error {
+    bool bad_image; /* it is the image, not the host */
+    char cause[320], remedy[320];
+};
+
+struct blk_info {
+    char path[256]; /* cut; "" without a medium */
+    enum blk_format format;
+    bool read_only, snapshot, tray_open;
+    bool probed_raw; /* nobody said so: to be warned of */
+    u64 bytes;
+    u64 reads, writes, flushes, read_bytes, written_bytes, errors; /* since the disk was made */
+};
+
+struct blk_disk;
+
+/* An empty disk with its thread. 0 or -errno. */
+int blk_new(struct blk_disk **out) MUST_CHECK;
+/* Waits for what is in flight, without calling anyone; flushes. NULL is fine. The VM's thread, before its wake list goes. */
+void blk_free(struct blk_disk *disk);
+
+/* Puts a medium in, instead of the present one if there is one (which stays if this fails). 0, or -errno with *err filled. */
+int blk_insert(struct blk_disk *disk, const struct blk_source *source, struct blk_error *err) MUST_CHECK;
+/* Takes it out. Requests in flight are done first. */
+void blk_remove(struct blk_disk *disk);
+
+/* Waits for what is in flight, then makes all of it durable (not with BLK_UNSAFE). */
+int blk_flush(struct blk_disk *disk);
+
+/* From now on requests are also done without anyone calling drain(): the VM's thread is woken. */
+void blk_attach(struct blk_disk *disk, struct wake_list *wakes);
+
+/* For the controller: valid until blk_free(). */
+const struct disk_back *blk_back(const struct blk_disk *disk);
+/* Cylinders, heads and sectors that the controller is to show. */
+void blk_set_geometry(struct blk_disk *disk, u32 cylinders, u32 heads, u32 sectors_per_track);
+
+void blk_info(struct blk_disk *disk, struct blk_info *info);
+void blk_set_tray(struct blk_disk *disk, bool open);
+
+#endif

@@ -1,0 +1,400 @@
+/*
+ * cli_drive.c - -drive, -hda and the like, -snapshot, -boot; and all of them put together into the config's drives.
+ *
+ * Keys are QEMU's. What has no effect here that a guest or a file could see (aio=, discard=) is taken; what would have one and
+ * is not there is refused by name. cli_blockdev.c reads -blockdev and -device.
+ */
+#include "monitor/cli_drive_opt.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- pieces ---- */
+
+char *drive_text(struct cli_options *opt, const char *text, struct novt_error *err)
+{
+    struct cli_drives *all = &opt->drives;
+    size_t bytes = strlen(text) + 1;
+    char *to = all->text + all->text_used;
+
+    if (bytes > sizeof(all->text) - all->text_used) {
+        opt_usage(err, "shorten paths or give fewer drives", "too much text in the drives' options");
+        return NULL;
+    }
+    all->text_used += bytes;
+    return memcpy(to, text, bytes);
+}
+
+bool drive_pair(const char **at, struct drive_pair *pair)
+{
+    const char *p = *at;
+    size_t n = 0;
+    bool has_value;
+
+    if (!p || !*p)
+        return false;
+    while (*p && *p != '=' && *p != ',' && n + 1 < sizeof(pair->key))
+        pair->key[n++] = *p++;
+    pair->key[n] = 0;
+    has_value = *p == '=';
+    n = 0;
+    if (has_value)
+        for (p++; *p; p++) {
+            if (*p == ',' && *++p != ',') /* a doubled comma is one of the value's */
+                break;
+            if (n + 1 < sizeof(pair->value))
+                pair->value[n++] = *p;
+        }
+    else if (*p == ',')
+        p++;
+    pair->value[n] = 0;
+    pair->bare = !has_value;
+    *at = p;
+    return true;
+}
+
+bool drive_on_off(const struct drive_pair *pair, bool *out)
+{
+    if (pair->bare || !strcmp(pair->value, "on") || !strcmp(pair->value, "yes") || !strcmp(pair->value, "true"))
+        *out = true;
+    else if (!strcmp(pair->value, "off") || !strcmp(pair->value, "no") || !strcmp(pair->value, "false"))
+        *out = false;
+    else
+        return false;
+    return true;
+}
+
+int drive_bad(const char *option, const struct drive_pair *pair, const char *remedy, struct novt_error *err)
+{
+    return opt_usage(err, remedy, "%s: bad value %s=%s", option, pair->key, pair->value);
+}
+
+int drive_unsupported(const char *option, const struct drive_pair *pair, const char *remedy, struct novt_error *err)
+{
+    return opt_usage(err, remedy, "%s: %s=%s is not supported", option, pair->key, pair->value);
+}
+
+int drive_number(const char *option, const struct drive_pair *pair, u64 max, u64 *out, struct novt_error *err)
+{
+    char remedy[64];
+
+    if (opt_number(pair->value, max, NULL, out))
+        return 0;
+    snprintf(remedy, sizeof(remedy), "give a number up to %llu", (unsigned long long)max);
+    return drive_bad(option, pair, remedy, err);
+}
+
+/* ---- -drive ---- */
+
+static int set_interface(struct cli_drive *d, const struct drive_pair *pair, struct novt_error *err)
+{
+    static const struct {
+        const char *name;
+        enum cli_drive_if interface;
+    } names[] = {{"ide", IF_IDE}, {"floppy", IF_FLOPPY}, {"virtio", IF_VIRTIO}, {"none", IF_NONE}};
+
+    for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
+        if (!strcmp(pair->value, names[i].name)) {
+            d->interface = names[i].interface;
+            return 0;
+        }
+    return drive_unsupported("-drive", pair, "use if=ide, floppy, virtio or none", err);
+}
+
+int drive_set_format(const char *option, struct novt_medium *m, const struct drive_pair *pair, struct novt_error *err)
+{
+    if (!strcmp(pair->value, "raw"))
+        m->format = NOVT_FORMAT_RAW;
+    else if (!strcmp(pair->value, "qcow2"))
+        m->format = NOVT_FORMAT_QCOW2;
+    else
+        return drive_unsupported(option, pair, "use raw or qcow2: qemu-img convert -O qcow2 IMAGE FILE makes one", err);
+    return 0;
+}
+
+static int set_cache(struct novt_medium *m, const struct drive_pair *pair, struct novt_error *err)
+{
+    static const struct {
+        const char *name;
+        enum novt_cache cache;
+    } names[] = {{"writeback", NOVT_CACHE_WRITEBACK},   {"writethrough", NOVT_CACHE_WRITETHROUGH}, {"none", NOVT_CACHE_NONE},
+                 {"directsync", NOVT_CACHE_DIRECTSYNC}, {"unsafe", NOVT_CACHE_UNSAFE},             {"off", NOVT_CACHE_NONE}};
+
+    for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
+        if (!strcmp(pair->value, names[i].name)) {
+            m->cache = names[i].cache;
+            return 0;
+        }
+    return drive_bad("-drive", pair, "use none, writeback, writethrough, directsync or unsafe", err);
+}
+
+/* Keys that say how the host does it: the same words for -drive and -blockdev. 1: it was one of them. */
+int drive_host_key(const char *option, struct novt_medium *m, const struct drive_pair *pair, struct novt_error *err)
+{
+    const char *key = pair->key, *v = pair->value;
+    bool on = false;
+
+    if (!strcmp(key, "readonly") || !strcmp(key, "read-only"))
+        return drive_on_off(pair, &m->read_only) ? 1 : drive_bad(option, pair, "use on or off", err);
+    if (!strcmp(key, "cache.direct")) {
+        if (!drive_on_off(pair, &on))
+            return drive_bad(option, pair, "use on or off", err);
+        m->cache = on ? NOVT_CACHE_NONE : NOVT_CACHE_WRITEBACK;
+        return 1;
+    }
+    if (!strcmp(key, "cache.no-flush")) {
+        if (!drive_on_off(pair, &on))
+            return drive_bad(option, pair, "use on or off", err);
+        if (on)
+            m->cache = NOVT_CACHE_UNSAFE;
+        return 1;
+    }
+    /* How the host's threads go about it, and what it may do with zeros and discards that no controller here passes on. */
+    if (!strcmp(key, "aio"))
+        return !strcmp(v, "threads") || !strcmp(v, "native") || !strcmp(v, "io_uring")
+                   ? 1
+                   : drive_bad(option, pair, "use aio=threads", err);
+    if (!strcmp(key, "discard"))
+        return !strcmp(v, "ignore") || !strcmp(v, "off") || !strcmp(v, "unmap") || !strcmp(v, "on")
+                   ? 1
+                   : drive_bad(option, pair, "use discard=ignore", err);
+    if (!strcmp(key, "auto-read-only"))
+        return drive_on_off(pair, &on) ? 1 : drive_bad(option, pair, "use on or off", err);
+    if (!strcmp(key, "detect-zeroes") || !strcmp(key, "copy-on-read"))
+        return !strcmp(v, "off") ? 1 : drive_unsupported(option, pair, "only off can be had", err);
+    if (!strcmp(key, "locking"))
+        return !strcmp(v, "on") || !strcmp(v, "auto") ? 1 : drive_unsupported(option, pair, "images are always locked", err);
+    return 0;
+}
+
+static int set_place(struct cli_drive *d, const struct drive_pair *pair, int *bus, int *unit, struct novt_error *err)
+{
+    u64 n;
+    int rc = drive_number("-drive", pair, 31, &n, err);
+
+    if (rc)
+        return rc;
+    if (!strcmp(pair->key, "index"))
+        d->index = (int)n;
+    else if (!strcmp(pair->key, "bus"))
+        *bus = (int)n;
+    else
+        *unit = (int)n;
+    return 0;
+}
+
+static int set_geometry(const char *option, struct novt_drive *d, const struct drive_pair *pair, struct novt_error *err)
+{
+    u64 n;
+    int rc = drive_number(option, pair, 65535, &n, err);
+
+    if (rc)
+        return rc;
+    if (pair->key[0] == 'c')
+        d->cylinders = (u32)n;
+    else if (pair->key[0] == 'h')
+        d->heads = (u32)n;
+    else
+        d->sectors_per_track = (u32)n;
+    return 0;
+}
+
+int drive_common_key(const char *option, struct cli_options *opt, struct novt_drive *d, const struct drive_pair *pair,
+                     struct novt_error *err)
+{
+    const char *key = pair->key;
+
+    if (!strcmp(key, "cyls") || !strcmp(key, "heads") || !strcmp(key, "secs")) {
+        int rc = set_geometry(option, d, pair, err);
+
+        return rc ? rc : 1;
+    }
+    if (!strcmp(key, "serial")) {
+        d->serial = drive_text(opt, pair->value, err);
+        return d->serial ? 1 : EXIT_USAGE;
+    }
+    if (!strcmp(key, "werror") || !strcmp(key, "rerror"))
+        return !strcmp(pair->value, "report") || !strcmp(pair->value, "auto")
+                   ? 1
+                   : drive_unsupported(option, pair, "use report: the guest sees the error", err);
+    return 0;
+}
+
+static int set_drive_key(struct cli_options *opt, struct cli_drive *d, const struct drive_pair *pair, int *bus, int *unit,
+                         struct novt_error *err)
+{
+    struct novt_medium *m = &d->drive.medium;
+    const char *key = pair->key;
+    int rc;
+
+    if (!strcmp(key, "file") || !strcmp(key, "file.filename")) {
+        m->file = pair->value[0] ? drive_text(opt, pair->value, err) : NULL;
+        return m->file || !pair->value[0] ? 0 : EXIT_USAGE;
+    }
+    if (!strcmp(key, "id") || !strcmp(key, "node-name")) {
+        d->id = drive_text(opt, pair->value, err);
+        return d->id ? 0 : EXIT_USAGE;
+    }
+    if (!strcmp(key, "if"))
+        return set_interface(d, pair, err);
+    if (!strcmp(key, "index") || !strcmp(key, "bus") || !strcmp(key, "unit"))
+        return set_place(d, pair, bus, unit, err);
+    if (!strcmp(key, "media")) {
+        d->cdrom = !strcmp(pair->value, "cdrom");
+        return d->cdrom || !strcmp(pair->value, "disk") ? 0 : drive_bad("-drive", pair, "use media=disk or cdrom", err);
+    }
+    if (!strcmp(key, "format") || !strcmp(key, "driver"))
+        return drive_set_format("-drive", m, pair, err);
+    if (!strcmp(key, "snapshot")) {
+        d->snapshot_given = true;
+        return drive_on_off(pair, &m->snapshot) ? 0 : drive_bad("-drive", pair, "use on or off", err);
+    }
+    if (!strcmp(key, "cache"))
+        return set_cache(m, pair, err);
+    rc = drive_host_key("-drive", m, pair, err);
+    if (!rc)
+        rc = drive_common_key("-drive", opt, &d->drive, pair, err);
+    if (rc)
+        return rc == 1 ? 0 : rc;
+    return opt_usage(err, "novt --help shows the keys", "-drive: unknown key \"%s\"", key);
+}
+
+static struct cli_drive *new_drive(struct cli_options *opt, struct novt_error *err)
+{
+    struct cli_drives *all = &opt->drives;
+    struct cli_drive *d;
+
+    if (all->drives == CLI_DRIVES) {
+        opt_usage(err, "give fewer", "more than %d drives", CLI_DRIVES);
+        return NULL;
+    }
+    d = &all->drive[all->drives++];
+    *d = (struct cli_drive){.index = -1};
+    return d;
+}
+
+int opt_drive(struct cli_options *opt, const char *arg, struct novt_error *err)
+{
+    struct cli_drive *d = new_drive(opt, err);
+    struct drive_pair pair;
+    int bus = -1, unit = -1;
+
+    if (!d)
+        return EXIT_USAGE;
+    for (const char *at = arg; drive_pair(&at, &pair);) {
+        int rc = set_drive_key(opt, d, &pair, &bus, &unit, err);
+
+        if (rc)
+            return rc;
+    }
+    if (d->index >= 0 && (bus >= 0 || unit >= 0))
+        return opt_usage(err, "give index= or bus= and unit=", "-drive: index= and bus= or unit= say the same thing");
+    if (unit >= 0 || bus >= 0)
+        d->index = (bus < 0 ? 0 : bus) * (d->interface == IF_IDE ? 2 : 1) + (unit < 0 ? 0 : unit);
+    if (d->interface == IF_NONE && !d->id)
+        return opt_usage(err, "add id=NAME, and -device DEVICE,drive=NAME", "-drive if=none: no id=");
+    return 0;
+}
+
+/* -hda FILE and its like. */
+static int legacy(struct cli_options *opt, const char *arg, enum cli_drive_if interface, int index, bool cdrom,
+                  struct novt_error *err)
+{
+    struct cli_drive *d = new_drive(opt, err);
+
+    if (!d)
+        return EXIT_USAGE;
+    d->interface = interface;
+    d->index = index;
+    d->cdrom = cdrom;
+    d->drive.medium.file = arg;
+    return 0;
+}
+
+int opt_hda(struct cli_options *opt, const char *arg, struct novt_error *err)
+{
+    return legacy(opt, arg, IF_IDE, 0, false, err);
+}
+
+int opt_hdb(struct cli_options *opt, const char *arg, struct novt_error *err)
+{
+    return legacy(opt, arg, IF_IDE, 1, false, err);
+}
+
+int opt_hdc(struct cli_options *opt, const char *arg, struct novt_error *err)
+{
+    return legacy(opt, arg, IF_IDE, 2, false, err);
+}
+
+int opt_hdd(struct cli_options *opt, const char *arg, struct novt_error *err)
+{
+    return legacy(opt, arg, IF_IDE, 3, false, err);
+}
+
+int opt_cdrom(struct cli_options *opt, const char *arg, struct novt_error *err)
+{
+    return legacy(opt, arg, IF_IDE, 2, true, err);
+}
+
+int opt_fda(struct cli_options *opt, const char *arg, struct novt_error *err)
+{
+    return legacy(opt, arg, IF_FLOPPY, 0, false, err);
+}
+
+int opt_fdb(struct cli_options *opt, const char *arg, struct novt_error *err)
+{
+    return legacy(opt, arg, IF_FLOPPY, 1, false, err);
+}
+
+int opt_snapshot(struct cli_options *opt, const char *arg, struct novt_error *err)
+{
+    (void)arg;
+    (void)err;
+    opt->drives.snapshot_all = true;
+    return 0;
+}
+
+/* ---- -boot ---- */
+
+static int set_order(char *to, size_t bytes, const char *letters, struct novt_error *err)
+{
+    size_t n = strlen(letters);
+
+    if (!n || n >= bytes || letters[strspn(letters, "abcdn")])
+        return opt_usage(err, "a and b are floppy drives, c the disk, d the CD-ROM, n the network",
+                         "-boot: \"%s\" is not an order of the letters a, b, c, d and n", letters);
+    for (size_t i = 0; i < n; i++)
+        if (strchr(letters + i + 1, letters[i]))
+            return opt_usage(err, "name each once", "-boot: \"%c\" is twice in \"%s\"", letters[i], letters);
+    memcpy(to, letters, n + 1);
+    return 0;
+}
+
+int opt_boot(struct cli_options *opt, const char *arg, struct novt_error *err)
+{
+    struct cli_drives *all = &opt->drives;
+    struct drive_pair pair;
+    int rc = 0;
+
+    for (const char *at = arg; !rc && drive_pair(&at, &pair);) {
+        u64 n;
+
+        if (pair.bare || !strcmp(pair.key, "order")) {
+            rc = set_order(all->boot_order, sizeof(all->boot_order), pair.bare ? pair.key : pair.value, err);
+        } else if (!strcmp(pair.key, "once")) {
+            rc = set_order(all->boot_once, sizeof(all->boot_once), pair.value, err);
+        } else if (!strcmp(pair.key, "menu")) {
+            if (!drive_on_off(&pair, &opt->config.boot_menu))
+                rc = drive_bad("-boot", &pair, "use on or off", err);
+        } else if (!strcmp(pair.key, "strict")) {
+            if (!drive_on_off(&pair, &opt->config.boot_strict))
+                rc = drive_bad("-boot", &pair, "use on or off", err);
+        } else if (!strcmp(pair.key, "splash-time")) {
+            rc = drive_number("-boot", &pair, 65535, &n, err);
+            opt->config.boot_menu_ms = (u32)n;
+        } else {
+            rc = opt_usage(err, "use order=, once=, menu=, splash-time= and strict=", "-boot: unknown key \"%s\"", pair.key);
+        }
+    }
+    return rc;
+}

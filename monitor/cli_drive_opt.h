@@ -1,0 +1,31 @@
+/*
+ * cli_drive_opt.h - the pieces that the options of drives are made of.
+ *
+ * QEMU's comma lists: key=value, a bare key is key=on, a doubled comma is one. Functions that take a key give 0 when it is
+ * not theirs, 1 when they took it, and an exit code of 2 or more with *err filled when its value is wrong.
+ */
+#ifndef NOVT_CLI_DRIVE_OPT_H
+#define NOVT_CLI_DRIVE_OPT_H
+
+#include "monitor/cli_opt.h"
+
+struct drive_pair {
+    char key[64], value[4096];
+    bool bare;
+};
+
+/* The next pair of the list at *at, which moves on. False at its end. */
+bool drive_pair(const char **at, struct drive_pair *pair);
+bool drive_on_off(const struct drive_pair *pair, bool *out);
+int drive_number(const char *option, const struct drive_pair *pair, u64 max, u64 *out, struct novt_error *err) MUST_CHECK;
+int drive_bad(const char *option, const struct drive_pair *pair, const char *remedy, struct novt_error *err);
+int drive_unsupported(const char *option, const struct drive_pair *pair, const char *remedy, struct novt_error *err);
+/* A copy that lives as long as the options; NULL with *err when there is no more room. */
+char *drive_text(struct cli_options *opt, const char *text, struct novt_error *err);
+
+int drive_set_format(const char *option, struct novt_medium *m, const struct drive_pair *pair, struct novt_error *err);
+int drive_host_key(const char *option, struct novt_medium *m, const struct drive_pair *pair, struct novt_error *err);
+int drive_common_key(const char *option, struct cli_options *opt, struct novt_drive *d, const struct drive_pair *pair,
+                     struct novt_error *err);
+
+#endif
