@@ -51,7 +51,7 @@ struct pc_drive {
     const char *model;    /* at most 40 characters; NULL: QEMU's */
     bool write_cache_off; /* each write is flushed before the guest hears of it (cache=writethrough) */
     unsigned boot_index;  /* 1 is tried first; 0: where `boot` says */
-    unsigned floppy_kib;  /* the drive's type: 360, 720, 1200, 1440 or 2880; 0: what fits the medium, 1440 without one */
+    unsigned floppy_kib;  /* the drive's type: 360, 720, 1200, 1440 or 2880; 0: what fits the medium, 2880 without one */
 };
 
 #define PC_IDE_DRIVES 4 /* primary master, primary slave, secondary master, secondary slave: -hda ... -hdd, index=0...3 */

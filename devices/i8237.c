@@ -57,6 +57,13 @@ static u8 chip_read(struct i8237_chip *c, unsigned reg)
     }
 }
 
+static void wake_waiters(struct i8237 *dma, unsigned chip)
+{
+    for (unsigned n = 4 * chip; n < 4 * chip + 4; n++)
+        if (dma->waiter[n].fn)
+            dma->waiter[n].fn(dma->waiter[n].opaque);
+}
+
 static void chip_write(struct i8237_chip *c, unsigned reg, u8 val)
 {
     u8 bit = (u8)BIT(val & 3);
@@ -76,6 +83,12 @@ static void chip_write(struct i8237_chip *c, unsigned reg, u8 val)
     }
 }
 
+/* Command, masks and modes. */
+static bool lets_go(unsigned reg)
+{
+    return reg == 8 || reg == 10 || reg == 11 || reg >= 14;
+}
+
 static u32 low_read(void *opaque, u32 offset, unsigned size)
 {
     struct i8237 *dma = opaque;
@@ -88,6 +101,8 @@ static void low_write(void *opaque, u32 offset, unsigned size, u32 val)
     struct i8237 *dma = opaque;
     (void)size;
     chip_write(&dma->chip[0], offset & 15, (u8)val);
+    if (lets_go(offset & 15))
+        wake_waiters(dma, 0);
 }
 
 static u32 high_read(void *opaque, u32 offset, unsigned size)
@@ -102,6 +117,8 @@ static void high_write(void *opaque, u32 offset, unsigned size, u32 val)
     struct i8237 *dma = opaque;
     (void)size;
     chip_write(&dma->chip[1], offset >> 1 & 15, (u8)val);
+    if (lets_go(offset >> 1 & 15))
+        wake_waiters(dma, 1);
 }
 
 static u32 page_read(void *opaque, u32 offset, unsigned size)
@@ -148,39 +165,65 @@ static int move(struct i8237 *dma, u64 gpa, u8 *buf, size_t len, bool to_mem)
     return dma->mem.read ? dma->mem.read(dma->mem.opaque, gpa, buf, len) : -EFAULT;
 }
 
-/* One unit (byte or word); returns true at terminal count. */
-static bool step(struct i8237_chip *c, unsigned n)
+/* n units of the channel have moved; returns true at terminal count. n is at most count + 1. */
+static bool advance(struct i8237_chip *c, unsigned channel, u32 n)
 {
-    struct i8237_channel *ch = &c->channel[n];
-    ch->address = (u16)(ch->mode & MODE_DOWN ? ch->address - 1 : ch->address + 1);
-    if (ch->count--)
+    struct i8237_channel *ch = &c->channel[channel];
+    ch->address = (u16)(ch->mode & MODE_DOWN ? ch->address - n : ch->address + n);
+    bool last = n > ch->count;
+    ch->count = (u16)(ch->count - n);
+    if (!last)
         return false;
-    c->status |= (u8)BIT(n);
+    c->status |= (u8)BIT(channel);
     if (ch->mode & MODE_AUTO) {
         ch->address = ch->base_address;
         ch->count = ch->base_count;
     } else {
-        c->mask |= (u8)BIT(n);
+        c->mask |= (u8)BIT(channel);
     }
     return true;
 }
 
+static bool is_ready(const struct i8237 *dma, unsigned channel, bool to_mem)
+{
+    const struct i8237_chip *c = &dma->chip[channel >> 2 & 1];
+    u8 type = c->channel[channel & 3].mode & MODE_TYPE;
+    if (channel == 4 || channel > 7 || (c->mask & BIT(channel & 3)) || (c->command & COMMAND_OFF))
+        return false;
+    return type == 0 || type == (to_mem ? MODE_TO_MEM : MODE_FROM_MEM);
+}
+
+size_t i8237_left(const struct i8237 *dma, unsigned channel, bool to_mem)
+{
+    if (!is_ready(dma, channel, to_mem))
+        return 0;
+    return ((size_t)dma->chip[channel >> 2 & 1].channel[channel & 3].count + 1) << (channel & 4 ? 1 : 0);
+}
+
+void i8237_wait(struct i8237 *dma, unsigned channel, void (*fn)(void *opaque), void *opaque)
+{
+    if (channel < 8)
+        dma->waiter[channel] = (struct i8237_waiter){fn, opaque};
+}
+
+/* In runs that end at terminal count or at the page's end, where the address wraps; downwards unit by unit. */
 size_t i8237_transfer(struct i8237 *dma, unsigned channel, void *buf, size_t len, bool to_mem)
 {
     struct i8237_chip *c = &dma->chip[channel >> 2 & 1];
-    unsigned n = channel & 3, unit = channel & 4 ? 2 : 1;
-    struct i8237_channel *ch = &c->channel[n];
-    if (channel == 4 || channel > 7 || (c->mask & BIT(n)) || (c->command & COMMAND_OFF))
-        return 0;
-    if ((ch->mode & MODE_TYPE) != (to_mem ? MODE_TO_MEM : MODE_FROM_MEM))
+    unsigned unit = channel & 4 ? 2 : 1;
+    struct i8237_channel *ch = &c->channel[channel & 3];
+    if (!is_ready(dma, channel, to_mem))
         return 0;
     u64 page = dma->page[page_of[channel]];
     size_t done = 0;
     while (done + unit <= len) {
         u64 gpa = unit == 1 ? page << 16 | ch->address : (page & 0xfe) << 16 | (u64)ch->address << 1;
-        (void)move(dma, gpa, (u8 *)buf + done, unit, to_mem); /* what is not RAM floats */
-        done += unit;
-        if (step(c, n))
+        u64 run = min_u64((len - done) / unit, (u64)ch->count + 1);
+        run = ch->mode & MODE_DOWN ? 1 : min_u64(run, 0x10000u - ch->address);
+        if (ch->mode & MODE_TYPE)
+            (void)move(dma, gpa, (u8 *)buf + done, run * unit, to_mem); /* what is not RAM floats */
+        done += run * unit;
+        if (advance(c, channel & 3, (u32)run))
             break;
     }
     return done;

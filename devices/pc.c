@@ -11,6 +11,7 @@
 
 #include "devices/a20.h"
 #include "devices/bootorder.h"
+#include "devices/fdc.h"
 #include "devices/fwcfg.h"
 #include "devices/i8042.h"
 #include "devices/i8237.h"
@@ -29,6 +30,7 @@ enum {
     IRQ_KBD = 1,
     IRQ_COM2 = 3,
     IRQ_COM1 = 4,
+    IRQ_FDC = 6,
     IRQ_LPT1 = 7,
     IRQ_RTC = 8,
     IRQ_SCI = 9,
@@ -53,6 +55,7 @@ struct pc {
     struct uart uart[PC_SERIALS];
     struct parallel lpt;
     struct i8237 dma;
+    struct fdc fdc;
     struct post_port post;
     struct port92 port92;
     struct debugcon debugcon;
@@ -196,6 +199,8 @@ static int wire_isa(struct pc *pc)
     TRY(i8042_init(&pc->kc, io, &kc));
     TRY(port92_init(&pc->port92, io, &pc->a20, on_reset, pc));
     TRY(i8237_init(&pc->dma, io, &cfg->dma));
+    TRY(fdc_init(&pc->fdc, io, &pc->dma, pic_line(pic, IRQ_FDC, 0), cfg->floppy));
+    rtc_set_floppies(&pc->rtc, fdc_cmos_type(&pc->fdc, 0), fdc_cmos_type(&pc->fdc, 1));
     TRY(ferr_port_init(&pc->ferr, io, pic_line(pic, IRQ_FERR, 0)));
     TRY(post_port_init(&pc->post, io));
     for (unsigned i = 0; i < PC_SERIALS; i++)
@@ -265,8 +270,10 @@ void pc_free(struct pc *pc)
 {
     if (pc && pc->has_vga)
         vga_fini(&pc->vga);
-    if (pc)
+    if (pc) {
         ide_fini(&pc->ide);
+        fdc_fini(&pc->fdc);
+    }
     free(pc);
 }
 
@@ -283,6 +290,7 @@ void pc_reset(struct pc *pc)
     rtc_reset(&pc->rtc);
     i8042_reset(&pc->kc);
     port92_reset(&pc->port92);
+    fdc_reset(&pc->fdc);
     i8237_reset(&pc->dma);
     irq_set(pc->ferr.irq, false);
     for (unsigned i = 0; i < PC_SERIALS; i++)
@@ -375,9 +383,7 @@ const struct disk_front *pc_ide_front(struct pc *pc, unsigned n)
 
 const struct disk_front *pc_floppy_front(struct pc *pc, unsigned n)
 {
-    (void)pc;
-    (void)n;
-    return NULL;
+    return fdc_front(&pc->fdc, n);
 }
 
 _Static_assert(PC_KEYS_MAX == KEYS_MAX, "what callers make room for");
