@@ -189,6 +189,7 @@ enum brk_turn brk_turn(struct novt_vm *vm)
     struct brk_set *s = vm->brk;
     u32 lin = vm->cpu.seg_base[SEG_CS] + vm->cpu.eip;
     bool standing = s->standing && s->hit_lin == lin;
+    u64 gpa;
 
     if (vm->brk_flags & BRK_F_STALE)
         prepare(vm);
@@ -197,6 +198,8 @@ enum brk_turn brk_turn(struct novt_vm *vm)
         return BRK_TURN_ONE;
     }
     if (!(vm->brk_flags & BRK_F_CODE) || !breakpoint_at(s, lin))
+        return BRK_TURN_GO;
+    if (mmu_peek(vm->mmu, &vm->regime, lin, &gpa) != MMU_OK) /* the guest's page fault first: then there is something to see */
         return BRK_TURN_GO;
     s->standing = !standing;
     if (standing)
