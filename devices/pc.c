@@ -24,6 +24,7 @@
 #include "devices/parallel.h"
 #include "devices/uart.h"
 #include "devices/vga.h"
+#include "devices/virtio_blk.h"
 
 enum {
     IRQ_PIT = 0,
@@ -67,6 +68,7 @@ struct pc {
     struct ide ide;
     struct piix4_pm pm;
     struct fwcfg fwcfg;
+    struct virtio_blk *virtio_disk[PC_VIRTIO_DISKS]; /* NULL: not there */
     struct bootorder bootorder;
     u8 boot_menu_wait[2]; /* etc/boot-menu-wait */
     struct vga vga;
@@ -120,6 +122,10 @@ static int fill_boot(struct pc *pc)
         err = bootorder_add(order, cfg->ide[i].boot_index, "/pci@i0cf8/ide@1,1/drive@%u/disk@%u", i / 2, i % 2);
     for (unsigned i = 0; !err && i < PC_FLOPPIES; i++)
         err = bootorder_add(order, cfg->floppy[i].boot_index, "/pci@i0cf8/isa@1/fdc@03f0/floppy@%u", i);
+    for (unsigned i = 0; !err && i < PC_VIRTIO_DISKS; i++)
+        if (pc->virtio_disk[i])
+            err = bootorder_add(order, cfg->virtio_disk[i].drive.boot_index, "/pci@i0cf8/scsi@%x/disk@0,0",
+                                pc->virtio_disk[i]->virtio.pci.devfn >> 3);
     for (size_t i = 0; !err && i < cfg->blobs; i++)
         if (!strcmp(cfg->blob[i].name, "bootorder"))
             return 0;
@@ -216,6 +222,36 @@ static int wire_isa(struct pc *pc)
     return 0;
 }
 
+/* The first slot behind the chipset that is free, 0 if none is. */
+static unsigned free_slot(const struct pc *pc)
+{
+    for (unsigned slot = VGA_SLOT; slot < 32; slot++)
+        if (!pc->pci.dev[slot << 3])
+            return slot;
+    return 0;
+}
+
+/* Disks that asked for a slot come first. */
+static int wire_virtio_disks(struct pc *pc)
+{
+    const struct pc_config *cfg = &pc->config;
+    for (unsigned pass = 0; pass < 2; pass++)
+        for (unsigned i = 0; i < PC_VIRTIO_DISKS; i++) {
+            const struct pc_drive *drive = &cfg->virtio_disk[i].drive;
+            unsigned slot = cfg->virtio_disk[i].slot;
+            if (drive->kind != PC_DRIVE_DISK || (slot == 0) != (pass == 1))
+                continue;
+            slot = slot ? slot : free_slot(pc);
+            struct virtio_blk *blk = calloc(1, sizeof(*blk));
+            if (!blk)
+                return -ENOMEM;
+            pc->virtio_disk[i] = blk;
+            TRY(virtio_blk_init(blk, &drive->back, drive->serial, &cfg->dma, piix3_pin(&pc->isa_bridge, slot, 1)));
+            TRY(slot ? pci_dev_plug(&pc->pci, &blk->virtio.pci, slot, 0) : -ENOSPC);
+        }
+    return 0;
+}
+
 /* PCI bus 0: host bridge 0.0, ISA bridge 1.0, IDE 1.1, power management 1.3, VGA 2.0; and fw_cfg. */
 static int wire(struct pc *pc)
 {
@@ -237,6 +273,7 @@ static int wire(struct pc *pc)
         pc->has_vga = true;
         TRY(pci_dev_plug(&pc->pci, &pc->vga.pci, VGA_SLOT, 0));
     }
+    TRY(wire_virtio_disks(pc)); /* behind the network cards, as QEMU gives out slots */
     TRY(fwcfg_init(&pc->fwcfg, &pc->io, &cfg->dma));
     return fill_fwcfg(pc);
 }
@@ -274,6 +311,11 @@ void pc_free(struct pc *pc)
         ide_fini(&pc->ide);
         fdc_fini(&pc->fdc);
     }
+    for (unsigned i = 0; pc && i < PC_VIRTIO_DISKS; i++)
+        if (pc->virtio_disk[i]) {
+            virtio_blk_fini(pc->virtio_disk[i]);
+            free(pc->virtio_disk[i]);
+        }
     free(pc);
 }
 
@@ -285,6 +327,9 @@ void pc_reset(struct pc *pc)
     piix4_pm_reset(&pc->pm);
     if (pc->has_vga)
         vga_reset(&pc->vga);
+    for (unsigned i = 0; i < PC_VIRTIO_DISKS; i++)
+        if (pc->virtio_disk[i])
+            virtio_blk_reset(pc->virtio_disk[i]);
     fwcfg_reset(&pc->fwcfg);
     pit_reset(&pc->pit);
     rtc_reset(&pc->rtc);
