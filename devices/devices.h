@@ -17,6 +17,8 @@
 #include "devices/chr.h"
 #include "devices/clk.h"
 #include "devices/disk.h"
+#include "devices/vga_draw.h"
+#include "devices/vga_host.h"
 #include "devices/wake.h"
 
 enum pc_request {
@@ -101,6 +103,7 @@ struct pc_config {
 
     const void *vga_rom; /* shown as the ROM BAR of the VGA function; NULL: no VGA card at all */
     size_t vga_rom_bytes;
+    struct vga_host vga_host; /* where its memory is; all zero: in the card */
 
     i64 rtc_epoch_s;  /* RTC time at virtual time 0, seconds since 1970 in what the guest takes as local */
     const char *boot; /* QEMU's -boot order letters, NULL = "cad" */
@@ -135,6 +138,9 @@ u32 pc_pio_write_string(struct pc *pc, u16 port, unsigned size, const void *from
 /* size 1..8. Reads of what nobody claims give all ones. */
 u64 pc_mmio_read(struct pc *pc, u64 gpa, unsigned size);
 void pc_mmio_write(struct pc *pc, u64 gpa, unsigned size, u64 val);
+/* n accesses of one byte in order, in one call: false, and nothing happened, if the device there does not take that. */
+bool pc_mmio_read_block(struct pc *pc, u64 gpa, u8 *to, u32 n);
+bool pc_mmio_write_block(struct pc *pc, u64 gpa, const u8 *from, u32 n);
 /* Does a device claim any byte of the 4 KiB page that holds gpa? RAM and ROM are not devices. */
 bool pc_mmio_claims(struct pc *pc, u64 gpa);
 
@@ -185,6 +191,10 @@ struct pc_text {
 /* Cells are character | attribute << 8, row by row; as many as fit into cells are written. False, with *text all zero: VGA is absent
  * or in a graphics mode. */
 bool pc_vga_text(struct pc *pc, struct pc_text *text, u16 *cell, size_t cells);
+/* The screen in pixels (vga_draw.h): brings the picture up to date. 1: it changed; 0: it did not; -ENODATA: VGA is absent; -ENOMEM. */
+int pc_vga_draw(struct pc *pc, struct vga_picture *p);
+/* Was anything written by way of callbacks since a picture was drawn? Any thread. Writes through mappings are the monitor's to know. */
+bool pc_vga_touched(const struct pc *pc);
 
 /* Last byte written to the POST port 80h. */
 u8 pc_post_code(const struct pc *pc);

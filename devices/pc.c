@@ -269,7 +269,7 @@ static int wire(struct pc *pc)
     }
     TRY(piix4_pm_init(&pc->pm, &pc->pci, &pc->clk, pic_line(&pc->pic, IRQ_SCI, 0), on_poweroff, pc));
     if (cfg->vga_rom) {
-        TRY(vga_init(&pc->vga, &pc->pci, &pc->clk, cfg->vga_rom, cfg->vga_rom_bytes));
+        TRY(vga_init(&pc->vga, &pc->pci, &pc->clk, cfg->vga_rom, cfg->vga_rom_bytes, &cfg->vga_host));
         pc->has_vga = true;
         TRY(pci_dev_plug(&pc->pci, &pc->vga.pci, VGA_SLOT, 0));
     }
@@ -391,6 +391,16 @@ void pc_mmio_write(struct pc *pc, u64 gpa, unsigned size, u64 val)
     mmio_bus_write(&pc->mmio, gpa, size, val);
 }
 
+bool pc_mmio_read_block(struct pc *pc, u64 gpa, u8 *to, u32 n)
+{
+    return mmio_bus_read_block(&pc->mmio, gpa, to, n);
+}
+
+bool pc_mmio_write_block(struct pc *pc, u64 gpa, const u8 *from, u32 n)
+{
+    return mmio_bus_write_block(&pc->mmio, gpa, from, n);
+}
+
 bool pc_mmio_claims(struct pc *pc, u64 gpa)
 {
     return mmio_bus_claims(&pc->mmio, gpa & ~(u64)PAGE_MASK, PAGE_BYTES);
@@ -484,6 +494,16 @@ bool pc_vga_text(struct pc *pc, struct pc_text *text, u16 *cell, size_t cells)
 void pc_set_boot(struct pc *pc, const char *boot)
 {
     rtc_set_boot(&pc->rtc, boot ? boot : "cad");
+}
+
+int pc_vga_draw(struct pc *pc, struct vga_picture *p)
+{
+    return pc->has_vga ? vga_draw(&pc->vga, p, clk_now(&pc->clk)) : -ENODATA;
+}
+
+bool pc_vga_touched(const struct pc *pc)
+{
+    return pc->has_vga && __atomic_load_n(&pc->vga.touched, __ATOMIC_RELAXED);
 }
 
 u8 pc_post_code(const struct pc *pc)

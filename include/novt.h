@@ -346,6 +346,7 @@ struct novt_frame {
     bool resized;           /* width or height are not those of the call before; then rect[0] is everything */
     uint32_t rects;         /* what the last call changed in pixel[], from the top downwards */
     struct novt_rect rect[NOVT_FRAME_RECTS];
+    uint64_t seen; /* NoVT's */
 };
 
 /* Brings the frame up to date with what the guest's screen shows, in every mode. 1: it changed, rect[] says where; 0: it did not (rects is

@@ -46,6 +46,7 @@ struct machine {
     struct input_queue input[PC_SERIALS];
     struct input_desk desk;
     struct call_desk calls;
+    struct screen *picture; /* vm_frame.c's */
     struct novt_listener *listeners;
     enum novt_status status;
     u64 paused_tsc;          /* host TSC when the clock was stopped */
@@ -87,6 +88,14 @@ void call_run_end(struct machine *m);
 /* vm_input.c, around the PC's life. */
 void input_init(struct machine *m);
 void input_fini(struct machine *m);
+
+/* vm_frame.c */
+int frame_init(struct machine *m) MUST_CHECK;
+void frame_fini(struct machine *m);
+/* Draws the screen for one use: to be freed by vga_picture_free(). 0 or -errno. Any thread. */
+int frame_once(struct machine *m, struct vga_picture *p) MUST_CHECK;
+/* vm_vga.c: was VRAM written through mappings since the picture was drawn? Any thread. */
+bool vga_memory_written(const struct machine *m);
 
 /* vm_control.c, on the VM's thread. */
 void control_pause(struct machine *m, enum novt_status why);

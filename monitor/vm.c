@@ -432,7 +432,11 @@ int novt_vm_new(struct novt_vm **out, const struct novt_config *config, struct n
         pthread_mutex_init(&m->input[i].lock, NULL);
     call_init(m);
 
-    rc = check_config(m, err);
+    rc = frame_init(m);
+    if (rc)
+        mon_fail(err, NOVT_ERR_HOST, rc, remedy_memory, "no memory for the machine");
+    else
+        rc = check_config(m, err);
     if (!rc)
         rc = load_images(m, err);
     if (!rc)
@@ -481,6 +485,7 @@ void novt_vm_free(struct novt_vm *vm)
     free(m->vgabios.data);
     for (unsigned i = 0; i < PC_SERIALS; i++)
         pthread_mutex_destroy(&m->input[i].lock);
+    frame_fini(m);
     call_fini(m);
     brk_free(vm);
     free(m);
