@@ -17,6 +17,7 @@
 #include "devices/chr.h"
 #include "devices/clk.h"
 #include "devices/disk.h"
+#include "devices/nic.h"
 #include "devices/vga_draw.h"
 #include "devices/vga_host.h"
 #include "devices/wake.h"
@@ -65,6 +66,19 @@ struct pc_virtio_disk {
     unsigned slot; /* 0: the next free one */
 };
 
+/* A network card. Those on PCI take the first free slot from 3 up unless one is asked for. */
+enum pc_nic_model { PC_NIC_NE2K_ISA, PC_NIC_NE2K_PCI, PC_NIC_E1000 };
+#define PC_NICS 8
+
+struct pc_nic {
+    enum pc_nic_model model;
+    u8 mac[NIC_MAC_BYTES];
+    struct nic_back back; /* all NULL: the cable hangs loose */
+    u8 slot;              /* PCI; 0: any */
+    u16 iobase;           /* ISA; 0: QEMU's next: 300h, 320h, 340h, 360h, 280h, 380h */
+    u8 irq;               /* ISA; 0: QEMU's next: 9, 10, 11, 3, 4, 5 */
+};
+
 #define PC_SERIALS 4
 #define PC_RAM_BELOW_4G_MAX 0xc0000000ull
 
@@ -100,6 +114,9 @@ struct pc_config {
     struct pc_drive ide[PC_IDE_DRIVES];  /* DISK or CDROM; both channels are there, drives or not */
     struct pc_drive floppy[PC_FLOPPIES]; /* FLOPPY; the controller is always there */
     struct pc_virtio_disk virtio_disk[PC_VIRTIO_DISKS]; /* DISK; each one on a PCI slot of its own */
+
+    struct pc_nic nic[PC_NICS];
+    unsigned nics;
 
     const void *vga_rom; /* shown as the ROM BAR of the VGA function; NULL: no VGA card at all */
     size_t vga_rom_bytes;
@@ -177,6 +194,9 @@ unsigned pc_kbd_leds(struct pc *pc); /* bit 0 Scroll Lock, 1 Num Lock, 2 Caps Lo
 bool pc_mouse(struct pc *pc, int dx, int dy, int dz, unsigned buttons);
 /* -boot order letters from the next reset on. */
 void pc_set_boot(struct pc *pc, const char *boot);
+
+/* Network card n of the config, for its back end. NULL if there is none. */
+const struct nic_front *pc_nic_front(struct pc *pc, unsigned n);
 
 /* ACPI power button. */
 void pc_power_button(struct pc *pc);

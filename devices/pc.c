@@ -16,6 +16,7 @@
 #include "devices/i8042.h"
 #include "devices/i8237.h"
 #include "devices/ide.h"
+#include "devices/nics.h"
 #include "devices/piix.h"
 #include "devices/pic.h"
 #include "devices/pit.h"
@@ -67,6 +68,7 @@ struct pc {
     struct piix3 isa_bridge;
     struct ide ide;
     struct piix4_pm pm;
+    struct nics nics;
     struct fwcfg fwcfg;
     struct virtio_blk *virtio_disk[PC_VIRTIO_DISKS]; /* NULL: not there */
     struct bootorder bootorder;
@@ -273,6 +275,8 @@ static int wire(struct pc *pc)
         pc->has_vga = true;
         TRY(pci_dev_plug(&pc->pci, &pc->vga.pci, VGA_SLOT, 0));
     }
+    TRY(nics_init(&pc->nics, cfg->nic, cfg->nics,
+                  &(struct nics_wires){&pc->io, &pc->pci, &pc->isa_bridge, &pc->pic, &pc->clk, &cfg->dma}));
     TRY(wire_virtio_disks(pc)); /* behind the network cards, as QEMU gives out slots */
     TRY(fwcfg_init(&pc->fwcfg, &pc->io, &cfg->dma));
     return fill_fwcfg(pc);
@@ -310,6 +314,7 @@ void pc_free(struct pc *pc)
     if (pc) {
         ide_fini(&pc->ide);
         fdc_fini(&pc->fdc);
+        nics_fini(&pc->nics);
     }
     for (unsigned i = 0; pc && i < PC_VIRTIO_DISKS; i++)
         if (pc->virtio_disk[i]) {
@@ -330,6 +335,7 @@ void pc_reset(struct pc *pc)
     for (unsigned i = 0; i < PC_VIRTIO_DISKS; i++)
         if (pc->virtio_disk[i])
             virtio_blk_reset(pc->virtio_disk[i]);
+    nics_reset(&pc->nics);
     fwcfg_reset(&pc->fwcfg);
     pit_reset(&pc->pit);
     rtc_reset(&pc->rtc);
@@ -476,6 +482,11 @@ unsigned pc_kbd_leds(struct pc *pc)
 bool pc_mouse(struct pc *pc, int dx, int dy, int dz, unsigned buttons)
 {
     return i8042_mouse(&pc->kc, dx, dy, dz, buttons);
+}
+
+const struct nic_front *pc_nic_front(struct pc *pc, unsigned n)
+{
+    return nics_front(&pc->nics, n);
 }
 
 void pc_power_button(struct pc *pc)
