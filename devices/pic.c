@@ -123,14 +123,17 @@ u8 pic_ack(struct pic *pic)
         vector = m->vector_base + 7;
     } else if (n == CASCADE_IRQ) {
         unsigned k = chip_pending(s);
-        if (k != NONE)
+        if (k != NONE) {
             chip_ack(s, k);
-        else
+            pic->acks[8 + k]++;
+        } else {
             k = 7;
+        }
         chip_ack(m, n);
         vector = (u8)(s->vector_base + k);
     } else {
         chip_ack(m, n);
+        pic->acks[n]++;
         vector = (u8)(m->vector_base + n);
     }
     update(pic);

@@ -24,6 +24,7 @@ struct pic_chip {
 struct pic {
     struct pic_chip chip[2]; /* master, slave */
     u8 sources[16];          /* per input: which of its sources are up (wired OR) */
+    u64 acks[16];            /* interrupts taken, for people */
     struct irq_line intr;    /* to the CPU */
     bool intr_level;
 };

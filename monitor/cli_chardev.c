@@ -88,9 +88,12 @@ static void write_out(struct chardev *d, int wait_ms)
 
 static void device_write(void *opaque, const u8 *buf, size_t len)
 {
-    struct chardev *d = opaque;
+    ((struct chardev *)opaque)->spoke = true;
+    chardev_put(opaque, buf, len);
+}
 
-    d->spoke = true;
+void chardev_put(struct chardev *d, const u8 *buf, size_t len)
+{
     if (d->kind == CHARDEV_NULL || d->out_fd < 0)
         return;
     pthread_mutex_lock(&d->lock);
@@ -135,10 +138,18 @@ static void device_room(void *opaque)
 
 static void say_keys(void)
 {
-    fputs("\nnovt: Ctrl-A X quits, Ctrl-A Ctrl-A sends Ctrl-A, Ctrl-A H shows this\n", stderr);
+    fputs("\nnovt: Ctrl-A X quits, Ctrl-A C switches to the monitor and back, Ctrl-A Ctrl-A sends Ctrl-A, Ctrl-A H shows this\n", stderr);
 }
 
-/* Takes Ctrl-A commands out of n bytes; returns how many are left for the guest. */
+/* What the monitor does not take at once is lost: a person types slower than it reads. */
+static void to_monitor(const struct chardev *d, const u8 *buf, size_t n)
+{
+    if (write(d->mux_fd, buf, n) < 0) {
+        /* Full. */
+    }
+}
+
+/* Takes Ctrl-A commands and what is for the monitor out of n bytes; returns how many are left for the guest. */
 static u32 take_commands(struct chardev *d, u8 *buf, u32 n)
 {
     u32 out = 0;
@@ -149,6 +160,8 @@ static u32 take_commands(struct chardev *d, u8 *buf, u32 n)
         if (!d->after_escape) {
             if (c == ESCAPE)
                 d->after_escape = true;
+            else if (d->to_monitor)
+                to_monitor(d, &c, 1);
             else
                 buf[out++] = c;
             continue;
@@ -159,7 +172,15 @@ static u32 take_commands(struct chardev *d, u8 *buf, u32 n)
         case 'x':
         case 'X': novt_vm_stop(d->io->vm, STOP_BY_USER); break;
         case 'c':
-        case 'C': fputs("\nnovt: there is no monitor console\n", stderr); break;
+        case 'C':
+            if (d->mux_fd < 0) {
+                fputs("\nnovt: there is no monitor console\n", stderr);
+                break;
+            }
+            d->to_monitor = !d->to_monitor;
+            if (d->to_monitor)
+                to_monitor(d, &(u8){MUX_FOCUS}, 1);
+            break;
         default: say_keys(); break;
         }
     }
@@ -357,6 +378,12 @@ void io_stop(struct cli_io *io)
     term_restore(io->term);
 }
 
+void io_quit(struct cli_io *io, int code)
+{
+    io->done = 1; /* nobody waits for readers of output any more */
+    novt_vm_stop(io->vm, code);
+}
+
 void io_panic(void *opaque)
 {
     struct cli_io *io = opaque;
@@ -393,7 +420,7 @@ static int open_device(struct cli_io *io, const char *spec, int serial, struct n
     const char *kind = spec;
 
     *d = (struct chardev){
-        .kind = CHARDEV_NULL, .io = io, .in_fd = -1, .out_fd = -1, .pty_fd = -1, .serial = serial, .sock = {.listen_fd = -1, .fd = -1}};
+        .kind = CHARDEV_NULL, .io = io, .in_fd = -1, .out_fd = -1, .pty_fd = -1, .mux_fd = -1, .serial = serial, .sock = {.listen_fd = -1, .fd = -1}};
     pthread_mutex_init(&d->lock, NULL);
     io->devs++;
     if (!strncmp(spec, "mon:", 4)) {

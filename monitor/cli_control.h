@@ -30,4 +30,22 @@ struct control_options {
     bool has_uuid;
 };
 
+struct cli_control;
+struct cli_io;
+struct cli_options;
+struct novt_vm;
+struct novt_error;
+
+/* Opens what the options ask for; with a serial line on the terminal also a monitor behind its Ctrl-A C. After io_open(). *out is
+ * NULL or to be closed in every case. 0, or an exit code with *err. */
+int control_open(struct cli_control **out, struct cli_io *io, struct cli_options *opt,
+                 struct novt_error *err) MUST_CHECK;
+int control_start(struct cli_control *c, struct novt_vm *vm,
+                  struct novt_error *err) MUST_CHECK; /* after io_start() */
+void control_stop(
+    struct cli_control *c); /* after the run, before novt_vm_free(): tells clients of the end. NULL is fine */
+void control_close(struct cli_control *c);
+/* What a spec comes to once chardev:ID is looked up; NULL: no such chardev. */
+const char *control_resolve(const struct cli_options *opt, const char *spec, bool *mux);
+
 #endif

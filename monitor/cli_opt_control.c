@@ -270,8 +270,7 @@ int opt_parallel(struct cli_options *opt, const char *arg, struct novt_error *er
 
 /* ---- all of them together ---- */
 
-/* What a spec comes to once chardev:ID is looked up; NULL: no such chardev. */
-static const char *resolve(const struct cli_options *opt, const char *spec, bool *mux)
+const char *control_resolve(const struct cli_options *opt, const char *spec, bool *mux)
 {
     *mux = !strncmp(spec, "mon:", 4);
     if (strncmp(spec, "chardev:", 8))
@@ -288,7 +287,7 @@ bool control_has_stdio(const struct cli_options *opt)
 {
     for (unsigned i = 0; i < opt->control.ends; i++) {
         bool mux;
-        const char *spec = resolve(opt, opt->control.end[i].spec, &mux);
+        const char *spec = control_resolve(opt, opt->control.end[i].spec, &mux);
 
         if (spec && !strcmp(spec, "stdio") && !mux)
             return true;
@@ -305,7 +304,7 @@ static int check_ends(struct cli_options *opt, struct novt_error *err)
     for (unsigned i = 0; i < c->ends; i++) {
         const char *name = c->end[i].qmp ? "-qmp" : "-monitor";
         bool mux;
-        const char *spec = resolve(opt, c->end[i].spec, &mux);
+        const char *spec = control_resolve(opt, c->end[i].spec, &mux);
         struct sock_spec socket;
 
         if (!spec)
@@ -332,13 +331,13 @@ int control_check(struct cli_options *opt, struct novt_error *err)
     if (check_ends(opt, err))
         return EXIT_USAGE;
     for (unsigned i = 0; i < c->ends; i++) {
-        const char *spec = resolve(opt, c->end[i].spec, &mux);
+        const char *spec = control_resolve(opt, c->end[i].spec, &mux);
 
         on_stdio += !strcmp(spec, "stdio") && !mux;
         any_mux |= mux;
     }
     for (unsigned i = 0; i < opt->serials; i++) {
-        const char *spec = resolve(opt, opt->serial[i], &mux);
+        const char *spec = control_resolve(opt, opt->serial[i], &mux);
 
         on_stdio += spec && !strcmp(spec, "stdio") && i == 0;
         any_mux |= mux && spec && !strcmp(spec, "stdio");

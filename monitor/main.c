@@ -115,11 +115,14 @@ static int run(struct cli_options *opt)
     struct novt_error err = {0};
     struct cli_io io;
     struct cli_gdb gdb;
+    struct cli_control *control = NULL;
     int screen_code, code = io_open(&io, opt, &err);
     int gdb_code = gdb_open(&gdb, code ? NULL : opt->gdb, &err);
 
     if (!code)
         code = gdb_code;
+    if (!code)
+        code = control_open(&control, &io, opt, &err);
     if (!code)
         code = open_trace(opt, &err);
     if (!code)
@@ -137,8 +140,12 @@ static int run(struct cli_options *opt)
     code = io_start(&io, vm, opt->timeout_s, &err);
     if (!code)
         code = gdb_start(&gdb, vm, &err);
-    if (code)
+    if (!code)
+        code = control_start(control, vm, &err);
+    if (code) {
+        io_stop(&io);
         goto out;
+    }
     if (novt_vm_run(vm, &out, &err)) {
         io_stop(&io);
         code = cli_report(&err);
@@ -156,6 +163,8 @@ out:
     if (!code)
         code = screen_code;
     gdb_close(&gdb, code);
+    control_stop(control);
+    control_close(control);
     novt_vm_free(vm);
     if (opt->config.trace_fd > 0)
         close(opt->config.trace_fd);
