@@ -159,7 +159,7 @@ static void start_stop(struct ide_drive *d, u32 blocks)
         return;
     }
     if (d->tray_locked && !start) {
-        illegal(d, ASC_LOCKED);
+        atapi_check(d, SENSE_ILLEGAL, ASC_LOCKED, 2);
         return;
     }
     if (d->tray_open == start) {
