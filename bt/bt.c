@@ -65,25 +65,40 @@ void bt_set_window(struct bt *bt, u8 *base, u8 *jcache, u32 *code_map, u8 *ret_l
     _writegsbase_u64((u64)base);
 }
 
-/* Entry: minus the tag, host address. The hash is the EIP's low 12 bits (gate.c computes the same). */
-void bt_jcache_put(struct bt *bt, u8 *jcache, u64 ctx_tag, u32 eip, const struct cc_block *b)
+/* A set of two entries, the newer one first, each minus the tag and a host address. The hash (gate.c computes the same) mixes the page into
+ * the offset: functions begin at multiples of 16, and those of many pages are called in turn. */
+static u64 *jcache_set(u8 *jcache, u32 eip)
 {
-    u64 *entry = (u64 *)(void *)(jcache + (eip & (BT_JCACHE_ENTRIES - 1)) * 16u);
-    entry[0] = -(ctx_tag | eip);
-    entry[1] = bt->rx_lo + b->code_off;
+    u32 hash = eip + (eip >> BT_JCACHE_ROTATE | eip << (32 - BT_JCACHE_ROTATE));
+
+    return (u64 *)(void *)(jcache + (hash & (BT_JCACHE_ENTRIES / BT_JCACHE_WAYS - 1)) * 16u * BT_JCACHE_WAYS);
 }
 
-u64 bt_jcache_get(const u8 *jcache, u64 ctx_tag, u32 eip)
+void bt_jcache_put(struct bt *bt, u8 *jcache, u64 ctx_tag, u32 eip, const struct cc_block *b)
 {
-    const u64 *entry = (const u64 *)(const void *)(jcache + (eip & (BT_JCACHE_ENTRIES - 1)) * 16u);
-    return entry[0] == -(ctx_tag | eip) ? entry[1] : 0;
+    u64 *set = jcache_set(jcache, eip), key = -(ctx_tag | eip);
+
+    if (set[0] != key)
+        memcpy(set + 2, set, 16);
+    set[0] = key;
+    set[1] = bt->rx_lo + b->code_off;
+}
+
+u64 bt_jcache_get(u8 *jcache, u64 ctx_tag, u32 eip)
+{
+    const u64 *set = jcache_set(jcache, eip);
+    u64 key = -(ctx_tag | eip);
+
+    return set[0] == key ? set[1] : set[2] == key ? set[3] : 0;
 }
 
 void bt_jcache_drop_block(const struct bt *bt, u8 *jcache, const struct cc_block *b)
 {
-    u64 *entry = (u64 *)(void *)(jcache + (b->key.eip & (BT_JCACHE_ENTRIES - 1)) * 16u);
-    if (entry[1] == bt->rx_lo + b->code_off)
-        entry[0] = 0;
+    u64 *set = jcache_set(jcache, b->key.eip);
+
+    for (unsigned at = 0; at < 2 * BT_JCACHE_WAYS; at += 2)
+        if (set[at + 1] == bt->rx_lo + b->code_off)
+            set[at] = 0;
 }
 
 void bt_retstack_drop(struct bt *bt, u64 ret_sp)

@@ -133,10 +133,12 @@ bool bt_fpu_pending(const struct cpu *cpu);
 /* Jump cache (in-cache lookup by EIP): one per window, BT_JCACHE_BYTES zeroed memory, and a return stack. */
 #define BT_JCACHE_ENTRIES 4096u
 #define BT_JCACHE_BYTES (BT_JCACHE_ENTRIES * 16u)
+#define BT_JCACHE_WAYS 2
+#define BT_JCACHE_ROTATE 10u
 #define BT_RETSTACK_BYTES 16384u /* below it a PROT_NONE page */
 void bt_jcache_put(struct bt *bt, u8 *jcache, u64 ctx_tag, u32 eip, const struct cc_block *b);
 /* Host address of the block at eip, or 0. For bt_enter_at(): the entry is as good as a block found by its whole key. */
-u64 bt_jcache_get(const u8 *jcache, u64 ctx_tag, u32 eip);
+u64 bt_jcache_get(u8 *jcache, u64 ctx_tag, u32 eip);
 void bt_jcache_drop_block(const struct bt *bt, u8 *jcache, const struct cc_block *b);
 /* Make a window current: GS base, jump cache, code map (2^20 entries, see struct cpu), return stack [ret_lo, ret_top) with PROT_NONE below and above. ret_sp: where
  * it stood when it was left, or bt_retstack_reset(). base must be aligned to 4 GiB. The caller saves cpu->ret_sp of the

@@ -252,6 +252,7 @@ static void emit_ret_by_key(struct bt *bt, struct emit *e, bool keep)
 static void emit_gate_lookup(struct bt *bt, struct emit *e)
 {
     struct hop tag = cpu_at(CPU_DISP(ctx_tag)), jc = cpu_at(CPU_DISP(jcache));
+    u8 *hit[BT_JCACHE_WAYS];
     u64 miss = here(e);
     emit_store_imm(e, 4, CPU_DISP(exit_from), 0);
     emit_leave(e, BT_EXIT_LOOKUP, true);
@@ -273,22 +274,27 @@ static void emit_gate_lookup(struct bt *bt, struct emit *e)
     bt->gate[GATE_LOOKUP] = here(e);
     em_load(e, 8, H_R10, &tag);
     em_lea_sum(e, 8, H_R10, H_R10, H_R9, 1); /* r10 = tag << 32 | eip */
-    em_mov_imm(e, H_R11, 20);
-    em_shift(e, 4, 'l', H_R12, H_R9, H_R11);
+    em_rorx(e, 4, H_R12, H_R9, BT_JCACHE_ROTATE);
+    em_lea_sum(e, 4, H_R12, H_R12, H_R9, 1);
+    em_mov_imm(e, H_R11, 21);
+    em_shift(e, 4, 'l', H_R12, H_R12, H_R11);
     em_mov_imm(e, H_R11, 16);
-    em_shift(e, 4, 'r', H_R12, H_R12, H_R11); /* r12 = (eip & 0xfff) * 16 */
+    em_shift(e, 4, 'r', H_R12, H_R12, H_R11); /* r12 = jcache_set()'s hash * 32 */
     em_load(e, 8, H_R13, &jc);
     em_lea_sum(e, 8, H_R12, H_R12, H_R13, 1);
     em_mov(e, H_R11, H_RCX);
-    em_load(e, 8, H_RCX, &(struct hop){.base = H_R12, .index = H_NONE, .scale = 1}); /* minus the tag */
-    em_lea_sum(e, 8, H_RCX, H_RCX, H_R10, 1);
-    u8 *hit = em_jrcxz(e);
+    for (i32 way = 0; way < BT_JCACHE_WAYS; way++) {
+        em_load(e, 8, H_RCX, &(struct hop){.base = H_R12, .index = H_NONE, .scale = 1, .disp = 16 * way}); /* minus the tag */
+        em_lea_sum(e, 8, H_RCX, H_RCX, H_R10, 1);
+        hit[way] = em_jrcxz(e);
+    }
     em_mov(e, H_RCX, H_R11);
     em_jmp_to(e, miss);
-    em_here(e, hit);
-    em_mov(e, H_RCX, H_R11);
-    em_rm(e, 0, 0xff, 4,
-          &(struct hop){.base = H_R12, .index = H_NONE, .scale = 1, .disp = 8}); /* jmp [r12 + 8] */
+    for (i32 way = 0; way < BT_JCACHE_WAYS; way++) {
+        em_here(e, hit[way]);
+        em_mov(e, H_RCX, H_R11);
+        em_rm(e, 0, 0xff, 4, &(struct hop){.base = H_R12, .index = H_NONE, .scale = 1, .disp = 16 * way + 8}); /* jmp [r12 + 8] */
+    }
 }
 
 static void emit_gate_sentinel(struct bt *bt, struct emit *e)

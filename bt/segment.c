@@ -63,7 +63,7 @@ static bool pop_seg(struct tr *t)
     return true;
 }
 
-/* LES and its like: the selector is read first. */
+/* LES and its like: the offset is read first, as the host CPU does. */
 static bool load_far(struct tr *t)
 {
     const struct dec_insn *in = t->in;
@@ -77,8 +77,8 @@ static bool load_far(struct tr *t)
     }
     struct hop off = op_insn_sized(t, in->opsz + 2u), sel = off;
     sel.disp = (i32)((u32)sel.disp + in->opsz);
-    em_load(e, 2, H_R13, &sel);
     em_load(e, in->opsz, H_R14, &off);
+    em_load(e, 2, H_R13, &sel);
     tr_set_segment(t, in->reg2);
     em_rr(e, in->opsz == 2 ? EM_66 : 0, 0x89, H_R14, host);
     return true;

@@ -199,3 +199,28 @@ void mmio_bus_write(struct mmio_bus *bus, u64 gpa, unsigned size, u64 val)
         done += piece;
     }
 }
+
+/* The range that takes [gpa, gpa + n) whole, or NULL. */
+static const struct bus_range *mmio_whole(const struct mmio_bus *bus, u64 gpa, u32 n)
+{
+    const struct bus_range *r = mmio_lookup(bus, gpa);
+    return r && n <= r->bytes - (gpa - r->base) ? r : NULL;
+}
+
+bool mmio_bus_read_block(struct mmio_bus *bus, u64 gpa, u8 *to, u32 n)
+{
+    const struct bus_range *r = mmio_whole(bus, gpa, n);
+    if (!r || !r->ops->read_block)
+        return false;
+    r->ops->read_block(r->opaque, (u32)(gpa - r->base), to, n);
+    return true;
+}
+
+bool mmio_bus_write_block(struct mmio_bus *bus, u64 gpa, const u8 *from, u32 n)
+{
+    const struct bus_range *r = mmio_whole(bus, gpa, n);
+    if (!r || !r->ops->write_block)
+        return false;
+    r->ops->write_block(r->opaque, (u32)(gpa - r->base), from, n);
+    return true;
+}

@@ -19,6 +19,9 @@ struct bus_ops {
     u32 (*read_string)(void *opaque, u32 offset, unsigned size, void *to, u32 count);
     u32 (*write_string)(void *opaque, u32 offset, unsigned size, const void *from, u32 count);
     unsigned max_size; /* widest access the callbacks take: 1, 2 or 4; 0 means 1 */
+    /* Memory only, may be NULL: n bytes, each an access of its own, in order. What string instructions move. */
+    void (*read_block)(void *opaque, u32 offset, u8 *to, u32 n);
+    void (*write_block)(void *opaque, u32 offset, const u8 *from, u32 n);
 };
 
 struct bus_range {
@@ -67,6 +70,10 @@ int mmio_bus_unregister(struct mmio_bus *bus, u64 base);
 /* `size` is 1..8; split into what the chip takes. */
 u64 mmio_bus_read(struct mmio_bus *bus, u64 gpa, unsigned size);
 void mmio_bus_write(struct mmio_bus *bus, u64 gpa, unsigned size, u64 val);
+
+/* n bytes in order, as so many accesses of one byte; true if the chip at gpa takes them in one call, else nothing happened. */
+bool mmio_bus_read_block(struct mmio_bus *bus, u64 gpa, u8 *to, u32 n);
+bool mmio_bus_write_block(struct mmio_bus *bus, u64 gpa, const u8 *from, u32 n);
 
 /* True if a range touches [gpa, gpa + bytes). */
 bool mmio_bus_claims(const struct mmio_bus *bus, u64 gpa, u64 bytes);

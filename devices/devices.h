@@ -17,6 +17,9 @@
 #include "devices/chr.h"
 #include "devices/clk.h"
 #include "devices/disk.h"
+#include "devices/nic.h"
+#include "devices/vga_draw.h"
+#include "devices/vga_host.h"
 #include "devices/wake.h"
 
 enum pc_request {
@@ -63,6 +66,19 @@ struct pc_virtio_disk {
     unsigned slot; /* 0: the next free one */
 };
 
+/* A network card. Those on PCI take the first free slot from 3 up unless one is asked for. */
+enum pc_nic_model { PC_NIC_NE2K_ISA, PC_NIC_NE2K_PCI, PC_NIC_E1000 };
+#define PC_NICS 8
+
+struct pc_nic {
+    enum pc_nic_model model;
+    u8 mac[NIC_MAC_BYTES];
+    struct nic_back back; /* all NULL: the cable hangs loose */
+    u8 slot;              /* PCI; 0: any */
+    u16 iobase;           /* ISA; 0: QEMU's next: 300h, 320h, 340h, 360h, 280h, 380h */
+    u8 irq;               /* ISA; 0: QEMU's next: 9, 10, 11, 3, 4, 5 */
+};
+
 #define PC_SERIALS 4
 #define PC_RAM_BELOW_4G_MAX 0xc0000000ull
 
@@ -99,8 +115,12 @@ struct pc_config {
     struct pc_drive floppy[PC_FLOPPIES]; /* FLOPPY; the controller is always there */
     struct pc_virtio_disk virtio_disk[PC_VIRTIO_DISKS]; /* DISK; each one on a PCI slot of its own */
 
+    struct pc_nic nic[PC_NICS];
+    unsigned nics;
+
     const void *vga_rom; /* shown as the ROM BAR of the VGA function; NULL: no VGA card at all */
     size_t vga_rom_bytes;
+    struct vga_host vga_host; /* where its memory is; all zero: in the card */
 
     i64 rtc_epoch_s;  /* RTC time at virtual time 0, seconds since 1970 in what the guest takes as local */
     const char *boot; /* QEMU's -boot order letters, NULL = "cad" */
@@ -135,6 +155,9 @@ u32 pc_pio_write_string(struct pc *pc, u16 port, unsigned size, const void *from
 /* size 1..8. Reads of what nobody claims give all ones. */
 u64 pc_mmio_read(struct pc *pc, u64 gpa, unsigned size);
 void pc_mmio_write(struct pc *pc, u64 gpa, unsigned size, u64 val);
+/* n accesses of one byte in order, in one call: false, and nothing happened, if the device there does not take that. */
+bool pc_mmio_read_block(struct pc *pc, u64 gpa, u8 *to, u32 n);
+bool pc_mmio_write_block(struct pc *pc, u64 gpa, const u8 *from, u32 n);
 /* Does a device claim any byte of the 4 KiB page that holds gpa? RAM and ROM are not devices. */
 bool pc_mmio_claims(struct pc *pc, u64 gpa);
 
@@ -172,6 +195,9 @@ bool pc_mouse(struct pc *pc, int dx, int dy, int dz, unsigned buttons);
 /* -boot order letters from the next reset on. */
 void pc_set_boot(struct pc *pc, const char *boot);
 
+/* Network card n of the config, for its back end. NULL if there is none. */
+const struct nic_front *pc_nic_front(struct pc *pc, unsigned n);
+
 /* ACPI power button. */
 void pc_power_button(struct pc *pc);
 
@@ -185,6 +211,10 @@ struct pc_text {
 /* Cells are character | attribute << 8, row by row; as many as fit into cells are written. False, with *text all zero: VGA is absent
  * or in a graphics mode. */
 bool pc_vga_text(struct pc *pc, struct pc_text *text, u16 *cell, size_t cells);
+/* The screen in pixels (vga_draw.h): brings the picture up to date. 1: it changed; 0: it did not; -ENODATA: VGA is absent; -ENOMEM. */
+int pc_vga_draw(struct pc *pc, struct vga_picture *p);
+/* Was anything written by way of callbacks since a picture was drawn? Any thread. Writes through mappings are the monitor's to know. */
+bool pc_vga_touched(const struct pc *pc);
 
 /* State as text, without touching it: "pic", "irq", "pci", "mtree". Returns the length needed, like snprintf(); 0: no such thing. */
 size_t pc_info(struct pc *pc, const char *what, char *buf, size_t bytes);

@@ -16,6 +16,7 @@
 #include "devices/i8042.h"
 #include "devices/i8237.h"
 #include "devices/ide.h"
+#include "devices/nics.h"
 #include "devices/piix.h"
 #include "devices/pic.h"
 #include "devices/pit.h"
@@ -25,6 +26,7 @@
 #include "devices/pc_info.h"
 #include "devices/uart.h"
 #include "devices/vga.h"
+#include "devices/virtio_blk.h"
 
 enum {
     IRQ_PIT = 0,
@@ -67,7 +69,9 @@ struct pc {
     struct piix3 isa_bridge;
     struct ide ide;
     struct piix4_pm pm;
+    struct nics nics;
     struct fwcfg fwcfg;
+    struct virtio_blk *virtio_disk[PC_VIRTIO_DISKS]; /* NULL: not there */
     struct bootorder bootorder;
     u8 boot_menu_wait[2]; /* etc/boot-menu-wait */
     struct vga vga;
@@ -121,6 +125,10 @@ static int fill_boot(struct pc *pc)
         err = bootorder_add(order, cfg->ide[i].boot_index, "/pci@i0cf8/ide@1,1/drive@%u/disk@%u", i / 2, i % 2);
     for (unsigned i = 0; !err && i < PC_FLOPPIES; i++)
         err = bootorder_add(order, cfg->floppy[i].boot_index, "/pci@i0cf8/isa@1/fdc@03f0/floppy@%u", i);
+    for (unsigned i = 0; !err && i < PC_VIRTIO_DISKS; i++)
+        if (pc->virtio_disk[i])
+            err = bootorder_add(order, cfg->virtio_disk[i].drive.boot_index, "/pci@i0cf8/scsi@%x/disk@0,0",
+                                pc->virtio_disk[i]->virtio.pci.devfn >> 3);
     for (size_t i = 0; !err && i < cfg->blobs; i++)
         if (!strcmp(cfg->blob[i].name, "bootorder"))
             return 0;
@@ -217,6 +225,36 @@ static int wire_isa(struct pc *pc)
     return 0;
 }
 
+/* The first slot behind the chipset that is free, 0 if none is. */
+static unsigned free_slot(const struct pc *pc)
+{
+    for (unsigned slot = VGA_SLOT; slot < 32; slot++)
+        if (!pc->pci.dev[slot << 3])
+            return slot;
+    return 0;
+}
+
+/* Disks that asked for a slot come first. */
+static int wire_virtio_disks(struct pc *pc)
+{
+    const struct pc_config *cfg = &pc->config;
+    for (unsigned pass = 0; pass < 2; pass++)
+        for (unsigned i = 0; i < PC_VIRTIO_DISKS; i++) {
+            const struct pc_drive *drive = &cfg->virtio_disk[i].drive;
+            unsigned slot = cfg->virtio_disk[i].slot;
+            if (drive->kind != PC_DRIVE_DISK || (slot == 0) != (pass == 1))
+                continue;
+            slot = slot ? slot : free_slot(pc);
+            struct virtio_blk *blk = calloc(1, sizeof(*blk));
+            if (!blk)
+                return -ENOMEM;
+            pc->virtio_disk[i] = blk;
+            TRY(virtio_blk_init(blk, &drive->back, drive->serial, &cfg->dma, piix3_pin(&pc->isa_bridge, slot, 1)));
+            TRY(slot ? pci_dev_plug(&pc->pci, &blk->virtio.pci, slot, 0) : -ENOSPC);
+        }
+    return 0;
+}
+
 /* PCI bus 0: host bridge 0.0, ISA bridge 1.0, IDE 1.1, power management 1.3, VGA 2.0; and fw_cfg. */
 static int wire(struct pc *pc)
 {
@@ -234,10 +272,13 @@ static int wire(struct pc *pc)
     }
     TRY(piix4_pm_init(&pc->pm, &pc->pci, &pc->clk, pic_line(&pc->pic, IRQ_SCI, 0), on_poweroff, pc));
     if (cfg->vga_rom) {
-        TRY(vga_init(&pc->vga, &pc->pci, &pc->clk, cfg->vga_rom, cfg->vga_rom_bytes));
+        TRY(vga_init(&pc->vga, &pc->pci, &pc->clk, cfg->vga_rom, cfg->vga_rom_bytes, &cfg->vga_host));
         pc->has_vga = true;
         TRY(pci_dev_plug(&pc->pci, &pc->vga.pci, VGA_SLOT, 0));
     }
+    TRY(nics_init(&pc->nics, cfg->nic, cfg->nics,
+                  &(struct nics_wires){&pc->io, &pc->pci, &pc->isa_bridge, &pc->pic, &pc->clk, &cfg->dma}));
+    TRY(wire_virtio_disks(pc)); /* behind the network cards, as QEMU gives out slots */
     TRY(fwcfg_init(&pc->fwcfg, &pc->io, &cfg->dma));
     return fill_fwcfg(pc);
 }
@@ -274,7 +315,13 @@ void pc_free(struct pc *pc)
     if (pc) {
         ide_fini(&pc->ide);
         fdc_fini(&pc->fdc);
+        nics_fini(&pc->nics);
     }
+    for (unsigned i = 0; pc && i < PC_VIRTIO_DISKS; i++)
+        if (pc->virtio_disk[i]) {
+            virtio_blk_fini(pc->virtio_disk[i]);
+            free(pc->virtio_disk[i]);
+        }
     free(pc);
 }
 
@@ -286,6 +333,10 @@ void pc_reset(struct pc *pc)
     piix4_pm_reset(&pc->pm);
     if (pc->has_vga)
         vga_reset(&pc->vga);
+    for (unsigned i = 0; i < PC_VIRTIO_DISKS; i++)
+        if (pc->virtio_disk[i])
+            virtio_blk_reset(pc->virtio_disk[i]);
+    nics_reset(&pc->nics);
     fwcfg_reset(&pc->fwcfg);
     pit_reset(&pc->pit);
     rtc_reset(&pc->rtc);
@@ -345,6 +396,16 @@ u64 pc_mmio_read(struct pc *pc, u64 gpa, unsigned size)
 void pc_mmio_write(struct pc *pc, u64 gpa, unsigned size, u64 val)
 {
     mmio_bus_write(&pc->mmio, gpa, size, val);
+}
+
+bool pc_mmio_read_block(struct pc *pc, u64 gpa, u8 *to, u32 n)
+{
+    return mmio_bus_read_block(&pc->mmio, gpa, to, n);
+}
+
+bool pc_mmio_write_block(struct pc *pc, u64 gpa, const u8 *from, u32 n)
+{
+    return mmio_bus_write_block(&pc->mmio, gpa, from, n);
 }
 
 bool pc_mmio_claims(struct pc *pc, u64 gpa)
@@ -424,6 +485,11 @@ bool pc_mouse(struct pc *pc, int dx, int dy, int dz, unsigned buttons)
     return i8042_mouse(&pc->kc, dx, dy, dz, buttons);
 }
 
+const struct nic_front *pc_nic_front(struct pc *pc, unsigned n)
+{
+    return nics_front(&pc->nics, n);
+}
+
 void pc_power_button(struct pc *pc)
 {
     piix4_pm_power_button(&pc->pm);
@@ -440,6 +506,16 @@ bool pc_vga_text(struct pc *pc, struct pc_text *text, u16 *cell, size_t cells)
 void pc_set_boot(struct pc *pc, const char *boot)
 {
     rtc_set_boot(&pc->rtc, boot ? boot : "cad");
+}
+
+int pc_vga_draw(struct pc *pc, struct vga_picture *p)
+{
+    return pc->has_vga ? vga_draw(&pc->vga, p, clk_now(&pc->clk)) : -ENODATA;
+}
+
+bool pc_vga_touched(const struct pc *pc)
+{
+    return pc->has_vga && __atomic_load_n(&pc->vga.touched, __ATOMIC_RELAXED);
 }
 
 u8 pc_post_code(const struct pc *pc)

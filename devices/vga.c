@@ -2,8 +2,8 @@
  * vga.c - registers of a standard VGA with the Bochs VBE extension, as PCI function 1234:1111.
  *
  * Ports 3B0h-3DFh and 1CEh-1D0h; BAR 0 linear frame buffer, BAR 2 the same registers as MMIO (VGA at
- * 400h, VBE at 500h), ROM BAR the video BIOS. Enough for a video BIOS, text consoles and mode setting;
- * nothing is drawn here; vga_text.c reads the text screen back.
+ * 400h, VBE at 500h), ROM BAR the video BIOS. Nothing is drawn here: vga_draw.c does that, vga_text.c reads the text screen
+ * back, vga_mem.c is the memory and vga_map.c says when the guest has it directly.
  */
 #include "devices/vga.h"
 
@@ -12,36 +12,75 @@
 
 #include "devices/vga_mem.h"
 
-enum { MISC_COLOUR = 0x01 };
-enum { ATTR_REGS = 21, CRTC_V_RETRACE_END = 0x11, CRTC_PROTECT = 0x80, CRTC_OVERFLOW = 0x07 };
-enum {
-    VBE_ID,
-    VBE_XRES,
-    VBE_YRES,
-    VBE_BPP,
-    VBE_ENABLE,
-    VBE_BANK,
-    VBE_VIRT_WIDTH,
-    VBE_VIRT_HEIGHT,
-    VBE_X_OFFSET,
-    VBE_Y_OFFSET,
-    VBE_VIDEO_64K,
-};
-enum { VBE_ENABLED = 0x01, VBE_GETCAPS = 0x02, VBE_8BIT_DAC = 0x20, VBE_NOCLEAR = 0x80 };
+#define FRAME_NS 14268000u /* of 640 x 400, for registers that make no picture */
+#define LINE_NS 31778u
+#define RETRACE_LINES 49u
+
 enum { VBE_ID_FIRST = 0xb0c0, VBE_ID_LAST = 0xb0c5, VBE_MAX_X = 2560, VBE_MAX_Y = 1600, VBE_MAX_BPP = 32 };
-enum { FRAME_NS = 14268000, LINE_NS = 31778, RETRACE_LINES = 49 };
 
 static const u8 seq_mask[8] = {0x03, 0x3d, 0x0f, 0x3f, 0x0e, 0x00, 0x00, 0xff};
 static const u8 gfx_mask[16] = {0x0f, 0x0f, 0x0f, 0x1f, 0x03, 0x7b, 0x0f, 0x0f, 0xff};
+static const u8 attr_mask[ATTR_REGS] = {0x3f, 0x3f, 0x3f, 0x3f, 0x3f, 0x3f, 0x3f, 0x3f, 0x3f, 0x3f, 0x3f,
+                                        0x3f, 0x3f, 0x3f, 0x3f, 0x3f, 0xef, 0xff, 0x3f, 0x0f, 0x0f};
 
-/* Input status 1: bit 3 vertical retrace, bit 0 not displaying; a function of time alone. */
+u32 vga_crtc_lines(const struct vga *vga)
+{
+    u8 over = vga->crtc[CRTC_OVERFLOW];
+    return (vga->crtc[CRTC_V_DISPLAY_END] | (over & 0x02u) << 7 | (over & 0x40u) << 3) + 1;
+}
+
+/* The beam: nanoseconds a line, lines a frame, displayed lines, and where the vertical retrace begins and ends. */
+struct beam {
+    u64 line_ns;
+    u32 lines, shown, retrace, retrace_end;
+    u32 chars, chars_shown;
+};
+
+static struct beam beam_of(const struct vga *vga)
+{
+    static const u32 clock_khz[4] = {25175, 28322, 28322, 28322};
+    const u8 *crtc = vga->crtc, over = crtc[CRTC_OVERFLOW];
+    u32 dots = vga->seq[SEQ_CLOCKING] & CLOCKING_8_DOTS ? 8 : 9, khz = clock_khz[(vga->misc & MISC_CLOCK) >> 2];
+    struct beam b = {.lines = (crtc[CRTC_V_TOTAL] | (over & 0x01u) << 8 | (over & 0x20u) << 4) + 2,
+                     .shown = vga_crtc_lines(vga),
+                     .retrace = crtc[CRTC_V_RETRACE_START] | (over & 0x04u) << 6 | (over & 0x80u) << 2,
+                     .chars = crtc[CRTC_H_TOTAL] + 5u,
+                     .chars_shown = crtc[CRTC_H_DISPLAY_END] + 1u};
+    b.line_ns = (u64)b.chars * dots * 1000000 / khz << (vga->seq[SEQ_CLOCKING] & CLOCKING_HALF ? 1 : 0);
+    u64 frame_ns = b.line_ns * b.lines;
+    if (frame_ns < FRAME_NS / 4 || frame_ns > FRAME_NS * 4 || b.shown >= b.lines || b.retrace < b.shown || b.retrace >= b.lines)
+        return (struct beam){.line_ns = LINE_NS, .lines = FRAME_NS / LINE_NS, .shown = FRAME_NS / LINE_NS - RETRACE_LINES,
+                             .retrace = FRAME_NS / LINE_NS - RETRACE_LINES, .retrace_end = FRAME_NS / LINE_NS,
+                             .chars = 100, .chars_shown = 80};
+    b.retrace_end = b.retrace + 1 + ((crtc[CRTC_V_RETRACE_END] - b.retrace - 1) & 15); /* the end is 4 bits to meet */
+    if (b.retrace_end > b.lines)
+        b.retrace_end = b.lines;
+    return b;
+}
+
+/* Input status 1: bit 3 vertical retrace, bit 0 not displaying; a function of time and of the mode's timing. */
 static u8 input_status1(struct vga *vga)
 {
-    u64 in_frame = clk_now(vga->clk) % FRAME_NS;
+    struct beam b = beam_of(vga);
+    u64 in_frame = clk_now(vga->clk) % (b.line_ns * b.lines), line = in_frame / b.line_ns;
+    bool shown = line < b.shown && in_frame % b.line_ns * b.chars < b.line_ns * b.chars_shown;
     vga->attr_data = false;
-    if (in_frame >= (u64)FRAME_NS - RETRACE_LINES * LINE_NS)
-        return 0x09;
-    return in_frame % LINE_NS > LINE_NS * 4 / 5;
+    return (u8)((shown ? 0 : 1) | (line >= b.retrace && line < b.retrace_end ? 8 : 0));
+}
+
+/* A register that the picture depends on was written; those of sequencer and graphics controller may make plain memory of the
+ * window, or no longer. */
+static void touch(struct vga *vga)
+{
+    __atomic_store_n(&vga->touched, 1, __ATOMIC_RELAXED);
+}
+
+static void touch_memory(struct vga *vga)
+{
+    touch(vga);
+    vga->heat = 0;
+    if (vga->map || vga->lfb_gpa)
+        vga_map_update(vga);
 }
 
 static void attr_write(struct vga *vga, u8 val)
@@ -49,8 +88,9 @@ static void attr_write(struct vga *vga, u8 val)
     if (!vga->attr_data)
         vga->attr_index = val & 0x3f;
     else if ((vga->attr_index & 0x1f) < ATTR_REGS)
-        vga->attr[vga->attr_index & 0x1f] = val;
+        vga->attr[vga->attr_index & 0x1f] = val & attr_mask[vga->attr_index & 0x1f];
     vga->attr_data = !vga->attr_data;
+    touch(vga);
 }
 
 static void dac_write(struct vga *vga, u8 val)
@@ -59,6 +99,7 @@ static void dac_write(struct vga *vga, u8 val)
     if (vga->dac_sub == 3) {
         memcpy(vga->palette[vga->dac_write++], vga->dac_latch, 3);
         vga->dac_sub = 0;
+        touch(vga);
     }
 }
 
@@ -75,6 +116,7 @@ static u8 dac_read(struct vga *vga)
 static void crtc_write(struct vga *vga, u8 val)
 {
     u8 i = vga->crtc_index;
+    touch(vga);
     if ((vga->crtc[CRTC_V_RETRACE_END] & CRTC_PROTECT) && i <= CRTC_OVERFLOW) {
         if (i == CRTC_OVERFLOW) /* only the line-compare bit */
             vga->crtc[i] = (u8)((vga->crtc[i] & ~0x10) | (val & 0x10));
@@ -124,10 +166,19 @@ static void reg_write(struct vga *vga, u32 reg, u8 val)
     switch (reg) {
     case 0x10:
     case 0x11: attr_write(vga, val); break;
-    case 0x12: vga->misc = val & 0xef; break;
+    case 0x12:
+        vga->misc = val & 0xef;
+        touch(vga);
+        break;
     case 0x14: vga->seq_index = val & 7; break;
-    case 0x15: vga->seq[vga->seq_index] = val & seq_mask[vga->seq_index]; break;
-    case 0x16: vga->dac_mask = val; break;
+    case 0x15:
+        vga->seq[vga->seq_index] = val & seq_mask[vga->seq_index];
+        touch_memory(vga);
+        break;
+    case 0x16:
+        vga->dac_mask = val;
+        touch(vga);
+        break;
     case 0x17:
         vga->dac_read = val;
         vga->dac_sub = 0;
@@ -140,7 +191,10 @@ static void reg_write(struct vga *vga, u32 reg, u8 val)
         break;
     case 0x19: dac_write(vga, val); break;
     case 0x1e: vga->gfx_index = val & 15; break;
-    case 0x1f: vga->gfx[vga->gfx_index] = val & gfx_mask[vga->gfx_index]; break;
+    case 0x1f:
+        vga->gfx[vga->gfx_index] = val & gfx_mask[vga->gfx_index];
+        touch_memory(vga);
+        break;
     case 0x04:
     case 0x24: vga->crtc_index = val; break;
     case 0x05:
@@ -212,6 +266,7 @@ bool vga_linear(const struct vga *vga)
 static void vbe_enable(struct vga *vga, u16 val)
 {
     u16 *r = vga->vbe;
+    vga_map_release(vga); /* before VRAM is cleared */
     bool turns_on = (val & VBE_ENABLED) && !(r[VBE_ENABLE] & VBE_ENABLED);
     r[VBE_ENABLE] = val;
     if (!(val & VBE_ENABLED)) {
@@ -223,8 +278,11 @@ static void vbe_enable(struct vga *vga, u16 val)
     r[VBE_VIRT_WIDTH] = r[VBE_XRES];
     r[VBE_X_OFFSET] = r[VBE_Y_OFFSET] = 0;
     vbe_fix_geometry(vga);
-    if (!(val & VBE_NOCLEAR))
-        memset(vga->vram, 0, min_u64((u64)line_bytes(vga) * r[VBE_YRES], VGA_VRAM_BYTES));
+    u32 clear = (u32)min_u64((u64)line_bytes(vga) * r[VBE_YRES], VGA_VRAM_BYTES);
+    if (!(val & VBE_NOCLEAR) && clear) {
+        memset(vga->vram, 0, clear);
+        vga_note(vga, 0, clear);
+    }
     /* A packed-pixel window at A0000h, whatever mode the VGA was in. */
     vga->gfx[GFX_MISC] = (u8)((vga->gfx[GFX_MISC] & ~0x0c) | 0x04 | GFX_MISC_GRAPHICS);
     vga->seq[SEQ_MEM_MODE] |= SEQ_CHAIN4;
@@ -260,6 +318,7 @@ static void vbe_write(struct vga *vga, unsigned index, u16 val)
     case VBE_Y_OFFSET: r[index] = val; break;
     default: break;
     }
+    touch_memory(vga);
 }
 
 /* 1CEh index, 1CFh data (1D0h on machines that align words), 16 bits each. */
@@ -320,19 +379,32 @@ static const struct bus_ops vbe_ops = {.read = vbe_port_read, .write = vbe_port_
 static const struct bus_ops mmio_ops = {.read = mmio_read, .write = mmio_write, .max_size = 2};
 static const struct bus_ops rom_ops = {.read = rom_read, .max_size = 4};
 
-int vga_init(struct vga *vga, struct pci_bus *pci, struct clk *clk, const void *rom, size_t rom_bytes)
+static void bars_changed(void *opaque, unsigned offset, unsigned size)
+{
+    (void)offset;
+    (void)size;
+    vga_map_update(opaque);
+}
+
+int vga_init(struct vga *vga, struct pci_bus *pci, struct clk *clk, const void *rom, size_t rom_bytes,
+             const struct vga_host *host)
 {
     static const struct pci_id id = {.vendor = 0x1234, .device = 0x1111, .class = 0x0300, .revision = 2};
     memset(vga, 0, sizeof(*vga));
     if (rom_bytes > (1u << 20))
         return -EINVAL;
-    vga->vram = calloc(1, VGA_VRAM_BYTES);
+    if (host && host->mem)
+        vga->host = *host;
+    vga->own_mem = !vga->host.mem;
+    vga->vram = vga->own_mem ? calloc(1, VGA_MEM_BYTES) : vga->host.mem;
     if (!vga->vram)
         return -ENOMEM;
     vga->clk = clk;
     vga->rom = rom;
     vga->rom_bytes = rom ? (u32)rom_bytes : 0;
     pci_dev_init(&vga->pci, &id);
+    vga->pci.written = bars_changed;
+    vga->pci.opaque = vga;
     pci_dev_bar(&vga->pci, 0, VGA_VRAM_BYTES, false, 0x08, &vga_lfb_ops, vga);
     pci_dev_bar(&vga->pci, 2, 4096, false, 0, &mmio_ops, vga);
     u32 rom_size = 2048;
@@ -355,7 +427,8 @@ int vga_init(struct vga *vga, struct pci_bus *pci, struct clk *clk, const void *
 
 void vga_fini(struct vga *vga)
 {
-    free(vga->vram);
+    if (vga->own_mem)
+        free(vga->vram);
     vga->vram = NULL;
 }
 
@@ -366,6 +439,7 @@ void vga_reset(struct vga *vga)
     vga->attr_data = false;
     memset(vga->seq, 0, sizeof(vga->seq));
     memset(vga->gfx, 0, sizeof(vga->gfx));
+    vga->gfx[GFX_BIT_MASK] = 0xff; /* text works on a card that nobody has set up further */
     memset(vga->attr, 0, sizeof(vga->attr));
     memset(vga->crtc, 0, sizeof(vga->crtc));
     memset(vga->palette, 0, sizeof(vga->palette));
@@ -375,4 +449,5 @@ void vga_reset(struct vga *vga)
     memset(vga->vbe, 0, sizeof(vga->vbe));
     vga->vbe[VBE_ID] = VBE_ID_LAST;
     vga->bank = 0;
+    touch_memory(vga);
 }

@@ -1,8 +1,9 @@
 /*
  * vga_mem.c - how processor accesses to A0000h-BFFFFh reach the four planes (IBM VGA reference).
  *
- * VRAM is kept as the planes chained: byte 4 * n + p is byte n of plane p, so one 32-bit word holds what
- * the latches hold. Chain-4 and linear modes see it as it is, odd/even (text) uses two planes at a time.
+ * VRAM is kept as the planes chained: byte 4 * n + p is byte n of plane p, so one 32-bit word holds what the latches hold, and all
+ * planes are read and written at once. Chain-4 and linear modes see it as it is, odd/even (text) uses two planes at a time.
+ * Blocks are what string instructions move: the registers' meaning is looked at once for all of their bytes.
  */
 #include "devices/vga_mem.h"
 
@@ -10,95 +11,207 @@
 
 #define OUTSIDE UINT32_MAX
 
-/* Offset into the selected window plus bank, OUTSIDE if the card does not decode it. */
-static u32 decode(const struct vga *vga, u32 offset)
+/* Bit p of the index in all bits of byte p. */
+static u32 planes(unsigned bits)
+{
+    static const u32 table[16] = {
+        0x00000000, 0x000000ff, 0x0000ff00, 0x0000ffff, 0x00ff0000, 0x00ff00ff, 0x00ffff00, 0x00ffffff,
+        0xff000000, 0xff0000ff, 0xff00ff00, 0xff00ffff, 0xffff0000, 0xffff00ff, 0xffffff00, 0xffffffff,
+    };
+
+    return table[bits & 15];
+}
+
+u32 vga_mem_window(const struct vga *vga, u32 *bytes)
 {
     static const struct {
         u32 base, bytes;
     } window[4] = {{0, 0x20000}, {0, 0x10000}, {0x10000, 0x8000}, {0x18000, 0x8000}};
     unsigned mode = vga->gfx[GFX_MISC] >> 2 & 3;
-    offset &= 0x1ffff;
-    if (offset < window[mode].base || offset - window[mode].base >= window[mode].bytes)
+
+    *bytes = window[mode].bytes;
+    return window[mode].base;
+}
+
+bool vga_mem_is_plain(const struct vga *vga)
+{
+    return !(vga->gfx[GFX_MODE] & (GFX_MODE_WRITE | GFX_MODE_COMPARE)) && !(vga->gfx[GFX_ENABLE_SR] & 15) &&
+           !vga->gfx[GFX_ROTATE] && vga->gfx[GFX_BIT_MASK] == 0xff;
+}
+
+/* Offset into the selected window plus bank, OUTSIDE if the card does not decode it. */
+static u32 decode(const struct vga *vga, u32 offset)
+{
+    u32 bytes, base = vga_mem_window(vga, &bytes);
+
+    offset &= VGA_WINDOW_BYTES - 1;
+    if (offset < base || offset - base >= bytes)
         return OUTSIDE;
-    return offset - window[mode].base + (mode == 1 ? vga->bank : 0);
+    return offset - base + (bytes == 0x10000 ? vga->bank : 0);
+}
+
+static u32 word_at(const struct vga *vga, u32 n)
+{
+    u32 v;
+
+    memcpy(&v, vga->vram + 4 * (size_t)n, 4);
+    return v;
+}
+
+static u32 latch(const struct vga *vga)
+{
+    u32 v;
+
+    memcpy(&v, vga->latch, 4);
+    return v;
+}
+
+/* What a chained access at `at` uses: a byte of VRAM; OUTSIDE: not chained, or beyond VRAM. */
+static u32 chained(const struct vga *vga, u32 at)
+{
+    if (!(vga->seq[SEQ_MEM_MODE] & SEQ_CHAIN4))
+        at = (at & ~1u) << 1 | (vga->gfx[GFX_READ_MAP] & 2) | (at & 1);
+    return at < VGA_VRAM_BYTES ? at : OUTSIDE;
+}
+
+static bool is_chained(const struct vga *vga)
+{
+    return vga->seq[SEQ_MEM_MODE] & SEQ_CHAIN4 || vga->gfx[GFX_MODE] & GFX_MODE_ODD_EVEN;
+}
+
+/* ---- reads ---- */
+
+/* Read mode 1: which dots have the colour? */
+static u8 compare(const struct vga *vga, u32 word)
+{
+    u32 differs = (word ^ planes(vga->gfx[GFX_COMPARE])) & planes(vga->gfx[GFX_DONT_CARE]);
+
+    differs |= differs >> 16;
+    return (u8) ~(differs | differs >> 8);
 }
 
 u8 vga_mem_read(struct vga *vga, u32 offset)
 {
-    u32 at = decode(vga, offset);
+    u32 at = decode(vga, offset), word;
+
     if (at == OUTSIDE)
         return 0xff;
-    if (vga->seq[SEQ_MEM_MODE] & SEQ_CHAIN4)
-        return at < VGA_VRAM_BYTES ? vga->vram[at] : 0xff;
-    if (vga->gfx[GFX_MODE] & GFX_MODE_ODD_EVEN) {
-        at = (at & ~1u) << 1 | (vga->gfx[GFX_READ_MAP] & 2) | (at & 1);
-        return at < VGA_VRAM_BYTES ? vga->vram[at] : 0xff;
+    if (is_chained(vga)) {
+        at = chained(vga, at);
+        if (at == OUTSIDE)
+            return 0xff;
+        memcpy(vga->latch, vga->vram + (at & ~3u), 4);
+        return vga->vram[at];
     }
     if (at >= VGA_VRAM_BYTES / 4)
         return 0xff;
-    memcpy(vga->latch, vga->vram + 4 * at, 4);
-    if (!(vga->gfx[GFX_MODE] & GFX_MODE_COMPARE))
-        return vga->latch[vga->gfx[GFX_READ_MAP] & 3];
-    u8 same = 0xff;
-    for (unsigned p = 0; p < 4; p++) {
-        u8 want = vga->gfx[GFX_COMPARE] & BIT(p) ? 0xff : 0;
-        if (vga->gfx[GFX_DONT_CARE] & BIT(p))
-            same &= (u8) ~(vga->latch[p] ^ want);
-    }
-    return same;
+    word = word_at(vga, at);
+    memcpy(vga->latch, &word, 4);
+    return vga->gfx[GFX_MODE] & GFX_MODE_COMPARE ? compare(vga, word) : vga->latch[vga->gfx[GFX_READ_MAP] & 3];
 }
 
-/* The byte that write mode 0-3 stores into plane p. */
-static u8 plane_value(const struct vga *vga, unsigned p, u8 val)
+/* ---- writes ---- */
+
+/* What write mode, set/reset, rotation, function and bit mask make of a byte, for all planes: bits that `mask` selects come from `v`. */
+static u32 combine(const struct vga *vga, u8 val)
 {
-    unsigned mode = vga->gfx[GFX_MODE] & 3, turn = vga->gfx[GFX_ROTATE] & 7;
-    u8 rotated = (u8)(val >> turn | val << (8 - turn));
-    u8 set = vga->gfx[GFX_SET_RESET] & BIT(p) ? 0xff : 0, mask = vga->gfx[GFX_BIT_MASK], v;
-    if (mode == 1)
-        return vga->latch[p];
-    if (mode == 0)
-        v = vga->gfx[GFX_ENABLE_SR] & BIT(p) ? set : rotated;
-    else if (mode == 2)
-        v = val & BIT(p) ? 0xff : 0;
-    else
-        v = set, mask &= rotated;
+    unsigned turn = vga->gfx[GFX_ROTATE] & 7;
+    u8 rotated = (u8)(val >> turn | val << (8 - turn)), bits = vga->gfx[GFX_BIT_MASK];
+    u32 set = planes(vga->gfx[GFX_SET_RESET]), enable = planes(vga->gfx[GFX_ENABLE_SR]), old = latch(vga), v, mask;
+
+    switch (vga->gfx[GFX_MODE] & GFX_MODE_WRITE) {
+    case 0: v = (set & enable) | (rotated * 0x01010101u & ~enable); break;
+    case 1: return old;
+    case 2: v = planes(val); break;
+    default: v = set, bits &= rotated; break;
+    }
     switch (vga->gfx[GFX_ROTATE] >> 3 & 3) {
-    case 1: v &= vga->latch[p]; break;
-    case 2: v |= vga->latch[p]; break;
-    case 3: v ^= vga->latch[p]; break;
+    case 1: v &= old; break;
+    case 2: v |= old; break;
+    case 3: v ^= old; break;
     default: break;
     }
-    return (u8)((v & mask) | (vga->latch[p] & ~mask));
+    mask = bits * 0x01010101u;
+    return (v & mask) | (old & ~mask);
+}
+
+static void write_chained(struct vga *vga, u32 at, u8 val)
+{
+    at = chained(vga, at);
+    if (at == OUTSIDE || !(vga->seq[SEQ_MAP_MASK] & BIT(at & 3)))
+        return;
+    if (!vga_mem_is_plain(vga))
+        val = (u8)(combine(vga, val) >> (at & 3) * 8);
+    vga->vram[at] = val;
+    vga_note(vga, at, 1);
 }
 
 void vga_mem_write(struct vga *vga, u32 offset, u8 val)
 {
-    u32 at = decode(vga, offset);
-    u8 map = vga->seq[SEQ_MAP_MASK];
+    u32 at = decode(vga, offset), map, word;
+
     if (at == OUTSIDE)
         return;
-    if (vga->seq[SEQ_MEM_MODE] & SEQ_CHAIN4) {
-        if (at < VGA_VRAM_BYTES && (map & BIT(at & 3)))
-            vga->vram[at] = val;
+    if (is_chained(vga)) {
+        write_chained(vga, at, val);
         return;
     }
-    if (vga->gfx[GFX_MODE] & GFX_MODE_ODD_EVEN) {
-        unsigned p = (vga->gfx[GFX_READ_MAP] & 2) | (at & 1);
-        at = (at & ~1u) << 1 | p;
-        if (at < VGA_VRAM_BYTES && (map & BIT(p)))
-            vga->vram[at] = val;
+    map = planes(vga->seq[SEQ_MAP_MASK]);
+    if (at >= VGA_VRAM_BYTES / 4 || !map)
         return;
+    word = (word_at(vga, at) & ~map) | (combine(vga, val) & map);
+    memcpy(vga->vram + 4 * (size_t)at, &word, 4);
+    vga_note(vga, 4 * at, 4);
+}
+
+/* ---- blocks ---- */
+
+/* How many of n bytes from `at` on lie in the window and, not chained, in VRAM. */
+static u32 fits(const struct vga *vga, u32 offset, u32 n)
+{
+    u32 bytes, base = vga_mem_window(vga, &bytes), at = decode(vga, offset);
+
+    if (at == OUTSIDE || is_chained(vga) || at >= VGA_VRAM_BYTES / 4)
+        return 0;
+    n = (u32)min_u64(n, base + bytes - (offset & (VGA_WINDOW_BYTES - 1)));
+    return (u32)min_u64(n, VGA_VRAM_BYTES / 4 - at);
+}
+
+/* n bytes, each by itself; those of unchained modes in one go. */
+static void write_block(void *opaque, u32 offset, const u8 *from, u32 n)
+{
+    struct vga *vga = opaque;
+    u32 whole = fits(vga, offset, n), at = decode(vga, offset), map = planes(vga->seq[SEQ_MAP_MASK]);
+    u8 *to = vga->vram + 4 * (size_t)at;
+
+    vga_map_access(vga, n);
+    for (u32 i = 0; map && i < whole; i++, to += 4) {
+        u32 word, v = combine(vga, from[i]);
+
+        memcpy(&word, to, 4);
+        word = (word & ~map) | (v & map);
+        memcpy(to, &word, 4);
     }
-    if (at >= VGA_VRAM_BYTES / 4)
-        return;
-    for (unsigned p = 0; p < 4; p++)
-        if (map & BIT(p))
-            vga->vram[4 * at + p] = plane_value(vga, p, val);
+    if (whole && map)
+        vga_note(vga, 4 * at, 4 * whole);
+    for (u32 i = whole; i < n; i++)
+        vga_mem_write(vga, offset + i, from[i]);
+}
+
+static void read_block(void *opaque, u32 offset, u8 *to, u32 n)
+{
+    struct vga *vga = opaque;
+
+    vga_map_access(vga, n);
+    for (u32 i = 0; i < n; i++)
+        to[i] = vga_mem_read(vga, offset + i);
 }
 
 static u32 window_read(void *opaque, u32 offset, unsigned size)
 {
     u32 v = 0;
+
+    vga_map_access(opaque, size);
     for (unsigned i = 0; i < size; i++)
         v |= (u32)vga_mem_read(opaque, offset + i) << (8 * i);
     return v;
@@ -106,15 +219,18 @@ static u32 window_read(void *opaque, u32 offset, unsigned size)
 
 static void window_write(void *opaque, u32 offset, unsigned size, u32 val)
 {
+    vga_map_access(opaque, size);
     for (unsigned i = 0; i < size; i++)
         vga_mem_write(opaque, offset + i, (u8)(val >> (8 * i)));
 }
 
 static u32 lfb_read(void *opaque, u32 offset, unsigned size)
 {
-    const struct vga *vga = opaque;
+    struct vga *vga = opaque;
     u32 v = 0;
-    if (offset + size <= VGA_VRAM_BYTES)
+
+    vga_map_access_lfb(vga, size);
+    if (offset < VGA_VRAM_BYTES && size <= VGA_VRAM_BYTES - offset)
         memcpy(&v, vga->vram + offset, size);
     return v;
 }
@@ -122,9 +238,14 @@ static u32 lfb_read(void *opaque, u32 offset, unsigned size)
 static void lfb_write(void *opaque, u32 offset, unsigned size, u32 val)
 {
     struct vga *vga = opaque;
-    if (offset + size <= VGA_VRAM_BYTES)
-        memcpy(vga->vram + offset, &val, size);
+
+    vga_map_access_lfb(vga, size);
+    if (offset >= VGA_VRAM_BYTES || size > VGA_VRAM_BYTES - offset)
+        return;
+    memcpy(vga->vram + offset, &val, size);
+    vga_note(vga, offset, size);
 }
 
-const struct bus_ops vga_window_ops = {.read = window_read, .write = window_write, .max_size = 4};
+const struct bus_ops vga_window_ops = {
+    .read = window_read, .write = window_write, .max_size = 4, .read_block = read_block, .write_block = write_block};
 const struct bus_ops vga_lfb_ops = {.read = lfb_read, .write = lfb_write, .max_size = 4};

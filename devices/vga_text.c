@@ -7,19 +7,6 @@
 #include "devices/devices.h"
 #include "devices/vga_mem.h"
 
-enum {
-    CRTC_H_DISPLAY_END = 0x01,
-    CRTC_OVERFLOW = 0x07,
-    CRTC_CELL_HEIGHT = 0x09, /* minus 1 in bits 0-4; bit 7: every line twice */
-    CRTC_CURSOR_START = 0x0a,
-    CRTC_CURSOR_END = 0x0b,
-    CRTC_START_HIGH = 0x0c,
-    CRTC_CURSOR_HIGH = 0x0e,
-    CRTC_V_DISPLAY_END = 0x12,
-    CRTC_PITCH = 0x13, /* in units of two cells */
-};
-enum { CURSOR_OFF = 0x20, SCAN_LINE = 0x1f, DOUBLE_SCAN = 0x80, ATTR_MODE = 0x10, ATTR_MODE_BLINK = 0x08 };
-
 static unsigned word(const struct vga *vga, unsigned high)
 {
     return (unsigned)vga->crtc[high] << 8 | vga->crtc[high + 1];
@@ -32,34 +19,34 @@ static void locate_cursor(const struct vga *vga, struct pc_text *text, unsigned 
     unsigned at = word(vga, CRTC_CURSOR_HIGH) - word(vga, CRTC_START_HIGH);
     unsigned row = pitch ? at / pitch : text->rows, column = pitch ? at % pitch : 0;
 
-    text->cursor = !(crtc[CRTC_CURSOR_START] & CURSOR_OFF) &&
-                   (crtc[CRTC_CURSOR_START] & SCAN_LINE) <= (crtc[CRTC_CURSOR_END] & SCAN_LINE) &&
+    text->cursor = !(crtc[CRTC_CURSOR_START] & CRTC_CURSOR_OFF) &&
+                   (crtc[CRTC_CURSOR_START] & CRTC_SCAN_LINE) <= (crtc[CRTC_CURSOR_END] & CRTC_SCAN_LINE) &&
                    row < text->rows && column < text->columns;
     text->cursor_row = text->cursor ? (u16)row : 0;
     text->cursor_column = text->cursor ? (u16)column : 0;
 }
 
-bool vga_text(const struct vga *vga, struct pc_text *text, u16 *cell, size_t cells)
+bool vga_text(struct vga *vga, struct pc_text *text, u16 *cell, size_t cells)
 {
     const u8 *crtc = vga->crtc;
     unsigned pitch = crtc[CRTC_PITCH] * 2u, start = word(vga, CRTC_START_HIGH);
-    unsigned lines =
-        (crtc[CRTC_V_DISPLAY_END] | (crtc[CRTC_OVERFLOW] & 0x02u) << 7 | (crtc[CRTC_OVERFLOW] & 0x40u) << 3) +
-        1;
-    unsigned height = (crtc[CRTC_CELL_HEIGHT] & SCAN_LINE) + 1;
+    unsigned lines = vga_crtc_lines(vga);
+    unsigned height = (crtc[CRTC_CELL_HEIGHT] & CRTC_SCAN_LINE) + 1;
 
     *text = (struct pc_text){0};
     if ((vga->gfx[GFX_MISC] & GFX_MISC_GRAPHICS) || vga_linear(vga))
         return false;
-    if (crtc[CRTC_CELL_HEIGHT] & DOUBLE_SCAN)
+    if (crtc[CRTC_CELL_HEIGHT] & CRTC_DOUBLE_SCAN)
         height *= 2;
     text->columns = (u16)(crtc[CRTC_H_DISPLAY_END] + 1u);
     text->rows = (u16)(lines / height);
-    text->blink = (vga->attr[ATTR_MODE] & ATTR_MODE_BLINK) != 0;
+    text->blink = (vga->attr[ATTR_MODE] & ATTR_BLINK) != 0;
     locate_cursor(vga, text, pitch);
     for (unsigned row = 0; row < text->rows; row++) {
         for (unsigned column = 0; column < text->columns; column++) {
-            const u8 *at = vga->vram + 4 * ((start + row * pitch + column) & (VGA_VRAM_BYTES / 4 - 1));
+            unsigned n = (start + row * pitch + column) & VGA_PLANE_MASK;
+            bool live = vga->text_live && n < VGA_TEXT_BYTES / 2; /* vga_map.c */
+            const u8 *at = live ? vga->vram + VGA_VRAM_BYTES + 2 * n : vga->vram + 4 * n;
 
             if (!cells--)
                 return true;

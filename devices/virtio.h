@@ -9,7 +9,7 @@
  *     virtio_interrupt(v, queue);
  *
  * Everything the driver wrote is checked: indexes, table sizes, loops, addresses outside RAM. A queue that makes no sense is
- * broken: the device asks for a reset (status bit 6) and touches it no more. Chains live in the device's own structs, so that
+ * broken: the device asks for a reset (status bit 6) and touches its queues no more. Chains live in the device's own structs, so that
  * all state is plain; a chain stays valid until a reset, after which pushing it is forbidden: ops->reset tells the device to drop what it has.
  */
 #ifndef NOVT_DEVICES_VIRTIO_H
@@ -57,7 +57,6 @@ struct virtq {
     u64 desc_gpa, avail_gpa, used_gpa;
     u16 avail_idx; /* next to take */
     u16 used_idx;  /* next to give */
-    u16 vector;    /* stored for the driver, never used */
 };
 
 struct virtio;
@@ -120,8 +119,11 @@ void virtio_push(struct virtio *v, unsigned queue, const struct virtio_chain *ch
 /* Gives back only the head (a device that kept nothing else of the chain). */
 void virtio_push_head(struct virtio *v, unsigned queue, u16 head, u32 written);
 void virtio_interrupt(struct virtio *v, unsigned queue); /* unless the driver asked not to hear of it */
+void virtio_raise_queue(struct virtio *v);               /* whatever it asked */
 /* Asks the driver not to notify (a device that is polling anyway). */
 void virtio_quiet(struct virtio *v, unsigned queue, bool quiet);
 void virtio_config_changed(struct virtio *v);
+/* The driver did what it must not (no room for a status byte...): nothing more is done until a reset. */
+void virtio_break(struct virtio *v);
 
 #endif

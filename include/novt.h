@@ -50,6 +50,19 @@ struct novt_serial {
     void *opaque;
 };
 
+#define NOVT_NICS 8
+
+/* A network card. */
+struct novt_nic {
+    const char *model; /* ne2k_isa ne2k_pci e1000 virtio-net-pci; NULL: e1000 */
+    const char *net;   /* the other end of its cable, as QEMU's -netdev without id: "user,hostfwd=tcp::2222-:22"; NULL: nowhere */
+    bool optional;     /* where the host has no libslirp for "user" the cable ends nowhere, instead of an error */
+    uint8_t mac[6];    /* all zero: 52:54:00:12:34:56, counting up */
+    uint8_t slot;      /* on PCI; 0: the first free one */
+    uint16_t iobase;   /* ISA: ports and interrupt; 0: 300h and 9, the next card 320h and 10, ... */
+    uint8_t irq;
+};
+
 /* Items of trace_items (the command line's -d). */
 #define NOVT_TRACE_IN_ASM 0x01u
 #define NOVT_TRACE_OUT_ASM 0x02u
@@ -131,6 +144,8 @@ struct novt_config {
     bool parallel_present;        /* LPT1; what the guest prints goes to parallel(), on the VM's thread */
     void (*parallel)(void *opaque, const uint8_t *buf, size_t len);
     void *parallel_opaque;
+    struct novt_nic nic[NOVT_NICS];
+    unsigned nics;
     uint16_t debugcon_iobase;     /* 0: none */
     void (*debugcon)(void *opaque, const uint8_t *buf, size_t len);
     void *debugcon_opaque;
@@ -346,6 +361,7 @@ struct novt_frame {
     bool resized;           /* width or height are not those of the call before; then rect[0] is everything */
     uint32_t rects;         /* what the last call changed in pixel[], from the top downwards */
     struct novt_rect rect[NOVT_FRAME_RECTS];
+    uint64_t seen; /* NoVT's */
 };
 
 /* Brings the frame up to date with what the guest's screen shows, in every mode. 1: it changed, rect[] says where; 0: it did not (rects is

@@ -45,6 +45,23 @@ struct cli_chardev_spec {
     bool mux; /* a serial line and a monitor may share it */
 };
 
+/* cli_net.c's: the network as the options name it, until cli_net_finish() makes config.nic of it. */
+#define CLI_NET_SPEC_BYTES 2048
+
+struct cli_net {
+    struct cli_netdev {
+        char id[64], spec[CLI_NET_SPEC_BYTES];
+        bool used;
+    } netdev[NOVT_NICS];
+    struct cli_nic {
+        char model[32], netdev[64], spec[CLI_NET_SPEC_BYTES]; /* the back end by id, or itself; both empty: none */
+        bool hub;                                             /* of -net nic: gets the back end of -net user and the like */
+    } nic[NOVT_NICS];
+    char hub_spec[CLI_NET_SPEC_BYTES];
+    unsigned netdevs, nics;
+    bool given; /* any option of these: there is no network card by default */
+};
+
 struct cli_options {
     enum cli_command command;
     struct novt_config config;
@@ -54,6 +71,7 @@ struct cli_options {
     struct cli_chardev_spec chardev[CLI_CHARDEVS];
     unsigned chardevs;
     bool nographic, display_none;
+    struct cli_net net;
     const char *trace_path;
     const char *screen_path; /* --dump-screen */
     FILE *screen_file;       /* cli_screen.c's */
@@ -74,6 +92,12 @@ int cli_report(const struct novt_error *err);
 bool drive_is_device(const char *arg); /* is that value of -device a disk? */
 int drive_device(struct cli_options *opt, const char *arg, struct novt_error *err) MUST_CHECK;
 int drive_finish(struct cli_options *opt, struct novt_error *err) MUST_CHECK; /* all options were read */
+/* ---- cli_net.c ---- */
+bool cli_net_is_device(const char *name); /* does -device NAME mean a network card? */
+void cli_net_help_devices(void);
+int cli_net_device(struct cli_options *opt, const char *name, char *list, struct novt_error *err) MUST_CHECK;
+/* After all options. defaults: without any of these options there is an e1000 with user networking, as in QEMU. */
+int cli_net_finish(struct cli_options *opt, bool defaults, struct novt_error *err) MUST_CHECK;
 
 /* ---- cli_term.c ---- */
 struct cli_term {

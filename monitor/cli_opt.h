@@ -33,7 +33,9 @@ typedef int opt_fn(struct cli_options *opt, const char *arg, struct novt_error *
 
 /* cli_opt_machine.c */
 opt_fn opt_machine, opt_memory, opt_kernel, opt_initrd, opt_append, opt_bios, opt_firmware_dir, opt_cpu,
-    opt_smp, opt_no_reboot, opt_engine, opt_vga, opt_net;
+    opt_smp, opt_no_reboot, opt_engine, opt_vga;
+/* cli_net.c */
+opt_fn opt_nic, opt_netdev, opt_net;
 /* cli_opt_device.c */
 opt_fn opt_serial, opt_chardev, opt_debugcon, opt_device, opt_nographic, opt_display;
 /* cli_drive.c, cli_blockdev.c */

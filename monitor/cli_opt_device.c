@@ -100,6 +100,7 @@ int opt_device(struct cli_options *opt, const char *arg, struct novt_error *err)
              "floppy,drive=ID,unit=0|1,drive-type=120|144|288|auto,bootindex=N\n"
              "isa-fdc,driveA=ID,driveB=ID,fdtypeA=TYPE,fdtypeB=TYPE,bootindexA=N,bootindexB=N\n"
              "virtio-blk-pci,drive=ID,addr=SLOT,bootindex=N,serial=TEXT,write-cache=on|off");
+        cli_net_help_devices();
         opt->command = CLI_DONE;
         return 0;
     }
@@ -122,6 +123,8 @@ int opt_device(struct cli_options *opt, const char *arg, struct novt_error *err)
         if (!rc && !opt->debugcon)
             return opt_usage(err, "give -chardev BACKEND,id=ID before it",
                              "-device isa-debugcon: no chardev \"%s\"", value);
+    } else if (cli_net_is_device(name)) {
+        rc = cli_net_device(opt, name, list, err);
     } else {
         return opt_usage(err, "-device help lists what there is", "-device: unknown device \"%s\"", name);
     }

@@ -222,12 +222,6 @@ int opt_vga(struct cli_options *opt, const char *arg, struct novt_error *err)
     return 0;
 }
 
-int opt_net(struct cli_options *opt, const char *arg, struct novt_error *err)
-{
-    (void)opt;
-    return opt_only("-nic", "none", arg, err);
-}
-
 int opt_nothing(struct cli_options *opt, const char *arg, struct novt_error *err)
 {
     (void)opt;

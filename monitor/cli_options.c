@@ -85,8 +85,14 @@ static const struct option_row option_rows[] = {
      "--stress ITEM,...|help  force rare paths: tiny-cache one-insn no-chain slow-mem fail-alloc verify"},
     {"perf-map", ARG_NONE, opt_perf_map, "-perf-map               names of translated code for perf"},
     {"smp", ARG_NEEDED, opt_smp, NULL},
-    {"net", ARG_NEEDED, opt_net, NULL},
-    {"nic", ARG_NEEDED, opt_net, NULL},
+    {"nic", ARG_NEEDED, opt_nic,
+     "-nic TYPE[,model=CARD][,mac=MAC][,...]  card and network in one; TYPE: user tap socket none (default: user, e1000)\n"
+     "                            user: hostfwd=tcp|udp:[ADDR]:PORT-[ADDR]:PORT net= host= dns= dhcpstart= hostname=\n"
+     "                                  restrict=on tftp=DIR bootfile= ipv6=on\n"
+     "                            tap: ifname= fd=    socket: listen= connect= mcast= udp=,localaddr=\n"
+     "                            CARD: ne2k_isa ne2k_pci e1000 virtio-net-pci, or help"},
+    {"netdev", ARG_NEEDED, opt_netdev, "-netdev TYPE,id=ID[,...]  the network alone, for -device CARD,netdev=ID[,mac=MAC][,addr=SLOT]"},
+    {"net", ARG_NEEDED, opt_net, "-net nic[,model=CARD]|TYPE|none  the same in the old spelling"},
     {"monitor", ARG_NEEDED, opt_monitor,
      "-monitor DEV            commands (HMP): stdio unix:PATH,server,nowait tcp:HOST:PORT,... none"},
     {"qmp", ARG_NEEDED, opt_qmp, "-qmp DEV                commands for programs (QMP), on the same places"},
@@ -199,5 +205,6 @@ int cli_parse(struct cli_options *opt, int argc, char **argv, struct novt_error 
     if (!opt->serials && !opt->display_none && !opt->control.nodefaults)
         opt->serial[opt->serials++] = control_has_stdio(opt) || gdb_spec_is_stdio(opt->gdb) ? "null" : "mon:stdio";
     opt->config.serial_console = !opt->config.kernel && !opt->display_none;
-    return control_check(opt, err);
+    rc = cli_net_finish(opt, !opt->control.nodefaults, err);
+    return rc ? rc : control_check(opt, err);
 }

@@ -1,8 +1,8 @@
 /*
  * cli_screen.c - the guest's text screen for a person without a display: into a file, or on standard error.
  *
- * The file of --dump-screen gets what the screen shows when the program ends, in UTF-8, one line a row with trailing blanks cut. It
- * is opened before the machine runs, so that a bad place is told at once.
+ * The file of --dump-screen gets what the screen shows when the program ends: pixels when its name ends in .png or .ppm, else
+ * text in UTF-8, one line a row with trailing blanks cut. It is opened before the machine runs, so that a bad place is told at once.
  */
 #include "monitor/cli.h"
 
@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #define MAX_CELLS (256u * 128u)
@@ -124,13 +125,37 @@ int screen_open(struct cli_options *opt, struct novt_error *err)
     return EXIT_HOST;
 }
 
+/* False: the file is to hold text. */
+static bool is_picture(const char *path, enum novt_picture_format *format)
+{
+    size_t n = strlen(path);
+
+    if (n < 4 || (strcasecmp(path + n - 4, ".png") && strcasecmp(path + n - 4, ".ppm")))
+        return false;
+    *format = strcasecmp(path + n - 4, ".png") ? NOVT_PICTURE_PPM : NOVT_PICTURE_PNG;
+    return true;
+}
+
+static void dump_picture(struct cli_options *opt, struct novt_vm *vm, enum novt_picture_format format)
+{
+    struct novt_error err = {0};
+
+    if (!novt_vm_screendump_fd(vm, fileno(opt->screen_file), format, &err))
+        return;
+    base_warn("--dump-screen: %s", err.cause);
+    base_warn("remedy: %s", err.remedy);
+}
+
 int screen_close(struct cli_options *opt, struct novt_vm *vm)
 {
+    enum novt_picture_format format;
     bool failed;
 
     if (!opt->screen_file)
         return 0;
-    if (vm && !for_each_row(vm, false, row_to_file, opt->screen_file))
+    if (vm && is_picture(opt->screen_path, &format))
+        dump_picture(opt, vm, format);
+    else if (vm && !for_each_row(vm, false, row_to_file, opt->screen_file))
         base_warn("--dump-screen: the screen is not in a text mode; %s is empty", opt->screen_path);
     failed = ferror(opt->screen_file);
     failed |= fclose(opt->screen_file) != 0;

@@ -13,6 +13,7 @@
 #include "monitor/breakpoint.h"
 #include "monitor/loader.h"
 #include "monitor/monitor.h"
+#include "net/net.h"
 
 struct disks;
 
@@ -46,6 +47,7 @@ struct machine {
     struct input_queue input[PC_SERIALS];
     struct input_desk desk;
     struct call_desk calls;
+    struct screen *picture; /* vm_frame.c's */
     struct novt_listener *listeners;
     enum novt_status status;
     u64 paused_tsc;          /* host TSC when the clock was stopped */
@@ -56,6 +58,7 @@ struct machine {
     struct pc_blob blob[LOADER_BLOBS + 1];
     struct disks *disks; /* vm_disk.c's */
     struct mon_trace trace;
+    struct net *net[NOVT_NICS]; /* where the network cards' cables end; NULL: nowhere */
     u64 ram_bytes;
     u64 rom_off; /* memfd offset of the BIOS; all ones for ROM holes follow it */
     u64 hole_off;
@@ -87,6 +90,18 @@ void call_run_end(struct machine *m);
 /* vm_input.c, around the PC's life. */
 void input_init(struct machine *m);
 void input_fini(struct machine *m);
+
+/* vm_frame.c */
+int frame_init(struct machine *m) MUST_CHECK;
+void frame_fini(struct machine *m);
+/* Draws the screen for one use: to be freed by vga_picture_free(). 0 or -errno. Any thread. */
+int frame_once(struct machine *m, struct vga_picture *p) MUST_CHECK;
+/* vm_vga.c: was VRAM written through mappings since the picture was drawn? Any thread. */
+bool vga_memory_written(const struct machine *m);
+/* vm_net.c: the cables' ends before pc_new(), the cards to them after it, all gone before pc_free(). */
+int net_make(struct machine *m, struct pc_config *cfg, struct novt_error *err) MUST_CHECK;
+int net_connect(struct machine *m, struct novt_error *err) MUST_CHECK;
+void net_fini(struct machine *m);
 
 /* vm_control.c, on the VM's thread. */
 void control_pause(struct machine *m, enum novt_status why);

@@ -247,7 +247,7 @@ static int do_load_far(struct cpu *cpu, const struct dec_insn *insn)
     if (!insn->mem || insn->reg2 >= SEG_COUNT)
         return mon_exc(cpu, EXC_UD);
     ea = dec_ea(cpu, insn);
-    if (mem_read(cpu, insn->seg, ea + insn->opsz, &sel, 2) || mem_read(cpu, insn->seg, ea, &off, insn->opsz))
+    if (mem_read(cpu, insn->seg, ea, &off, insn->opsz) || mem_read(cpu, insn->seg, ea + insn->opsz, &sel, 2))
         return -1;
     if (seg_load(cpu, insn->reg2, sel))
         return -1;

@@ -385,6 +385,8 @@ static int make_pc(struct machine *m, struct novt_error *err)
         m->blob[blobs++] = (struct pc_blob){"etc/sercon-port", sercon_port, sizeof(sercon_port)};
     cfg.blobs = blobs;
     rc = disks_open(m, &cfg, err);
+    if (!rc)
+        rc = net_make(m, &cfg, err);
     if (rc)
         return rc;
     rc = pc_new(&m->vm.pc, &cfg);
@@ -392,7 +394,7 @@ static int make_pc(struct machine *m, struct novt_error *err)
         return mon_fail(err, rc == -ENOMEM ? NOVT_ERR_HOST : NOVT_ERR_USAGE, rc,
                         "check port numbers for overlaps", "the machine cannot be wired: %s", strerror(-rc));
     disks_attach(m);
-    return 0;
+    return net_connect(m, err);
 }
 
 static int check_config(struct machine *m, struct novt_error *err)
@@ -432,7 +434,11 @@ int novt_vm_new(struct novt_vm **out, const struct novt_config *config, struct n
         pthread_mutex_init(&m->input[i].lock, NULL);
     call_init(m);
 
-    rc = check_config(m, err);
+    rc = frame_init(m);
+    if (rc)
+        mon_fail(err, NOVT_ERR_HOST, rc, remedy_memory, "no memory for the machine");
+    else
+        rc = check_config(m, err);
     if (!rc)
         rc = load_images(m, err);
     if (!rc)
@@ -467,6 +473,7 @@ void novt_vm_free(struct novt_vm *vm)
     m->wired = false;
     input_fini(m);
     disks_close(m);
+    net_fini(m);
     pc_free(vm->pc);
     trace_close(m);
     sandbox_free(vm);
@@ -481,6 +488,7 @@ void novt_vm_free(struct novt_vm *vm)
     free(m->vgabios.data);
     for (unsigned i = 0; i < PC_SERIALS; i++)
         pthread_mutex_destroy(&m->input[i].lock);
+    frame_fini(m);
     call_fini(m);
     brk_free(vm);
     free(m);

@@ -92,15 +92,30 @@ static bool same_place(const struct diff_event *a, const struct diff_event *b)
     return a->vector == b->vector && a->eip == b->eip && a->sel[SEG_CS] == b->sel[SEG_CS];
 }
 
+/* Did a repeated string instruction store over itself? Where the old one ends then and the new one begins is open: at an interrupt, or where the
+ * CPU notices. */
+static bool overwrote_itself(const struct diff_case *c, const struct diff_state *s)
+{
+    for (unsigned i = 0; i < c->n; i++) {
+        u32 off = c->addr[i] - CODE_GVA;
+        const struct diff_candidate *k = c->item[i].cand >= 0 ? cand_get(c->item[i].cand) : NULL;
+
+        if (k && (k->op == OP_MOVS || k->op == OP_STOS) && off + c->item[i].len <= CODE_BYTES &&
+            memcmp(&s->mem.page[0][0] + off, &start_memory.page[0][0] + off, c->item[i].len) != 0)
+            return true;
+    }
+    return false;
+}
+
 /* The first pair of events that are not of one kind in one place (flags may differ before that are not compared), or the last. */
-static bool ends_in_the_wild(const struct diff_case *c)
+static bool ends_where_none_is_right(const struct diff_case *c)
 {
     const struct diff_state *a = &state_native, *b = &state_guest;
     unsigned i = 0;
 
     while (i + 1 < a->n && i + 1 < b->n && same_place(&a->event[i], &b->event[i]))
         i++;
-    return in_the_wild(c, a, &a->event[i]) || in_the_wild(c, b, &b->event[i]);
+    return in_the_wild(c, a, &a->event[i]) || in_the_wild(c, b, &b->event[i]) || overwrote_itself(c, a) || overwrote_itself(c, b);
 }
 
 static bool timed_out(const struct diff_state *s)
@@ -108,9 +123,14 @@ static bool timed_out(const struct diff_state *s)
     return diff_end(s)->vector == DIFF_VECTOR_TIMEOUT;
 }
 
-/* Both runs of one program. A timer tick in the middle of a run looks like a timeout: then once more. */
+#define LONG_CLOCKS (CLOCKS_PER_SEC / 50) /* a tick comes each half second */
+
+/* Both runs of one program. A timer tick in the middle of a run looks like a timeout: then once more; not that NoVT is slower than the CPU where
+ * that takes long itself. */
 static enum verdict run_once(struct diff_case *c, bool verbose)
 {
+    bool took_long = false;
+
     diff_ldt(c->ldt_seed);
     if (!memory_filled || memory_of != c->memory_seed) {
         diff_fill_memory(c->memory_seed, &start_memory);
@@ -120,7 +140,10 @@ static enum verdict run_once(struct diff_case *c, bool verbose)
     if (!diff_assemble(c, &start_memory))
         return SKIPPED;
     for (int tries = 0; tries < (shrinking ? 1 : 3); tries++) {
+        clock_t began = clock();
+
         native_run(c, &start_memory, &state_native);
+        took_long = clock() - began > LONG_CLOCKS;
         if (diff_end(&state_native)->vector == DIFF_VECTOR_ESCAPE)
             return SKIPPED;
         if (timed_out(&state_native))
@@ -132,25 +155,22 @@ static enum verdict run_once(struct diff_case *c, bool verbose)
         if (!timed_out(&state_guest))
             break;
     }
-    if (timed_out(&state_native) || (opt.self && timed_out(&state_guest)))
+    if (timed_out(&state_native) || ((opt.self || took_long) && timed_out(&state_guest)))
         return SKIPPED;
     if (!report_compare(c, &state_native, &state_guest, verbose))
         return SAME;
     /* One iteration at a time, a REP instruction that stores over itself ends there; CPUs finish it. */
     if (opt.step && memcmp(state_native.mem.page, start_memory.page, CODE_BYTES) != 0)
         return SKIPPED;
-    return ends_in_the_wild(c) ? SKIPPED : DIFFERENT;
+    return ends_where_none_is_right(c) ? SKIPPED : DIFFERENT;
 }
 
 /* What depends on whether the host interrupts the program, and so does not come again: AMD's CPUs keep the pointers to the last
  * x87 instruction over a task switch only while an exception is pending; a REP instruction that stores over itself ends where
  * it is interrupted. */
-static bool may_have_been_interrupted(const struct diff_case *c)
+static bool stores_pointers(const struct diff_case *c)
 {
     bool stores = false;
-
-    if (memcmp(state_native.mem.page, start_memory.page, CODE_BYTES) != 0)
-        return true;
 
     for (unsigned i = 0; i < c->n; i++) {
         const struct diff_candidate *k = c->item[i].cand >= 0 ? cand_get(c->item[i].cand) : NULL;
@@ -158,6 +178,11 @@ static bool may_have_been_interrupted(const struct diff_case *c)
         stores |= k && (k->op == OP_FNSTENV || k->op == OP_FNSAVE);
     }
     return stores && report_only_memory(&state_native, &state_guest);
+}
+
+static bool may_have_been_interrupted(const struct diff_case *c)
+{
+    return memcmp(state_native.mem.page, start_memory.page, CODE_BYTES) != 0 || stores_pointers(c);
 }
 
 /* Only a program that wrote over itself can come to what we do not compare without ending there: SIDT and its like, which the
@@ -176,6 +201,8 @@ static enum verdict run_both(struct diff_case *c, bool verbose)
 
     for (int again = 0; again < 2 && v == DIFFERENT && !shrinking && may_have_been_interrupted(c); again++)
         v = run_once(c, false);
+    if (v == DIFFERENT && opt.engine == NOVT_ENGINE_DIRECT && stores_pointers(c))
+        return SKIPPED; /* a sandbox is another task */
     return v == DIFFERENT && strays(c) ? SKIPPED : v;
 }
 

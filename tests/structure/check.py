@@ -23,9 +23,10 @@ MAY_INCLUDE = {
     "shadowmmu": set(),
     "devices": set(),
     "block": {"devices"},  # images implement the devices' words for disks
+    "net": {"devices"},  # cables' ends implement the devices' words for network cards
     "direct": set(),
     "bt": {"decoder", "codecache"},
-    "monitor": {"decoder", "codecache", "shadowmmu", "devices", "block", "direct", "bt"},
+    "monitor": {"decoder", "codecache", "shadowmmu", "devices", "block", "net", "direct", "bt"},
 }
 SHARED_HEADERS = {"base.h", "novt.h"}
 PUBLIC_HEADER = "include/novt.h"  # for the monitor, which implements it

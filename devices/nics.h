@@ -1,0 +1,36 @@
+/*
+ * nics.h - the PC's network cards: from the config to chips on the buses.
+ */
+#ifndef NOVT_DEVICES_NICS_H
+#define NOVT_DEVICES_NICS_H
+
+#include "devices/devices.h"
+#include "devices/piix.h"
+
+union nics_card;
+
+struct nics {
+    struct nics_slot {
+        enum pc_nic_model model;
+        union nics_card *card;
+    } slot[PC_NICS];
+    unsigned n;
+};
+
+/* What there is to be connected to. */
+struct nics_wires {
+    struct io_bus *io;
+    struct pci_bus *pci;
+    struct piix3 *bridge;
+    struct pic *pic;
+    struct clk *clk;
+    const struct dma_mem *dma;
+};
+
+/* -EINVAL: no such model or slot; -EEXIST: ports or slot are taken; -ENOSPC: no slot left. */
+int nics_init(struct nics *nics, const struct pc_nic *config, unsigned n, const struct nics_wires *wires) MUST_CHECK;
+void nics_reset(struct nics *nics);
+void nics_fini(struct nics *nics);
+const struct nic_front *nics_front(struct nics *nics, unsigned n);
+
+#endif
