@@ -16,6 +16,7 @@
 #include "devices/bus.h"
 #include "devices/chr.h"
 #include "devices/clk.h"
+#include "devices/state.h"
 #include "devices/disk.h"
 #include "devices/nic.h"
 #include "devices/vga_draw.h"
@@ -138,6 +139,13 @@ void pc_free(struct pc *pc); /* NULL is fine */
 /* System reset of every device; CMOS memory and time go on. Not from within a callback: after PC_REQ_RESET at the next
  * instruction boundary. */
 void pc_reset(struct pc *pc);
+
+/* ---- saving and restoring (state.h) ----
+ * The machine's clock stands still meanwhile. pc_quiesce() waits until nothing is in flight at a back end and makes all memory true:
+ * 0 or -EBUSY. pc_units() lists the chips; the array is the caller's. */
+#define PC_UNITS_MAX 64
+int pc_quiesce(struct pc *pc) MUST_CHECK;
+unsigned pc_units(struct pc *pc, struct state_unit unit[PC_UNITS_MAX]);
 
 struct clk *pc_clk(struct pc *pc);
 

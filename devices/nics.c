@@ -5,11 +5,13 @@
  */
 #include "devices/nics.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "devices/e1000.h"
 #include "devices/ne2k.h"
+#include "devices/state_tables.h"
 
 enum { FIRST_SLOT = 3, SLOTS = 32, PIC_SOURCE_NIC = 3 };
 
@@ -89,6 +91,33 @@ int nics_init(struct nics *nics, const struct pc_nic *config, unsigned n, const 
             return err;
     }
     return 0;
+}
+
+unsigned nics_units(struct nics *nics, struct state_unit *unit, unsigned max)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < nics->n && n < max; i++, n++) {
+        union nics_card *card = nics->slot[i].card;
+
+        unit[n].obj = card;
+        snprintf(unit[n].name, sizeof(unit[n].name), "nic%u", i);
+        switch (nics->slot[i].model) {
+        case PC_NIC_NE2K_ISA:
+            unit[n].table = &ne2k_state;
+            unit[n].bytes = sizeof(card->ne2k);
+            break;
+        case PC_NIC_NE2K_PCI:
+            unit[n].table = &ne2k_pci_state;
+            unit[n].bytes = sizeof(card->ne2k_pci);
+            break;
+        case PC_NIC_E1000:
+            unit[n].table = &e1000_state;
+            unit[n].bytes = sizeof(card->e1000);
+            break;
+        }
+    }
+    return n;
 }
 
 void nics_reset(struct nics *nics)

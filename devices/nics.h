@@ -6,6 +6,7 @@
 
 #include "devices/devices.h"
 #include "devices/piix.h"
+#include "devices/state.h"
 
 union nics_card;
 
@@ -31,6 +32,8 @@ struct nics_wires {
 int nics_init(struct nics *nics, const struct pc_nic *config, unsigned n, const struct nics_wires *wires) MUST_CHECK;
 void nics_reset(struct nics *nics);
 void nics_fini(struct nics *nics);
+/* What the cards save: at most max units; returns how many. */
+unsigned nics_units(struct nics *nics, struct state_unit *unit, unsigned max);
 const struct nic_front *nics_front(struct nics *nics, unsigned n);
 
 #endif

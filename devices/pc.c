@@ -6,6 +6,7 @@
  */
 #include "devices/devices.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,10 +23,11 @@
 #include "devices/pit.h"
 #include "devices/ports.h"
 #include "devices/rtc.h"
+#include "devices/state_tables.h"
 #include "devices/parallel.h"
 #include "devices/pc_info.h"
 #include "devices/uart.h"
-#include "devices/vga.h"
+#include "devices/vga_mem.h"
 #include "devices/virtio_blk.h"
 
 enum {
@@ -351,6 +353,81 @@ void pc_reset(struct pc *pc)
     if (pc->config.parallel_present)
         parallel_reset(&pc->lpt);
     pic_reset(&pc->pic);
+}
+
+#define QUIESCE_ROUNDS 1000u /* what is done may begin another: far fewer than that */
+
+static void drain(const struct pc_drive *drive)
+{
+    if (drive->kind != PC_DRIVE_NONE && drive->back.drain)
+        drive->back.drain(drive->back.opaque);
+}
+
+/* A done request may submit the next one: until nothing is in flight. */
+int pc_quiesce(struct pc *pc)
+{
+    const struct pc_config *cfg = &pc->config;
+    if (pc->has_vga)
+        vga_map_release(&pc->vga);
+    for (unsigned round = 0; round < QUIESCE_ROUNDS; round++) {
+        bool busy = pc->fdc.in_flight;
+        for (unsigned i = 0; i < PC_IDE_DRIVES; i++) {
+            drain(&cfg->ide[i]);
+            busy |= pc->ide.channel[i / 2].drive[i % 2].in_flight;
+        }
+        for (unsigned i = 0; i < PC_FLOPPIES; i++)
+            drain(&cfg->floppy[i]);
+        for (unsigned i = 0; i < PC_VIRTIO_DISKS; i++) {
+            drain(&cfg->virtio_disk[i].drive);
+            for (unsigned k = 0; pc->virtio_disk[i] && k < VBLK_SLOTS; k++)
+                busy |= pc->virtio_disk[i]->slot[k].busy;
+        }
+        if (!busy)
+            return 0;
+    }
+    return -EBUSY;
+}
+
+unsigned pc_units(struct pc *pc, struct state_unit unit[PC_UNITS_MAX])
+{
+    unsigned n = 0;
+#define UNIT(what, member) unit[n++] = (struct state_unit){what, &member##_state, &pc->member, sizeof(pc->member)}
+#define UNIT_OF(what, table, member) unit[n++] = (struct state_unit){what, &table##_state, &pc->member, sizeof(pc->member)}
+    UNIT_OF("clock", clk, clk);
+    UNIT("a20", a20);
+    UNIT("pit", pit);
+    UNIT("rtc", rtc);
+    UNIT_OF("i8042", i8042, kc);
+    UNIT_OF("dma", i8237, dma);
+    UNIT("fdc", fdc);
+    UNIT("post", post);
+    UNIT("port92", port92);
+    for (unsigned i = 0; i < PC_SERIALS; i++)
+        if (pc->config.serial_present[i]) {
+            UNIT_OF("", uart, uart[i]);
+            snprintf(unit[n - 1].name, sizeof(unit[n - 1].name), "uart%u", i);
+        }
+    if (pc->config.parallel_present)
+        UNIT_OF("parallel0", parallel, lpt);
+    UNIT_OF("pci", pci_bus, pci);
+    UNIT_OF("i440fx", i440fx, host_bridge);
+    UNIT_OF("piix3", piix3, isa_bridge);
+    UNIT("ide", ide);
+    UNIT_OF("pm", piix4_pm, pm);
+    UNIT("fwcfg", fwcfg);
+    if (pc->has_vga)
+        UNIT("vga", vga);
+    for (unsigned i = 0; i < PC_VIRTIO_DISKS; i++)
+        if (pc->virtio_disk[i]) {
+            unit[n] = (struct state_unit){"", &virtio_blk_state, pc->virtio_disk[i], sizeof(*pc->virtio_disk[i])};
+            snprintf(unit[n].name, sizeof(unit[n].name), "virtio-blk%u", i);
+            n++;
+        }
+    n += nics_units(&pc->nics, unit + n, PC_NICS);
+    UNIT("pic", pic); /* last: its output is the sum of the others' lines */
+#undef UNIT
+#undef UNIT_OF
+    return n;
 }
 
 struct clk *pc_clk(struct pc *pc)

@@ -169,6 +169,14 @@ void pci_reset(struct pci_bus *pci)
     }
 }
 
+void pci_restored(struct pci_bus *pci)
+{
+    update_mappings(pci);
+    for (unsigned devfn = 0; devfn < 256; devfn++)
+        if (pci->dev[devfn] && pci->dev[devfn]->written)
+            pci->dev[devfn]->written(pci->dev[devfn]->opaque, 1, 255);
+}
+
 void pci_dev_init(struct pci_dev *dev, const struct pci_id *id)
 {
     memset(dev, 0, sizeof(*dev));

@@ -67,6 +67,9 @@ int pci_init(struct pci_bus *pci, struct io_bus *io, struct mmio_bus *mmio,
 /* Functions go back to their reset configuration; BARs are unmapped. */
 void pci_reset(struct pci_bus *pci);
 
+/* Configuration spaces were restored over those of a reset: BARs are decoded and functions told (a write of 1..255) accordingly. */
+void pci_restored(struct pci_bus *pci);
+
 /* Fills the standard header: ids, QEMU's subsystem id (how SeaBIOS knows its platform), write masks. */
 void pci_dev_init(struct pci_dev *dev, const struct pci_id *id);
 /* bytes: power of two, 16 at least for memory, 4 for ports. flags: bit 3 prefetchable. */

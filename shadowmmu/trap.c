@@ -15,9 +15,10 @@ int mmu_trap(struct mmu *m, const u32 *page, u32 n)
 {
     if (n > MMU_TRAPS_MAX)
         return -ENOSPC;
-    if (n == m->n_traps && memcmp(m->trap, page, n * sizeof(*page)) == 0)
+    if (n == m->n_traps && (!n || memcmp(m->trap, page, n * sizeof(*page)) == 0))
         return 0;
-    memcpy(m->trap, page, n * sizeof(*page));
+    if (n)
+        memcpy(m->trap, page, n * sizeof(*page));
     m->n_traps = n;
     for (u32 i = 0; i < m->n_windows; i++)
         window_reset(m, m->wins[i]);

@@ -1,0 +1,181 @@
+/*
+ * state_net.c - what network cards and virtio devices save.
+ *
+ * Frames on their way are lost, as frames may be. A card that waited for room at its back end asks again when it is restored.
+ */
+#include "devices/e1000.h"
+#include "devices/ne2k.h"
+#include "devices/state_tables.h"
+#include "devices/virtio_blk.h"
+
+#define TABLE(id, rows, ...) const struct state_table id = {#id, 1, rows, ARRAY_SIZE(rows), __VA_ARGS__}
+#define PART(id, rows) static const struct state_table id = {#id, 1, rows, ARRAY_SIZE(rows), NULL, NULL}
+#define TIME_MAX (1ull << 62)
+
+static void ask_again(const struct nic_front *front, const struct nic_back *back)
+{
+    if (front->room)
+        front->room(front->opaque);
+    nic_ready(back);
+}
+
+/* ---- NE2000 ---- */
+
+#define S struct ne2k
+static const struct state_field ne2k_rows[] = {
+    STATE_BYTES(S, ram),
+    STATE(S, cr),
+    STATE(S, isr),
+    STATE(S, imr),
+    STATE(S, dcr),
+    STATE(S, rcr),
+    STATE(S, tcr),
+    STATE(S, tsr),
+    STATE(S, rsr),
+    STATE(S, pstart),
+    STATE(S, pstop),
+    STATE(S, bnry),
+    STATE(S, curr),
+    STATE(S, tpsr),
+    STATE(S, tbcr),
+    STATE(S, rsar),
+    STATE(S, rbcr),
+    STATE_BYTES(S, par),
+    STATE_BYTES(S, mar),
+    STATE_BOOL(S, sending),
+    STATE_BOOL(S, held),
+    STATE_TIMER(S, nudge),
+    STATE_BOOL(S, link_down),
+};
+
+static void ne2k_restored(void *obj)
+{
+    const struct ne2k *n = obj;
+
+    ask_again(&n->front, &n->back);
+}
+TABLE(ne2k_state, ne2k_rows, NULL, ne2k_restored);
+#undef S
+
+#define S struct ne2k_pci
+static const struct state_field ne2k_pci_rows[] = {STATE_PART(S, pci, &pci_dev_state), STATE_PART(S, core, &ne2k_state)};
+
+static void ne2k_pci_restored(void *obj)
+{
+    ne2k_restored(&((struct ne2k_pci *)obj)->core);
+}
+TABLE(ne2k_pci_state, ne2k_pci_rows, NULL, ne2k_pci_restored);
+#undef S
+
+/* ---- 82540EM ---- */
+
+#define S struct e1000_context
+static const struct state_field context_rows[] = {
+    STATE(S, ipcss),   STATE(S, ipcso), STATE(S, tucss), STATE(S, tucso), STATE(S, hdrlen),
+    STATE(S, command), STATE(S, ipcse), STATE(S, tucse), STATE(S, mss),
+};
+PART(e1000_context_state, context_rows);
+#undef S
+
+#define S struct e1000_packet
+static const struct state_field packet_rows[] = {
+    STATE_MAX(S, bytes, E1000_PACKET_BYTES),
+    STATE_MAX(S, sent, E1000_PACKET_BYTES),
+    STATE(S, vlan),
+    STATE(S, segment),
+    STATE(S, options),
+    STATE(S, legacy_css),
+    STATE(S, legacy_cso),
+    STATE_BOOL(S, begun),
+    STATE_BOOL(S, tse),
+    STATE_BOOL(S, legacy_sum),
+    STATE_BOOL(S, tag),
+    STATE_BOOL(S, oversize),
+    STATE_BOOL(S, complete),
+    STATE_BYTES(S, data),
+};
+PART(e1000_packet_state, packet_rows);
+#undef S
+
+#define S struct e1000
+static const struct state_field e1000_rows[] = {
+    STATE_PART(S, pci, &pci_dev_state),
+    STATE_ARRAY(S, reg),
+    STATE(S, io_address),
+    STATE_ARRAY(S, phy),
+    STATE_ARRAY(S, eeprom),
+    STATE(S, wire.lines),
+    STATE(S, wire.in),
+    STATE(S, wire.in_bits),
+    STATE(S, wire.out_bit),
+    STATE_BOOL(S, wire.reading),
+    STATE_PARTS(S, context, &e1000_context_state),
+    STATE_PART(S, tx, &e1000_packet_state),
+    STATE_TIMER(S, irq_timer),
+    STATE_TIMER(S, tx_timer),
+    STATE_MAX(S, irq_after_ns, TIME_MAX),
+    STATE_BOOL(S, irq_level),
+    STATE_BOOL(S, link_down),
+};
+
+static void e1000_restored(void *obj)
+{
+    const struct e1000 *e = obj;
+
+    ask_again(&e->front, &e->back);
+}
+TABLE(e1000_state, e1000_rows, NULL, e1000_restored);
+#undef S
+
+/* ---- virtio ---- */
+
+#define S struct virtq
+static const struct state_field virtq_rows[] = {
+    STATE_MAX(S, size, VIRTIO_QUEUE_MAX), STATE_BOOL(S, enabled), STATE(S, desc_gpa), STATE(S, avail_gpa), STATE(S, used_gpa),
+    STATE(S, avail_idx), STATE(S, used_idx),
+};
+PART(virtq_state, virtq_rows);
+#undef S
+
+#define S struct virtio
+static const struct state_field virtio_rows[] = {
+    STATE_PART(S, pci, &pci_dev_state),
+    STATE_PARTS(S, q, &virtq_state),
+    STATE_BYTES(S, config),
+    STATE_SAME(S, features),
+    STATE(S, driver_features),
+    STATE(S, feature_select),
+    STATE(S, driver_feature_select),
+    STATE(S, queue_select),
+    STATE(S, status),
+    STATE(S, isr),
+    STATE(S, config_generation),
+    STATE_BOOL(S, broken),
+};
+
+static const char *check_virtio(const void *obj)
+{
+    const struct virtio *v = obj;
+
+    if (v->driver_features & ~v->features)
+        return "features that were not offered";
+    for (unsigned i = 0; i < VIRTIO_QUEUES; i++)
+        if (v->q[i].size & (v->q[i].size - 1u) || (i < v->desc.queues && (!v->q[i].size || v->q[i].size > v->desc.queue_size[i])))
+            return "no such queue size";
+    return NULL;
+}
+static const struct state_table virtio_state = {"virtio", 1, virtio_rows, ARRAY_SIZE(virtio_rows), check_virtio, NULL};
+#undef S
+
+#define S struct virtio_blk
+static const struct state_field virtio_blk_rows[] = {STATE_PART(S, virtio, &virtio_state), STATE_SAME(S, sectors)};
+
+/* What the driver put in while the machine was being saved. */
+static void virtio_blk_restored(void *obj)
+{
+    struct virtio *v = &((struct virtio_blk *)obj)->virtio;
+
+    v->desc.ops->notify(v->desc.opaque, 0);
+}
+TABLE(virtio_blk_state, virtio_blk_rows, NULL, virtio_blk_restored);
+#undef S
