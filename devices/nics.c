@@ -11,7 +11,11 @@
 
 #include "devices/e1000.h"
 #include "devices/ne2k.h"
+<<<<<<< ours
 #include "devices/state_tables.h"
+=======
+#include "devices/virtio_net.h"
+>>>>>>> theirs
 
 enum { FIRST_SLOT = 3, SLOTS = 32, PIC_SOURCE_NIC = 3 };
 
@@ -19,6 +23,7 @@ union nics_card {
     struct ne2k ne2k;
     struct ne2k_pci ne2k_pci;
     struct e1000 e1000;
+    struct virtio_net virtio;
 };
 
 static const u16 isa_base[] = {0x300, 0x320, 0x340, 0x360, 0x280, 0x380};
@@ -67,6 +72,10 @@ static int init_pci(union nics_card *card, const struct pc_nic *config, const st
     case PC_NIC_E1000:
         e1000_init(&card->e1000, w->dma, w->clk, pin, config->mac, &config->back);
         dev = &card->e1000.pci;
+        break;
+    case PC_NIC_VIRTIO:
+        virtio_net_init(&card->virtio, w->dma, pin, config->mac, &config->back);
+        dev = &card->virtio.virtio.pci;
         break;
     }
     return dev ? pci_dev_plug(w->pci, dev, slot, 0) : -EINVAL;
@@ -127,6 +136,7 @@ void nics_reset(struct nics *nics)
         case PC_NIC_NE2K_ISA: ne2k_reset(&nics->slot[i].card->ne2k); break;
         case PC_NIC_NE2K_PCI: ne2k_reset(&nics->slot[i].card->ne2k_pci.core); break;
         case PC_NIC_E1000: e1000_reset(&nics->slot[i].card->e1000); break;
+        case PC_NIC_VIRTIO: virtio_net_reset(&nics->slot[i].card->virtio); break;
         }
 }
 
@@ -145,6 +155,7 @@ const struct nic_front *nics_front(struct nics *nics, unsigned n)
     case PC_NIC_NE2K_ISA: return &nics->slot[n].card->ne2k.front;
     case PC_NIC_NE2K_PCI: return &nics->slot[n].card->ne2k_pci.core.front;
     case PC_NIC_E1000: return &nics->slot[n].card->e1000.front;
+    case PC_NIC_VIRTIO: return &nics->slot[n].card->virtio.front;
     }
     return NULL;
 }
