@@ -196,7 +196,7 @@ const char *pc_key_name(unsigned key);
 /* A key goes down or up. False, and nothing happened: the guest must take earlier ones first. The keyboard repeats by itself. */
 bool pc_key(struct pc *pc, unsigned key, bool down);
 bool pc_keys_taken(struct pc *pc); /* the guest has read all of them */
-unsigned pc_kbd_leds(struct pc *pc); /* bit 0 Scroll Lock, 1 Num Lock, 2 Caps Lock */
+unsigned pc_kbd_leds(const struct pc *pc); /* bit 0 Scroll Lock, 1 Num Lock, 2 Caps Lock */
 /* Relative motion (y up, z towards the user) and buttons (bit 0 left, 1 right, 2 middle, 3 and 4 on the side). False, and nothing
  * happened: the guest must take an earlier click first. */
 bool pc_mouse(struct pc *pc, int dx, int dy, int dz, unsigned buttons);

@@ -89,7 +89,7 @@ static int find_code(const char *text)
     if (code > 0xff) /* e048 as well as c8 */
         code = (code >> 8) == 0xe0 ? (code & 0xff) | KEY_GREY : 0;
     for (unsigned i = 0; i < ARRAY_SIZE(keys); i++)
-        if (keys[i].xt == code && keys[i].kind != KEY_PAUSE)
+        if (keys[i].xt == code)
             return (int)i;
     return -1;
 }

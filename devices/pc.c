@@ -552,7 +552,7 @@ bool pc_keys_taken(struct pc *pc)
     return i8042_idle(&pc->kc);
 }
 
-unsigned pc_kbd_leds(struct pc *pc)
+unsigned pc_kbd_leds(const struct pc *pc)
 {
     return pc->kc.kbd.leds;
 }

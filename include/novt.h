@@ -290,6 +290,10 @@ int novt_vm_send_keys(struct novt_vm *vm, const char *keys, unsigned hold_ms);
 /* Types text on a US keyboard, each character when the guest has taken the one before. What that keyboard lacks is left out. Returns
  * how many bytes were taken; less than len: there is room for the rest later. */
 size_t novt_vm_send_text(struct novt_vm *vm, const char *text, size_t len);
+#define NOVT_LED_SCROLL 1u
+#define NOVT_LED_NUM 2u
+#define NOVT_LED_CAPS 4u
+unsigned novt_vm_leds(const struct novt_vm *vm); /* what the guest lit on its keyboard */
 /* Relative motion: dx to the right, dy downwards, dz wheel steps towards the user; buttons: bit 0 left, 1 right, 2 middle, 3 and 4 on
  * the side, as they are from now on. */
 void novt_vm_mouse(struct novt_vm *vm, int dx, int dy, int dz, unsigned buttons);

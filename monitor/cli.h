@@ -2,7 +2,7 @@
  * cli.h - what the files of the command line share.
  *
  * cli_options.c (with cli_opt*.c) turns arguments into a config, cli_chardev.c connects the guest's serial lines to the host,
- * cli_term.c owns the terminal's mode, cli_screen.c shows the text screen, cli_doctor.c looks at the host,
+ * cli_term.c owns the terminal's mode, cli_screen.c and cli_display.c show the screen, cli_doctor.c looks at the host,
  * main.c puts them together. All of it uses the public API alone (the doctor also asks where firmware is found).
  */
 #ifndef NOVT_CLI_H
@@ -14,6 +14,7 @@
 #include <termios.h>
 
 #include "base.h"
+#include "display/display.h"
 #include "include/novt.h"
 #include "monitor/cli_control.h"
 #include "monitor/cli_sock.h"
@@ -72,6 +73,7 @@ struct cli_options {
     unsigned chardevs;
     bool nographic, display_none;
     struct cli_net net;
+    struct display_spec display;
     const char *trace_path;
     const char *screen_path; /* --dump-screen */
     FILE *screen_file;       /* cli_screen.c's */
@@ -141,6 +143,7 @@ struct cli_io {
     unsigned devs;
     struct novt_vm *vm;
     struct cli_term *term;
+    struct display *display; /* NULL: none */
     struct cli_term own_term;
     int wake_fd, signal_pipe[2];
     sigset_t signals;
@@ -174,6 +177,11 @@ int screen_open(struct cli_options *opt, struct novt_error *err) MUST_CHECK; /* 
 /* Writes the screen of vm (NULL: it never was) to the file and closes it. 0, or an exit code after a message. */
 int screen_close(struct cli_options *opt, struct novt_vm *vm);
 void screen_print(struct novt_vm *vm); /* on stderr */
+
+/* ---- cli_display.c ---- */
+int cli_display_defaults(struct cli_options *opt, struct novt_error *err) MUST_CHECK; /* when all options are known */
+int cli_display_open(struct cli_io *io, struct cli_options *opt, struct novt_error *err) MUST_CHECK; /* 0 or an exit code */
+int cli_display_start(struct cli_io *io, struct novt_vm *vm, struct novt_error *err) MUST_CHECK;
 
 /* ---- cli_doctor.c ---- */
 int cli_doctor(void); /* exit code */

@@ -391,6 +391,7 @@ void io_panic(void *opaque)
     for (unsigned i = 0; i < io->devs; i++)
         flush_device(&io->dev[i], 0);
     term_restore(io->term);
+    display_panic(io->display);
 }
 
 /* ---- opening ---- */

@@ -37,9 +37,11 @@ opt_fn opt_machine, opt_memory, opt_kernel, opt_initrd, opt_append, opt_bios, op
 /* cli_net.c */
 opt_fn opt_nic, opt_netdev, opt_net;
 /* cli_opt_device.c */
-opt_fn opt_serial, opt_chardev, opt_debugcon, opt_device, opt_nographic, opt_display;
+opt_fn opt_serial, opt_chardev, opt_debugcon, opt_device, opt_nographic;
 /* cli_drive.c, cli_blockdev.c */
 opt_fn opt_drive, opt_hda, opt_hdb, opt_hdc, opt_hdd, opt_cdrom, opt_fda, opt_fdb, opt_snapshot, opt_boot, opt_blockdev;
+/* cli_display.c */
+opt_fn opt_display, opt_curses, opt_vnc, opt_full_screen, opt_keymap;
 /* cli_opt_debug.c */
 opt_fn opt_trace, opt_dfilter, opt_trace_file, opt_dump_screen, opt_timeout, opt_stats, opt_stress,
     opt_perf_map, opt_version;

@@ -141,11 +141,3 @@ int opt_nographic(struct cli_options *opt, const char *arg, struct novt_error *e
     opt->nographic = true;
     return 0;
 }
-
-int opt_display(struct cli_options *opt, const char *arg, struct novt_error *err)
-{
-    if (strcmp(arg, "none"))
-        return opt_usage(err, "use -display none or -nographic", "-display: there is no \"%s\"", arg);
-    opt->display_none = true;
-    return 0;
-}

@@ -62,7 +62,12 @@ static const struct option_row option_rows[] = {
      "none"},
     {"nographic", ARG_NONE, opt_nographic,
      "-nographic              serial line and BIOS screen on the terminal (default)"},
-    {"display", ARG_NEEDED, opt_display, "-display none           no screen; serial lines only as given"},
+    {"display", ARG_NEEDED, opt_display,
+     "-display KIND           none, curses (in this terminal), sdl[,full-screen=on], vnc=HOST:N"},
+    {"curses", ARG_NONE, opt_curses, NULL},
+    {"vnc", ARG_NEEDED, opt_vnc, "-vnc HOST:N|unix:PATH   VNC server, port 5900 + N; besides another display"},
+    {"full-screen", ARG_NONE, opt_full_screen, NULL},
+    {"k", ARG_NEEDED, opt_keymap, NULL},
     {"vga", ARG_NEEDED, opt_vga, "-vga std|none           VGA card"},
     {"no-reboot", ARG_NONE, opt_no_reboot, "-no-reboot              end instead of restarting the machine"},
     {"device", ARG_NEEDED, opt_device, "-device DEV,...|help    ide-hd ide-cd floppy virtio-blk-pci (drive=ID,bus=,unit=,bootindex=), isa-debug-exit, isa-debugcon"},
@@ -200,6 +205,9 @@ int cli_parse(struct cli_options *opt, int argc, char **argv, struct novt_error 
     if (!rc && opt->command == CLI_RUN)
         rc = drive_finish(opt, err);
     if (rc || opt->command != CLI_RUN)
+        return rc;
+    rc = cli_display_defaults(opt, err);
+    if (rc)
         return rc;
     /* QEMU's default: a screen and no serial line on the terminal. Here there is no screen, so -nographic is the default. */
     if (!opt->serials && !opt->display_none && !opt->control.nodefaults)

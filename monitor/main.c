@@ -124,6 +124,8 @@ static int run(struct cli_options *opt)
     if (!code)
         code = control_open(&control, &io, opt, &err);
     if (!code)
+        code = cli_display_open(&io, opt, &err);
+    if (!code)
         code = open_trace(opt, &err);
     if (!code)
         code = screen_open(opt, &err);
@@ -142,21 +144,26 @@ static int run(struct cli_options *opt)
         code = gdb_start(&gdb, vm, &err);
     if (!code)
         code = control_start(control, vm, &err);
+    if (!code)
+        code = cli_display_start(&io, vm, &err);
     if (code) {
         io_stop(&io);
         goto out;
     }
     if (novt_vm_run(vm, &out, &err)) {
+        display_stop(io.display);
         io_stop(&io);
         code = cli_report(&err);
         err.cause[0] = 0;
         goto out;
     }
+    display_stop(io.display);
     io_stop(&io);
     print_screen(opt, &io, vm);
     code = exit_code(vm, &out);
     print_stats(vm, opt->stats);
 out:
+    display_stop(io.display);
     if (err.cause[0])
         cli_report(&err);
     screen_code = screen_close(opt, vm);
@@ -165,6 +172,7 @@ out:
     gdb_close(&gdb, code);
     control_stop(control);
     control_close(control);
+    display_close(io.display);
     novt_vm_free(vm);
     if (opt->config.trace_fd > 0)
         close(opt->config.trace_fd);

@@ -68,6 +68,11 @@ void novt_vm_keys_up(struct novt_vm *vm)
     wake_signal(&d->wake);
 }
 
+unsigned novt_vm_leds(const struct novt_vm *vm)
+{
+    return pc_kbd_leds(vm->pc);
+}
+
 /* Locked, and there is room. */
 static void put_step(struct input_desk *d, int key, bool down, unsigned wait_ms, bool settle)
 {
@@ -269,7 +274,8 @@ static void deliver(struct machine *m)
     u64 now = clk_now(clk), at = CLK_NEVER;
 
     pthread_mutex_lock(&d->lock);
-    bool all = give_keys(m, d) & give_moves(m, d);
+    bool all = give_keys(m, d);
+    all &= give_moves(m, d);
     if (!all)
         at = now + d->idle_ns;
     u64 step_at = CLK_NEVER;

@@ -25,8 +25,9 @@ MAY_INCLUDE = {
     "block": {"devices"},  # images implement the devices' words for disks
     "net": {"devices"},  # cables' ends implement the devices' words for network cards
     "direct": set(),
+    "display": set(),  # knows the machine by the public API
     "bt": {"decoder", "codecache"},
-    "monitor": {"decoder", "codecache", "shadowmmu", "devices", "block", "net", "direct", "bt"},
+    "monitor": {"decoder", "codecache", "shadowmmu", "devices", "block", "net", "direct", "bt", "display"},
 }
 SHARED_HEADERS = {"base.h", "novt.h"}
 PUBLIC_HEADER = "include/novt.h"  # for the monitor, which implements it

@@ -1,0 +1,52 @@
+/*
+ * display.h - the guest's screen, keyboard and mouse on the host: in the terminal, in a window, over VNC.
+ *
+ * A display knows the machine by the public API alone and runs on a thread of its own: the VM never waits for it. What can go wrong
+ * for the host's reasons (no terminal, a taken port) goes wrong in display_open(), before the machine exists.
+ */
+#ifndef NOVT_DISPLAY_H
+#define NOVT_DISPLAY_H
+
+#include "base.h"
+#include "novt.h"
+
+enum display_kind { DISPLAY_NONE, DISPLAY_TUI, DISPLAY_SDL, DISPLAY_VNC, DISPLAY_KINDS };
+
+/* What the command line asks for: any of them, together. All zero is no display. */
+struct display_spec {
+    bool wanted[DISPLAY_KINDS];
+    char vnc[128];     /* "HOST:N" or "unix:PATH" */
+    unsigned vnc_to;   /* displays up to N + this may be taken instead */
+    bool full_screen;  /* SDL */
+    bool no_grab_keys; /* SDL: no Ctrl-Alt-G and the like */
+    bool window_close_off;
+    const char *title; /* NULL: none; the caller's */
+};
+
+/* -display's and -vnc's value. 0, or -EINVAL with *err. "none" changes nothing. */
+int display_parse(struct display_spec *spec, const char *arg, struct novt_error *err) MUST_CHECK;
+int display_parse_vnc(struct display_spec *spec, const char *arg, struct novt_error *err) MUST_CHECK;
+
+/* What a display may ask of the program; on the display's thread. */
+struct display_host {
+    void (*quit)(void *opaque);
+    bool (*monitor)(void *opaque); /* shows the monitor; false, or NULL: there is none */
+    void *opaque;
+};
+
+struct display;
+
+/* 0, or -errno with *err; *out is NULL for DISPLAY_NONE alone. */
+int display_open(struct display **out, const struct display_spec *spec, const struct display_host *host,
+                 struct novt_error *err) MUST_CHECK;
+/* From now on it shows vm, which must live until display_stop(). 0, or -errno with *err. */
+int display_start(struct display *d, struct novt_vm *vm, struct novt_error *err) MUST_CHECK;
+void display_stop(struct display *d); /* NULL is fine; the terminal is as it was */
+void display_close(struct display *d);
+/* A dying process: the terminal back as well as can be, from any thread. */
+void display_panic(struct display *d);
+
+/* A character of a PC's display as Unicode. */
+u16 display_cp437(u8 ch);
+
+#endif
