@@ -11,11 +11,8 @@
 
 #include "devices/e1000.h"
 #include "devices/ne2k.h"
-<<<<<<< ours
 #include "devices/state_tables.h"
-=======
 #include "devices/virtio_net.h"
->>>>>>> theirs
 
 enum { FIRST_SLOT = 3, SLOTS = 32, PIC_SOURCE_NIC = 3 };
 
@@ -123,6 +120,10 @@ unsigned nics_units(struct nics *nics, struct state_unit *unit, unsigned max)
         case PC_NIC_E1000:
             unit[n].table = &e1000_state;
             unit[n].bytes = sizeof(card->e1000);
+            break;
+        case PC_NIC_VIRTIO:
+            unit[n].table = &virtio_net_state;
+            unit[n].bytes = sizeof(card->virtio);
             break;
         }
     }

@@ -7,6 +7,7 @@
 #include "devices/ne2k.h"
 #include "devices/state_tables.h"
 #include "devices/virtio_blk.h"
+#include "devices/virtio_net.h"
 
 #define TABLE(id, rows, ...) const struct state_table id = {#id, 1, rows, ARRAY_SIZE(rows), __VA_ARGS__}
 #define PART(id, rows) static const struct state_table id = {#id, 1, rows, ARRAY_SIZE(rows), NULL, NULL}
@@ -178,4 +179,34 @@ static void virtio_blk_restored(void *obj)
     v->desc.ops->notify(v->desc.opaque, 0);
 }
 TABLE(virtio_blk_state, virtio_blk_rows, NULL, virtio_blk_restored);
+#undef S
+
+#define S struct virtio_net
+static const struct state_field virtio_net_rows[] = {
+    STATE_PART(S, virtio, &virtio_state),
+    STATE_BOOL(S, link_down),
+    STATE(S, tx.head),
+    STATE_BOOL(S, tx_held),
+    STATE_MAX(S, tx_bytes, VNET_PACKET_BYTES),
+    STATE_MAX(S, tx_sent, VNET_PACKET_BYTES),
+    STATE(S, mss),
+    STATE(S, csum_start),
+    STATE(S, csum_offset),
+    STATE_BOOL(S, sum),
+    STATE_BYTES(S, packet),
+    STATE_MAX(S, rx_n, VNET_MERGE_MAX),
+    STATE_ARRAY(S, rx_head),
+};
+
+/* Buffers of a frame that was half stored go back empty. */
+static void virtio_net_restored(void *obj)
+{
+    struct virtio_net *n = obj;
+
+    for (u32 i = 0; i < n->rx_n; i++)
+        virtio_push_head(&n->virtio, 0, n->rx_head[i], 0);
+    n->rx_n = n->rx_bytes = 0;
+    ask_again(&n->front, &n->back);
+}
+TABLE(virtio_net_state, virtio_net_rows, NULL, virtio_net_restored);
 #undef S
