@@ -15,6 +15,8 @@ struct blk_ops {
     int (*read)(struct blk_image *image, u64 at, void *buf, size_t bytes);
     int (*write)(struct blk_image *image, u64 at, const void *buf, size_t bytes);
     int (*flush)(struct blk_image *image);
+    /* A read that the host can serve from memory at once: 0, or -EAGAIN and it has to be read(). Never waits. NULL: there are none. */
+    int (*read_now)(struct blk_image *image, u64 at, void *buf, size_t bytes);
     void (*close)(struct blk_image *image); /* frees it */
 };
 
@@ -47,6 +49,8 @@ int lock_image(int fd, bool write) MUST_CHECK;
 
 /* Opens a file or block device without ever blocking; refuses anything else. *bytes is its size. */
 int host_open(const char *path, int flags, int *fd, u64 *bytes, struct blk_error *err) MUST_CHECK;
+/* What the page cache has of a file, all of [at, at + bytes) or -EAGAIN. */
+int host_read_now(int fd, u64 at, void *buf, size_t bytes);
 /* An errno of the host as a disk_request's error: full disks are -ENOSPC, the rest -EIO. */
 int host_error(int error);
 

@@ -43,10 +43,10 @@ static int read_layer(const struct overlay *layer, u64 at, u8 *buf, size_t bytes
     return 0;
 }
 
-static int overlay_read(struct blk_image *image, u64 at, void *buf, size_t bytes)
+/* Run by run from the layer or from below. */
+static int read_runs(struct overlay *layer, u64 at, u8 *to, size_t bytes, bool now)
 {
-    struct overlay *layer = (struct overlay *)image;
-    u8 *to = buf;
+    const struct blk_ops *below = layer->base->ops;
 
     while (bytes) {
         u64 sector = at / DISK_SECTOR_BYTES;
@@ -56,7 +56,12 @@ static int overlay_read(struct blk_image *image, u64 at, void *buf, size_t bytes
 
         while (run < bytes && present(layer, sector + run / DISK_SECTOR_BYTES) == mine)
             run += DISK_SECTOR_BYTES;
-        rc = mine ? read_layer(layer, at, to, run) : layer->base->ops->read(layer->base, at, to, run);
+        if (now)
+            rc = mine              ? host_read_now(layer->fd, at, to, run)
+                 : below->read_now ? below->read_now(layer->base, at, to, run)
+                                   : -EAGAIN;
+        else
+            rc = mine ? read_layer(layer, at, to, run) : below->read(layer->base, at, to, run);
         if (rc)
             return rc;
         at += run;
@@ -64,6 +69,16 @@ static int overlay_read(struct blk_image *image, u64 at, void *buf, size_t bytes
         bytes -= run;
     }
     return 0;
+}
+
+static int overlay_read(struct blk_image *image, u64 at, void *buf, size_t bytes)
+{
+    return read_runs((struct overlay *)image, at, buf, bytes, false);
+}
+
+static int overlay_read_now(struct blk_image *image, u64 at, void *buf, size_t bytes)
+{
+    return read_runs((struct overlay *)image, at, buf, bytes, true);
 }
 
 static int overlay_write(struct blk_image *image, u64 at, const void *buf, size_t bytes)
@@ -109,7 +124,7 @@ static void overlay_close(struct blk_image *image)
 }
 
 static const struct blk_ops overlay_ops = {
-    .read = overlay_read, .write = overlay_write, .flush = overlay_flush, .close = overlay_close};
+    .read = overlay_read, .write = overlay_write, .flush = overlay_flush, .read_now = overlay_read_now, .close = overlay_close};
 
 /* A file without a name in the first place that gives one. */
 static int temporary_file(void)

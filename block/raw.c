@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define BOUNCE_BYTES (DISK_REQUEST_SECTORS * DISK_SECTOR_BYTES + 2 * PAGE_BYTES)
@@ -100,6 +101,20 @@ static int raw_read(struct blk_image *image, u64 at, void *buf, size_t bytes)
     return rc;
 }
 
+int host_read_now(int fd, u64 at, void *buf, size_t bytes)
+{
+    struct iovec iov = {buf, bytes};
+
+    return preadv2(fd, &iov, 1, (off_t)at, RWF_NOWAIT) == (ssize_t)bytes ? 0 : -EAGAIN;
+}
+
+static int raw_read_now(struct blk_image *image, u64 at, void *buf, size_t bytes)
+{
+    struct raw_image *raw = (struct raw_image *)image;
+
+    return raw->bounce ? -EAGAIN : host_read_now(raw->fd, at, buf, bytes);
+}
+
 static int write_direct(struct raw_image *raw, u64 at, const void *buf, size_t bytes)
 {
     u64 first = at & ~(u64)PAGE_MASK;
@@ -162,7 +177,7 @@ static void raw_close(struct blk_image *image)
 }
 
 static const struct blk_ops raw_ops = {
-    .read = raw_read, .write = raw_write, .flush = raw_flush, .close = raw_close};
+    .read = raw_read, .write = raw_write, .flush = raw_flush, .read_now = raw_read_now, .close = raw_close};
 
 static int open_file(struct raw_image *raw, const struct blk_source *source, struct blk_error *err)
 {

@@ -306,3 +306,45 @@ Test(disk, free_in_flight)
     cr_assert_eq(blk_new(&r->disk), 0);
     rig_free(r);
 }
+
+struct pair {
+    struct disk_request req[2];
+    u8 buf[2][512];
+    unsigned done;
+};
+
+static void pair_done(void *opaque, struct disk_request *req, int err)
+{
+    struct pair *p = opaque;
+
+    cr_expect_eq(err, 0);
+    cr_expect_eq(req, &p->req[p->done], "in the order in which they came");
+    p->done++;
+}
+
+/* A read right behind a write of the same sector sees it, however fast reads of the page cache are. */
+Test(disk, read_behind_write)
+{
+    struct rig *r = rig_new(SECTORS * 512);
+    const struct disk_back *back = blk_back(r->disk);
+    struct pair p;
+
+    rig_must_insert(r, (struct blk_source){.format = BLK_RAW});
+    for (unsigned i = 0; i < 2000; i++) {
+        memset(&p, 0, sizeof(p));
+        for (unsigned n = 0; n < 2; n++)
+            p.req[n] = (struct disk_request){.op = n ? DISK_READ : DISK_WRITE,
+                                             .sector = i % SECTORS,
+                                             .sectors = 1,
+                                             .buf = p.buf[n],
+                                             .done = pair_done,
+                                             .opaque = &p};
+        memset(p.buf[0], (int)(i * 3 + 1), 512);
+        back->submit(back->opaque, &p.req[0]);
+        back->submit(back->opaque, &p.req[1]);
+        back->drain(back->opaque);
+        cr_assert_eq(p.done, 2);
+        cr_assert_eq(memcmp(p.buf[0], p.buf[1], 512), 0, "round %u", i);
+    }
+    rig_free(r);
+}
