@@ -1,7 +1,7 @@
 ; keys.asm - a boot sector that reads the keyboard through the BIOS, slowly, and tells what it read.
 ;
 ; Each key: its character to port E9h (scan code in hex where there is none) and to the screen. It takes a timer tick for a key, so that
-; whoever types faster than that fills the BIOS's buffer.
+; whoever types faster than that fills the BIOS's buffer. At the start it draws a yellow box on blue; F10 goes to a graphics mode.
         bits 16
         org 0x7c00
 
@@ -15,9 +15,19 @@ start:  xor ax, ax
         mov si, hello
 .hello: lodsb
         test al, al
-        jz next
+        jz .drawn
         call put
         jmp .hello
+
+.drawn: mov ax, 0xb800
+        mov es, ax
+        mov di, 10 * 160 + 40
+        mov si, box
+        mov ah, 0x1e
+.box:   lodsb
+        stosw
+        test al, al
+        jnz .box
 
 next:   mov ah, 0
         int 0x16
@@ -28,6 +38,19 @@ next:   mov ah, 0
         call put
         jmp .tick
 .code:  mov bl, ah
+        cmp ah, 0x44
+        jne .tell
+        pusha
+        mov ax, 0x13
+        int 0x10
+        mov ax, 0xa000
+        mov es, ax
+        mov al, 0x2a            ; a row of orange
+        mov di, 320 * 100
+        mov cx, 320
+        rep stosb
+        popa
+.tell:
         mov al, '<'
         call put
         mov al, bl
@@ -59,6 +82,7 @@ put:    pusha
         ret
 
 hello:  db "ready:", 0
+box:    db 201, 205, 205, 187, " ", 176, 178, 219, " ", 1, 0
 
         times 510 - ($ - $$) db 0
         dw 0xaa55

@@ -1,0 +1,412 @@
+#!/usr/bin/env python3
+"""The displays on a guest that reads its keyboard: terminal (under tmux), VNC, SDL2 (on Xvfb).
+
+Usage: display.py NOVT [NAME...]     runs all tests, or those whose name contains a NAME
+The guest is the boot sector keys.asm. What it read comes out of port E9h.
+"""
+import os
+import re
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+import rfb
+
+NOVT = os.path.abspath(sys.argv[1])
+HERE = os.path.dirname(os.path.abspath(__file__))
+TMP = tempfile.mkdtemp(prefix="novt-display-")
+DISK = os.path.join(TMP, "keys.img")
+SLOW = 5 if "asan" in NOVT or os.environ.get("SLOW") else 1  # limits only
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Fail(Exception):
+    pass
+
+
+def check(cond, what):
+    if not cond:
+        raise Fail(what)
+
+
+def wait_for(fn, what, seconds=20):
+    end = time.time() + seconds * SLOW
+    while time.time() < end:
+        got = fn()
+        if got:
+            return got
+        time.sleep(0.05)
+    raise Fail(f"waited in vain for {what}")
+
+
+def log_path(name):
+    return os.path.join(TMP, name + ".log")
+
+
+def heard(name):
+    try:
+        with open(log_path(name), "rb") as f:
+            return f.read().decode("latin1")
+    except FileNotFoundError:
+        return ""
+
+
+def expect(name, want, seconds=20):
+    try:
+        wait_for(lambda: heard(name) == want, "keys", seconds)
+    except Fail:
+        raise Fail(f"the guest read {heard(name)!r}, not {want!r}") from None
+
+
+def guest(name, *more):
+    return ["-drive", f"file={DISK},format=raw,snapshot=on", "-nic", "none", "-debugcon", "file:" + log_path(name), "--timeout", "100", *more]
+
+
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+class Novt:
+    """A novt without a terminal."""
+
+    def __init__(self, name, *args, env=None):
+        self.name = name
+        self.p = subprocess.Popen([NOVT, *guest(name), *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                  env=env)
+
+    def ready(self):
+        wait_for(lambda: "ready:" in heard(self.name) or self.p.poll() is not None, "the guest")
+        check(self.p.poll() is None, f"novt ended: {self.p.stdout.read() if self.p.poll() is not None else ''}")
+        return self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.p.kill()
+        self.p.communicate()
+
+
+def run(*args, env=None):
+    p = subprocess.run([NOVT, *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, env=env)
+    return p.returncode, p.stdout.decode(errors="replace")
+
+
+# ---- the terminal ----
+
+class Terminal:
+    """A tmux window with a shell in it."""
+
+    def __init__(self, name, width=100, height=30):
+        self.socket = os.path.join(TMP, name + ".tmux")
+        self.tmux("-f", "/dev/null", "new-session", "-d", "-x", str(width), "-y", str(height), "env LANG=C.UTF-8 PS1=prompt: sh")
+        self.tmux("set-option", "-g", "default-terminal", "tmux-256color")
+        self.tmux("set-option", "-g", "escape-time", "0")
+        wait_for(lambda: "prompt:" in self.text(), "a shell")
+
+    def tmux(self, *args):
+        p = subprocess.run(["tmux", "-u", "-S", self.socket, *args], capture_output=True, timeout=30)
+        check(p.returncode == 0, f"tmux {args}: {p.stderr}")
+        return p.stdout.decode(errors="replace")
+
+    def text(self, colours=False):
+        return self.tmux("capture-pane", "-p", *(["-e"] if colours else []))
+
+    def keys(self, *keys):
+        self.tmux("send-keys", *keys)
+
+    def line(self, text):
+        self.keys("-l", text)
+        self.keys("Enter")
+
+    def novt(self, name, *args):
+        self.line(" ".join([NOVT, *guest(name), *args]) + "; echo code=$?")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.tmux("kill-server")
+
+
+def test_tui_shows_and_types():
+    with Terminal("tui") as t:
+        t.line("stty -a > " + log_path("stty1"))
+        t.novt("tui", "-display", "curses")
+        wait_for(lambda: "ready:" in t.text(), "the guest's screen")
+        wait_for(lambda: "╔══╗ ░▓█ ☺" in t.text(), "line drawing")
+        yellow = [x for x in t.text(True).split("\n") if "╔" in x][0].split("╔")[0]
+        check(re.search(r"44m", yellow) and re.search(r"93m|33;1m|1;33m|38;5;11m", yellow), f"yellow on blue: {yellow!r}")
+        t.keys("a", "B", "C-c", "F1", "S-F1", "F12", "Up", "M-x", "C-Right", "Enter", "BSpace", "C-a", "C-a", "?")
+        want = "ready:aB\x03<3B><54><86><48><2D><74>\r\x08\x01?"
+        expect("tui", want)
+        t.keys("Escape")  # alone: what follows at once would be Alt's
+        expect("tui", want + "\x1b")
+        t.tmux("resize-window", "-x", "60", "-y", "15")
+        wait_for(lambda: "╔══╗" in t.text(), "the screen in a smaller window")
+        t.tmux("resize-window", "-x", "120", "-y", "40")
+        wait_for(lambda: "Ctrl-A X quits" in t.text(), "the line below the screen")
+        t.keys("C-a", "h")
+        wait_for(lambda: "send Ctrl-Alt-Delete" in t.text(), "help")
+        t.keys("z")
+        wait_for(lambda: "send Ctrl-Alt-Delete" not in t.text() and heard("tui").endswith("z"), "help to go")
+        t.keys("F10")
+        wait_for(lambda: "▀" in t.text(), "graphics as half blocks")
+        t.keys("C-a", "x")
+        wait_for(lambda: "code=0" in t.text(), "the end")
+        check("ready:" not in t.text(), "the guest's screen is left behind")
+        t.line("stty -a > " + log_path("stty2"))
+        wait_for(lambda: "rows" in heard("stty2"), "stty")
+        strip = lambda s: re.sub(r"(rows|columns) \d+", "", s)
+        check(strip(heard("stty1")) == strip(heard("stty2")), "the terminal's mode is not what it was")
+
+
+def test_tui_paste_loses_nothing():
+    text = "The quick brown fox (jumps) over 13 lazy dogs; {again}"
+    with Terminal("paste") as t:
+        t.novt("paste", "-display", "curses")
+        wait_for(lambda: "ready:" in t.text(), "the guest's screen")
+        t.keys("-l", text)
+        wait_for(lambda: len(heard("paste")) >= 6 + len(text), "all of it", 30)
+        time.sleep(0.3)
+        check(heard("paste") == "ready:" + text, repr(heard("paste")))
+
+
+def test_tui_boot_menu():
+    """SeaBIOS's menu by keyboard: the first disk has nothing to boot, the second is chosen."""
+    empty = os.path.join(TMP, "empty.img")
+    with open(empty, "wb") as f:
+        f.truncate(1 << 20)
+    with Terminal("menu") as t:
+        t.line(" ".join([NOVT, "-display", "curses", "-hda", empty, "-hdb", DISK, "-snapshot", "-nic", "none", "-boot", "menu=on",
+                         "-debugcon", "file:" + log_path("menu"), "--timeout", "100"]) + "; echo code=$?")
+        wait_for(lambda: "ESC for boot menu" in t.text(), "SeaBIOS")
+        t.keys("Escape")
+        wait_for(lambda: "Select boot device" in t.text(), "the menu")
+        t.keys("2")
+        wait_for(lambda: "ready:" in heard("menu"), "the chosen disk")
+
+
+def test_tui_ends_well():
+    with Terminal("end") as t:
+        t.line("sh -c 'echo $$ > " + log_path("pid") + "; exec " + " ".join([NOVT, *guest("end"), "-display", "curses"]) + "'; echo code=$?")
+        wait_for(lambda: "ready:" in t.text(), "the guest's screen")
+        os.kill(int(wait_for(lambda: heard("pid").strip(), "a pid file")), signal.SIGTERM)
+        wait_for(lambda: "code=143" in t.text(), "the end by a signal")
+        t.line("echo and on")
+        wait_for(lambda: t.text().count("and on") >= 2, "a shell that echoes")
+
+
+def test_tui_refused():
+    rc, out = run("-display", "curses")
+    check(rc == 3 and "not a terminal" in out and "remedy" in out, f"{rc} {out}")
+    for args in (["-nographic", "-display", "curses"], ["-serial", "stdio", "-display", "tui"], ["-display", "gtk"], ["-k", "de"],
+                 ["-vga", "cirrus"], ["-display", "sdl,gl=on"], ["-display", "sdl", "-curses"]):
+        rc, out = run(*args)
+        check(rc == 2 and "remedy" in out, f"{args}: {rc} {out}")
+    rc, out = run("-display", "help")
+    check(rc == 0 and "curses" in out and "vnc" in out, out)
+
+
+# ---- VNC ----
+
+PORT = 5900 + 20 + os.getpid() % 4000
+
+
+def vnc(port=PORT):
+    return f"127.0.0.1:{port - 5900}"
+
+
+def connect(port=PORT, **more):
+    def attempt():
+        try:
+            return rfb.Client(("127.0.0.1", port), timeout=20 * SLOW, **more)
+        except ConnectionRefusedError:
+            return None
+    return wait_for(attempt, "the VNC port")
+
+
+def settle(client, seconds=1):
+    """Updates until none comes for a while (the cursor may blink)."""
+    end = time.time() + 10 * SLOW
+    while client.update(timeout=seconds * 0.2) and time.time() < end:
+        pass
+
+
+def test_vnc_keys_and_picture():
+    with Novt("vnc", "-vnc", vnc(), "-name", "the guest").ready():
+        c = connect()
+        check(c.name == "the guest", c.name)
+        c.update(False)
+        wait_for(lambda: c.update() and c.lit() > 500 and c.width == 720, "a text screen")
+        check(c.ext_key, "extended keys")
+        before = c.lit()
+        c.type("Hi, you/|")
+        c.ext(0, 0xc8, 1), c.ext(0, 0xc8, 0)         # up, by its code
+        c.ext(0xff54, 0, 1), c.ext(0xff54, 0, 0)     # down, by its keysym
+        c.key(0xffe1, 1), c.key(ord("/"), 1), c.key(ord("/"), 0), c.key(0xffe1, 0)  # Shift-7 on a German keyboard
+        want = "ready:Hi, you/|<48><50>/"
+        expect("vnc", want)
+        wait_for(lambda: c.update() and c.lit() > before + 100, "what was typed")
+        c.key(0xffc7, 1), c.key(0xffc7, 0)           # F10: 320 x 200
+        wait_for(lambda: c.update() and c.resizes and 0xff8000 & 0xf00000 in {p & 0xf00000 for p in c.pixels}, "graphics")
+        check((c.width, c.height) != (720, 400), "its size")
+        c.pointer(10, 10), c.pointer(30, 40, 1), c.pointer(30, 40, 0)
+        c.update(False)
+        c.close()
+
+
+def test_vnc_every_encoding_shows_the_same():
+    with Novt("same", "-vnc", vnc(PORT + 1)).ready():
+        a, b = connect(PORT + 1), connect(PORT + 1, version=3, encodings=(rfb.RAW,))
+        c = connect(PORT + 1, version=7, encodings=(rfb.ZRLE, rfb.DESKTOP_SIZE))
+        d = connect(PORT + 1)
+        c.set_format(16, 16, True, (31, 63, 31), (11, 5, 0))
+        d.set_format(8, 8, False, (7, 7, 3), (0, 3, 6))
+        for x in (a, b, c, d):
+            x.update(False)
+        wait_for(lambda: a.update() and a.lit() > 500, "a picture")
+        one = lambda v, m: (v & 255) * m // 255 * 255 // m
+        coarse = lambda pixels, r, g, b_: [one(p >> 16, r) << 16 | one(p >> 8, g) << 8 | one(p, b_) for p in pixels]
+        for _ in range(20): # a cursor may have blinked between two pictures
+            for x in (a, b, c, d):
+                x.update(False)
+            if a.pixels == b.pixels and coarse(a.pixels, 31, 63, 31) == c.pixels and \
+               coarse(a.pixels, 7, 7, 3) == d.pixels:
+                return
+        check(a.pixels == b.pixels, "raw and ZRLE differ")
+        raise Fail("pixel formats differ")
+
+
+def test_vnc_stalled_and_hostile_clients():
+    with Novt("stall", "-vnc", vnc(PORT + 2)).ready() as n:
+        stalled = connect(PORT + 2, encodings=(rfb.RAW,))
+        stalled.sock.setblocking(False)
+        for _ in range(2000):  # asks for everything again and again, and reads nothing
+            try:
+                stalled.request(False)
+            except BlockingIOError:
+                break
+        junk = [socket.create_connection(("127.0.0.1", PORT + 2)) for _ in range(30)]
+        for i, s in enumerate(junk):
+            try:
+                s.send((b"RFB 003.008\n\1\1" if i % 2 else b"") + os.urandom(100 + 300 * i))
+            except OSError:
+                pass
+        c = connect(PORT + 2)
+        c.update(False)
+        c.type("still here")
+        expect("stall", "ready:still here")
+        wait_for(lambda: c.update(timeout=5) and c.lit() > 500, "the picture")
+        for s in junk:
+            s.close()
+        stalled.close()
+        check(n.p.poll() is None, "novt ended")
+
+
+def test_vnc_costs_nothing_when_nothing_moves():
+    with Novt("idle", "-vnc", vnc(PORT + 3)).ready() as n:
+        c = connect(PORT + 3)
+        c.update(False)
+        settle(c)
+        c.request()
+        before, updates = cpu_seconds(n.p.pid), c.updates
+        time.sleep(3)
+        used = cpu_seconds(n.p.pid) - before
+        check(used < 0.3 * SLOW, f"{used:.2f} s of CPU in 3 s, {c.updates - updates} updates")
+
+
+def test_vnc_ports():
+    with Novt("port", "-vnc", vnc(PORT + 4)).ready():
+        rc, out = run("-vnc", vnc(PORT + 4), "-drive", f"file={DISK},format=raw,snapshot=on", "--timeout", "20")
+        check(rc == 3 and "is taken" in out and "remedy" in out, f"{rc} {out}")
+        with Novt("to", "-vnc", vnc(PORT + 4) + ",to=9").ready():
+            connect(PORT + 5).update(False)
+    for bad in ("", "5", ":x", ":99999", "::", "localhost", ":1,password=on", ":1,tls-creds=x"):
+        rc, out = run("-vnc", bad)
+        check(rc == 2 and "remedy" in out, f"{bad}: {rc} {out}")
+    rc, out = run("-vnc", "192.0.2.1:1")
+    check(rc == 3 and "remedy" in out, f"{rc} {out}")
+    path = os.path.join(TMP, "vnc.sock")
+    with Novt("unix", "-display", "vnc=unix:" + path).ready():
+        c = rfb.Client(path)
+        c.update(False)
+        wait_for(lambda: c.update() and c.lit() > 500, "a picture")
+
+
+# ---- SDL ----
+
+def test_sdl_dummy():
+    env = dict(os.environ, SDL_VIDEODRIVER="dummy")
+    with Novt("dummy", "-display", "sdl", env=env).ready() as n:
+        n.p.send_signal(signal.SIGTERM)
+        check(n.p.wait(20) == 143, "the end by a signal")
+    bare = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")}
+    rc, out = run("-display", "sdl", "--timeout", "20", env=dict(bare, SDL_VIDEODRIVER="x11"))
+    check(rc == 3 and "remedy" in out, f"{rc} {out}")
+
+
+def test_sdl_window():
+    read, write = os.pipe()
+    x = subprocess.Popen(["Xvfb", "-displayfd", str(write), "-screen", "0", "1024x768x24", "-nolisten", "tcp"], pass_fds=[write],
+                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    os.close(write)
+    try:
+        display = ":" + os.read(read, 16).decode().strip()
+        env = dict(os.environ, DISPLAY=display, SDL_VIDEODRIVER="x11")
+
+        def xdo(*args):
+            return subprocess.run(["xdotool", *args], env=env, capture_output=True, timeout=30).stdout.decode()
+
+        with Novt("sdl", "-display", "sdl", "-name", "the guest", env=env).ready() as n:
+            window = wait_for(lambda: xdo("search", "--name", "NoVT .the guest").strip(), "the window")
+            wait_for(lambda: "Geometry: 720x400" in xdo("getwindowgeometry", window), "its size")
+            xdo("windowfocus", window)
+            time.sleep(0.3)
+            xdo("key", "a")
+            xdo("key", "shift+b")
+            xdo("key", "F1")
+            xdo("key", "Up")
+            expect("sdl", "ready:aB<3B><48>")
+            xdo("key", "F10")
+            wait_for(lambda: "Geometry: 720x400" not in xdo("getwindowgeometry", window), "the size of the graphics mode")
+            before = cpu_seconds(n.p.pid)
+            time.sleep(2)
+            check(cpu_seconds(n.p.pid) - before < 0.3 * SLOW, "CPU while nothing moves")
+            n.p.send_signal(signal.SIGINT)
+            check(n.p.wait(20) == 130, "the end by a signal")
+    finally:
+        x.terminate()
+        x.wait()
+
+
+def main():
+    names = sys.argv[2:]
+    failed = passed = 0
+    subprocess.run(["nasm", "-f", "bin", "-o", DISK, os.path.join(HERE, "keys.asm")], check=True)
+    for name, fn in sorted(globals().items()):
+        if not name.startswith("test_") or (names and not any(n in name for n in names)):
+            continue
+        start = time.time()
+        try:
+            fn()
+            word = "ok"
+            passed += 1
+        except (Fail, subprocess.TimeoutExpired, OSError, EOFError, AssertionError, ValueError) as e:
+            word = f"FAIL {type(e).__name__} {e}"
+            failed += 1
+        print(f"{name[5:]:40} {time.time() - start:6.2f} s  {word}", flush=True)
+    shutil.rmtree(TMP, ignore_errors=True)
+    print(f"{passed} passed, {failed} failed")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
