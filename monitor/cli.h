@@ -183,6 +183,16 @@ int cli_display_defaults(struct cli_options *opt, struct novt_error *err) MUST_C
 int cli_display_open(struct cli_io *io, struct cli_options *opt, struct novt_error *err) MUST_CHECK; /* 0 or an exit code */
 int cli_display_start(struct cli_io *io, struct novt_vm *vm, struct novt_error *err) MUST_CHECK;
 
+/* ---- cli_daemon.c ---- */
+struct cli_daemon {
+    int ready_fd, pid_fd; /* -1: none */
+    const char *pidfile;
+};
+/* Before anything else is opened. With -daemonize it returns in another process. 0, or an exit code with *err. */
+int daemon_begin(struct cli_daemon *d, const struct cli_options *opt, struct novt_error *err) MUST_CHECK;
+void daemon_ready(struct cli_daemon *d); /* all is open: whoever waits may go on */
+void daemon_end(struct cli_daemon *d);
+
 /* ---- cli_doctor.c ---- */
 int cli_doctor(void); /* exit code */
 

@@ -71,6 +71,13 @@ struct parser {
 
 static u64 parse_sum(struct parser *p);
 
+/* The first one counts. */
+static void wrong(struct parser *p, const char *what)
+{
+    if (!p->wrong)
+        p->wrong = what;
+}
+
 static void skip(struct parser *p)
 {
     p->at += strspn(p->at, " \t");
@@ -107,7 +114,7 @@ static u64 parse_register(struct parser *p)
         return r.cr3;
     if (!strcmp(name, "cr4"))
         return r.cr4;
-    p->wrong = "unknown register";
+    wrong(p, "unknown register");
     return 0;
 }
 
@@ -119,7 +126,7 @@ static u64 parse_factor(struct parser *p)
     skip(p);
     c = *p->at;
     if (++p->depth > DEPTH_MAX) {
-        p->wrong = "expression too deep";
+        wrong(p, "expression too deep");
     } else if (c == '-' || c == '+' || c == '~') {
         p->at++;
         v = parse_factor(p);
@@ -131,7 +138,7 @@ static u64 parse_factor(struct parser *p)
         if (*p->at == ')')
             p->at++;
         else
-            p->wrong = "')' expected";
+            wrong(p, "')' expected");
     } else if (c == '$') {
         v = parse_register(p);
     } else if (c >= '0' && c <= '9') {
@@ -143,7 +150,7 @@ static u64 parse_factor(struct parser *p)
         v = (u8)p->at[1];
         p->at += 3;
     } else {
-        p->wrong = "invalid expression";
+        wrong(p, "invalid expression");
     }
     p->depth--;
     return v;
@@ -163,7 +170,7 @@ static u64 parse_product(struct parser *p)
         p->at++;
         w = parse_factor(p);
         if (op != '*' && !w)
-            p->wrong = "division by zero";
+            wrong(p, "division by zero");
         else
             v = op == '*' ? v * w : op == '/' ? v / w : v % w;
     }

@@ -326,7 +326,8 @@ int control_check(struct cli_options *opt, struct novt_error *err)
 {
     struct control_options *c = &opt->control;
     unsigned on_stdio = 0;
-    bool mux, any_mux = false;
+    bool mux, any_mux = false, curses = opt->display.wanted[DISPLAY_TUI];
+    bool shown = curses || opt->display.wanted[DISPLAY_SDL] || opt->display.wanted[DISPLAY_VNC];
 
     if (check_ends(opt, err))
         return EXIT_USAGE;
@@ -345,12 +346,15 @@ int control_check(struct cli_options *opt, struct novt_error *err)
     if (on_stdio > 1)
         return opt_usage(err, "use -serial mon:stdio (Ctrl-A C switches), or another place for one of them",
                          "a monitor and a serial line cannot both have stdio");
-    if (c->daemonize && (on_stdio || any_mux))
+    if (curses && on_stdio)
+        return opt_usage(err, "give the monitor or the serial line another place",
+                         "-display curses needs the terminal for itself");
+    if (c->daemonize && (on_stdio || any_mux || curses))
         return opt_usage(err, "add -display none and -serial file:PATH, and no monitor on stdio",
                          "-daemonize: a process in the background has no terminal");
     if (c->nodefaults && !c->vga_given)
         opt->config.vgabios = "";
-    if (c->ends || opt->config.no_shutdown || opt->gdb)
+    if (c->ends || opt->config.no_shutdown || opt->gdb || shown)
         opt->config.patient = true;
     return 0;
 }

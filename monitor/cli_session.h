@@ -17,8 +17,6 @@
 #include "monitor/cli_line.h"
 #include "monitor/cli_text.h"
 
-#pragma weak novt_vm_screendump
-
 #define CONTROL_EVENTS 64
 #define CONTROL_OUT_BYTES (256u << 10) /* a client with more than this unread gives no commands */
 

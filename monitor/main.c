@@ -108,7 +108,7 @@ static void on_warning(void *opaque, const char *text)
     base_warn("%s", text);
 }
 
-static int run(struct cli_options *opt)
+static int run(struct cli_options *opt, struct cli_daemon *daemon)
 {
     struct novt_vm *vm = NULL;
     struct novt_outcome out;
@@ -150,6 +150,7 @@ static int run(struct cli_options *opt)
         io_stop(&io);
         goto out;
     }
+    daemon_ready(daemon);
     if (novt_vm_run(vm, &out, &err)) {
         display_stop(io.display);
         io_stop(&io);
@@ -183,6 +184,7 @@ out:
 int main(int argc, char **argv)
 {
     struct cli_options opt;
+    struct cli_daemon daemon;
     struct novt_error err;
     int code;
 
@@ -193,7 +195,11 @@ int main(int argc, char **argv)
     if (code)
         return cli_report(&err);
     switch (opt.command) {
-    case CLI_RUN: code = run(&opt); break;
+    case CLI_RUN:
+        code = daemon_begin(&daemon, &opt, &err);
+        code = code ? cli_report(&err) : run(&opt, &daemon);
+        daemon_end(&daemon);
+        break;
     case CLI_DOCTOR: code = cli_doctor(); break;
     case CLI_DONE: break;
     }

@@ -1,0 +1,165 @@
+#!/usr/bin/env python3
+"""QMP beside a Debian kernel: page tables, a long pause, an NMI, the power button, resets; then the guest powers off.
+
+    linux.py [--kernel 686|686-pae]
+
+NOVT names another program, NOVT_GUESTS the guests, as for boot.py. Last line: N passed, N failed.
+"""
+import argparse
+import json
+import os
+import re
+import socket
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "scripts"))
+from vmdrive import VM, Timeout  # noqa: E402
+
+PROMPT = "novt# "
+BOOT_S = 120
+
+
+class Bad(Exception):
+    pass
+
+
+def expect(ok, text):
+    if not ok:
+        raise Bad(text)
+
+
+class Qmp:
+    def __init__(self, path):
+        self.s = socket.socket(socket.AF_UNIX)
+        end = time.time() + 20
+        while True:
+            try:
+                self.s.connect(path)
+                break
+            except OSError:
+                expect(time.time() < end, "nobody listens")
+                time.sleep(0.05)
+        self.s.settimeout(BOOT_S)
+        self.f = self.s.makefile("rb")
+        self.events = []
+        expect("QMP" in self.get(), "greeting")
+        self.do("qmp_capabilities")
+
+    def get(self):
+        return json.loads(self.f.readline())
+
+    def do(self, name, **args):
+        self.s.sendall(json.dumps({"execute": name, "arguments": args}).encode())
+        while True:
+            got = self.get()
+            if "event" not in got:
+                expect("return" in got, f"{name}: {got}")
+                return got["return"]
+            self.events.append(got)
+
+    def hmp(self, line):
+        return self.do("human-monitor-command", **{"command-line": line}).replace("\r\n", "\n")
+
+    def event(self, name):
+        while True:
+            for i, e in enumerate(self.events):
+                if e["event"] == name:
+                    return self.events.pop(i)
+            self.events.append(self.get())
+
+
+def shell(vm, line):
+    start = vm.pos
+    vm.send(line + "\n")
+    vm.wait(PROMPT, 60)
+    return vm.text[start:vm.pos]
+
+
+def numbers(text):
+    return [float(n) for n in re.findall(r"\d+\.\d+", text)]
+
+
+def power_button(vm):
+    """PWRBTN_STS, bit 8 of the PM1 status: the button's driver is not in this initrd."""
+    m = re.search(r"([0-9a-f]+)-[0-9a-f]+ : ACPI PM1a_EVT_BLK", shell(vm, "cat /proc/ioports"))
+    expect(m, "no PM1 status port")
+    text = shell(vm, f"dd if=/dev/port bs=1 skip={int(m[1], 16) + 1} count=1 2>/dev/null | od -t x1")
+    m = re.search(r"^0000000 +([0-9a-f]{2})", text, re.M)
+    expect(m, f"no byte in {text!r}")
+    return int(m[1], 16) & 1
+
+
+def looks(vm, q, pae):
+    tlb = q.hmp("info tlb")
+    kernel = re.findall(r"^00000000(c[0-9a-f]{7}): ([0-9a-f]{16}) ([-XGPDACTUW]{9})$", tlb, re.M)
+    expect(len(kernel) > 20, f"info tlb: {tlb[:300]}")
+    expect(all("U" not in flags for _, _, flags in kernel), "kernel pages for users")
+    ranges = re.findall(r"^([0-9a-f]{16})-([0-9a-f]{16}) ([0-9a-f]{16}) ([-u])r([-w])$", q.hmp("info mem"), re.M)
+    expect(ranges and all(int(a, 16) + int(n, 16) == int(b, 16) for a, b, n, _, _ in ranges), f"info mem: {ranges}")
+    expect(any(a.startswith("00000000c") and u == "-" for a, _, _, u, _ in ranges), f"info mem: {ranges}")
+    regs = q.hmp("info registers")
+    cr4 = int(re.search(r"CR4=(\w+)", regs)[1], 16)
+    expect((cr4 >> 5 & 1) == pae, f"PAE: {regs}")
+    expect("CPL=0" in regs and "CS =0060 00000000 ffffffff" in regs, regs)
+    first = q.hmp("x/4xw 0xc0000000").split(": ")[1]
+    expect(first == q.hmp("xp/4xw 0").split(": ")[1], "lowmem is not physical memory")
+    expect(int(re.search(r" 0: (\d+)", q.hmp("info irq"))[1]) > 10, q.hmp("info irq"))
+
+
+def pauses(vm, q):
+    before = numbers(shell(vm, "cat /proc/uptime; cat /proc/uptime"))[-2]
+    q.do("stop")
+    time.sleep(3)
+    q.do("cont")
+    after = numbers(shell(vm, "cat /proc/uptime; cat /proc/uptime"))[-2]
+    expect(0 <= after - before < 2.5, f"time went on while stopped: {before} {after}")
+
+
+def run(kernel):
+    guests = os.environ.get("NOVT_GUESTS", os.path.join(ROOT, "build/guests"))
+    novt = os.environ.get("NOVT", os.path.join(ROOT, "build/release/novt"))
+    with tempfile.TemporaryDirectory(prefix="novt-qmp-") as tmp:
+        path = os.path.join(tmp, "qmp")
+        with VM([novt, "-m", "128", "-kernel", os.path.join(guests, "vmlinuz-" + kernel), "-initrd", os.path.join(guests, "initrd.gz"),
+                 "-append", "console=ttyS0", "-nographic", "-qmp", f"unix:{path},server=on,wait=off"]) as vm:
+            q = Qmp(path)
+            vm.wait(PROMPT, BOOT_S)
+            looks(vm, q, kernel == "686-pae")
+            pauses(vm, q)
+            q.do("inject-nmi")
+            expect("NMI" in shell(vm, "dmesg | tail -5"), "the NMI was not seen")
+            expect(power_button(vm) == 0, "a button nobody pressed")
+            q.do("system_powerdown")
+            q.event("POWERDOWN")
+            expect(power_button(vm) == 1, "the power button was not felt")
+            q.do("system_reset")
+            expect(q.event("RESET")["data"]["guest"] is False, "reset")
+            vm.wait(PROMPT, BOOT_S)
+            vm.send("poweroff -f\n")
+            expect(q.event("SHUTDOWN")["data"] == {"guest": True, "reason": "guest-shutdown"}, "shutdown")
+            rc = vm.finish(60)
+            expect(rc == 0, f"exit code {rc}")
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("--kernel", action="append", choices=("686", "686-pae"))
+    failed = 0
+    kernels = p.parse_args().kernel or ["686", "686-pae"]
+    for kernel in kernels:
+        start = time.time()
+        try:
+            run(kernel)
+            word = "ok"
+        except (Bad, Timeout, OSError, ValueError) as e:
+            word = f"FAIL {type(e).__name__} {e}"
+            failed += 1
+        print(f"{kernel:10} {time.time() - start:6.1f} s  {word}", flush=True)
+    print(f"{len(kernels) - failed} passed, {failed} failed")
+    sys.exit(1 if failed else 0)
+
+
+main()
