@@ -261,6 +261,14 @@ struct novt_listener {
 void novt_vm_listen(struct novt_vm *vm, struct novt_listener *listener);
 void novt_vm_unlisten(struct novt_vm *vm, struct novt_listener *listener);
 
+/* ---- the machine in a file ----
+ * RAM, CPU and every device to path, replacing the file only when it is whole; and back into a machine made with the same config. The guest
+ * goes on as if nothing had happened, its clocks included. Disks' contents are not in it: their images must be as they were then, and
+ * are checked. Load refuses what is damaged or of another machine, and leaves this one as it was. 0, or -errno with *err. Any thread; on
+ * the VM's own only from novt_vm_call(). A running machine is paused meanwhile and goes on. */
+int novt_vm_save(struct novt_vm *vm, const char *path, struct novt_error *err);
+int novt_vm_load(struct novt_vm *vm, const char *path, struct novt_error *err);
+
 /* ---- a debugger ----
  * The remote serial protocol of gdb, over a transport of the caller's: bytes from the client go to novt_gdb_input(), on any thread but
  * one at a time; bytes for it come by write(), on the VM's thread or that of the call. write() must not wait for the client. Opening pauses
@@ -270,6 +278,8 @@ struct novt_gdb;
 int novt_gdb_open(struct novt_gdb **out, struct novt_vm *vm,
                   void (*write)(void *opaque, const uint8_t *buf, size_t len), void *opaque); /* 0 or -ENOMEM */
 void novt_gdb_input(struct novt_gdb *gdb, const uint8_t *buf, size_t len);
+/* What "monitor WORDS" does: the answer on the heap, NULL: none. On the VM's thread or that of the input. Before the first input. */
+void novt_gdb_commands(struct novt_gdb *gdb, char *(*command)(void *opaque, const char *line), void *opaque);
 void novt_gdb_close(struct novt_gdb *gdb, int exit_code); /* NULL is fine */
 
 /* Any thread: bytes typed at COM1 (0) to COM4 (3). Returns how many were taken; when fewer than len,

@@ -78,6 +78,7 @@ struct cli_options {
     const char *screen_path; /* --dump-screen */
     FILE *screen_file;       /* cli_screen.c's */
     double timeout_s;        /* 0: none */
+    const char *loadvm;      /* -loadvm: a state to start from; NULL: none */
     const char *gdb;         /* -gdb: where a debugger connects; NULL: nowhere */
     enum cli_stats stats;
     struct control_options control;

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "monitor/cli_opt.h"
+#include "monitor/cli_session.h"
 
 #define FAREWELL_MS 500 /* for the last packet */
 
@@ -208,6 +209,19 @@ static bool flush(struct cli_gdb *g)
 
 /* ---- the thread ---- */
 
+/* "monitor WORDS" */
+static char *monitor_line(void *opaque, const char *line)
+{
+    struct cli_gdb *g = opaque;
+    struct text t = {0};
+    char *answer;
+
+    hmp_execute(g->control, line, &t);
+    answer = strdup(text_str(&t));
+    text_free(&t);
+    return answer;
+}
+
 static void client_came(struct cli_gdb *g, int in_fd, int out_fd)
 {
     int on = 1;
@@ -220,6 +234,8 @@ static void client_came(struct cli_gdb *g, int in_fd, int out_fd)
         (void)!setsockopt(in_fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* packets are small and waited for */
     if (novt_gdb_open(&g->stub, g->vm, queue, g))
         g->stub = NULL;
+    else
+        novt_gdb_commands(g->stub, monitor_line, g);
 }
 
 static void client_gone(struct cli_gdb *g, int exit_code)

@@ -19,6 +19,7 @@ struct cli_gdb {
     bool is_stdio;
     char path[108]; /* unix: to unlink */
     struct novt_vm *vm;
+    struct cli_control *control; /* whose words "monitor ..." knows */
     struct novt_gdb *stub; /* while a client is there */
     pthread_t thread;
     volatile bool ending;

@@ -317,13 +317,6 @@ static void info_blockstats(struct hmp_args *a)
     novt_vm_call(a->vm, block_here, &b);
 }
 
-/* ---- what is not there ---- */
-
-static void hmp_missing(struct hmp_args *a)
-{
-    say(a, "Error: NoVT does not have this command yet\n");
-}
-
 static void hmp_screendump(struct hmp_args *a)
 {
     enum novt_picture_format format = NOVT_PICTURE_PPM;
@@ -349,7 +342,7 @@ static const struct hmp_command commands[] = {
     {"eject", NULL, hmp_eject, "[-f] DRIVE", "takes the medium out", 1},
     {"help", "?", hmp_help, "[COMMAND]", "this list", 0},
     {"info", NULL, hmp_info, "[WHAT]", "shows the state of something; alone lists of what", 0},
-    {"loadvm", NULL, hmp_missing, "NAME", "not there yet", 0},
+    {"loadvm", NULL, hmp_loadvm, "FILE", "the machine back from a file that savevm made", 1},
     {"memsave", NULL, hmp_memsave, "ADDR SIZE FILE", "linear memory into a file", 3},
     {"mouse_button", NULL, hmp_mouse_button, "STATE", "1 left, 2 middle, 4 right, added up", 1},
     {"mouse_move", NULL, hmp_mouse_move, "DX DY [DZ]", "moves the mouse", 2},
@@ -357,7 +350,7 @@ static const struct hmp_command commands[] = {
     {"pmemsave", NULL, hmp_pmemsave, "ADDR SIZE FILE", "physical memory into a file", 3},
     {"print", "p", hmp_print, "/FMT EXPR", "the value of an expression with $registers", 1},
     {"quit", "q", hmp_quit, "", "ends NoVT", 0},
-    {"savevm", NULL, hmp_missing, "NAME", "not there yet", 0},
+    {"savevm", NULL, hmp_savevm, "FILE", "the whole machine, but for its disks, into a file", 1},
     {"screendump", NULL, hmp_screendump, "FILE [-f png|ppm]", "the screen as a picture", 1},
     {"sendkey", NULL, hmp_sendkey, "KEYS [HOLD_MS]", "presses keys: ctrl-alt-delete", 1},
     {"stop", "s", hmp_stop, "", "pauses", 0},
@@ -435,7 +428,7 @@ void hmp_execute(struct cli_control *c, const char *line, struct text *out)
         text_printf(out, "unknown command: '%.64s'\n", name);
         return;
     }
-    if (!slash && a.rest[strspn(a.rest, " \t")] == '/') { /* x /10i */
+    if (!slash && cmd->params[0] == '/' && a.rest[strspn(a.rest, " \t")] == '/') { /* x /10i; elsewhere it is a file's path */
         a.rest += strspn(a.rest, " \t") + 1;
         a.fmt = a.rest;
         a.rest += strcspn(a.rest, " \t");

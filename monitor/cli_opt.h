@@ -57,6 +57,8 @@ int control_check(struct cli_options *opt, struct novt_error *err) MUST_CHECK;
 /* An option that asks for what is so anyway. */
 opt_fn opt_nothing;
 
+/* cli_snap.c */
+opt_fn opt_loadvm;
 /* cli_gdb.c */
 opt_fn opt_gdb, opt_gdb_short, opt_start_paused;
 

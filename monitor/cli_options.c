@@ -78,6 +78,7 @@ static const struct option_row option_rows[] = {
     {"dfilter", ARG_NEEDED, opt_dfilter,
      "-dfilter RANGE          trace these linear addresses: A..B, A+LEN, B-LEN"},
     {"D", ARG_NEEDED, opt_trace_file, "-D FILE                 trace to a file instead of stderr"},
+    {"loadvm", ARG_NEEDED, opt_loadvm, "-loadvm FILE            start from a state that the monitor's savevm made"},
     {"gdb", ARG_NEEDED, opt_gdb, "-gdb DEV                gdb connects here: tcp::PORT (loopback) tcp:HOST:PORT unix:PATH stdio"},
     {"s", ARG_NONE, opt_gdb_short, "-s                      the same as -gdb tcp::1234"},
     {"S", ARG_NONE, opt_start_paused, "-S                      do not start: wait for a debugger or the monitor"},

@@ -89,6 +89,10 @@ void hmp_pmemsave(struct hmp_args *a);
 /* [addr, addr + bytes) into a file; 0, or -errno with *why a static word. */
 int control_memsave(struct novt_vm *vm, bool linear, u64 addr, u64 bytes, const char *path, const char **why);
 
+/* ---- cli_snap.c ---- */
+void hmp_savevm(struct hmp_args *a);
+void hmp_loadvm(struct hmp_args *a);
+
 /* ---- cli_qmp.c ---- */
 void qmp_open(struct control_end *e);
 void qmp_feed(struct control_end *e, u8 c);

@@ -74,7 +74,7 @@ static int write_cr0(struct cpu *cpu, u32 value)
     return 0;
 }
 
-static u32 cr4_writable(const struct cpu *cpu)
+u32 mon_cr4_writable(const struct cpu *cpu)
 {
     u32 mask = 0;
 
@@ -101,7 +101,7 @@ static int write_cr4(struct cpu *cpu, u32 value)
 {
     u32 changed = cpu->cr4 ^ value;
 
-    if (value & ~cr4_writable(cpu))
+    if (value & ~mon_cr4_writable(cpu))
         return mon_exc_err(cpu, EXC_GP, 0);
     if ((changed & CR4_PDPTE) && (value & CR4_PAE) && (cpu->cr0 & CR0_PG) && mon_load_pdptes(cpu, cpu->cr3))
         return -1;

@@ -77,7 +77,7 @@ void gdb_put_error(struct gdb_out *out, int err)
         gdb_put(out, "OK");
 }
 
-static void send_frame(struct novt_gdb *g)
+void gdb_send_frame(struct novt_gdb *g)
 {
     struct gdb_out *out = &g->out;
     u8 sum = 0;
@@ -159,7 +159,7 @@ static void on_event(void *opaque, const struct novt_event *event)
         return;
     g->owed = false;
     stop_reply(g, false);
-    send_frame(g);
+    gdb_send_frame(g);
 }
 
 /* The answer comes when the machine stands again. */
@@ -404,7 +404,7 @@ static void received(struct novt_gdb *g, bool good)
         return;
     g->out.len = 0;
     if (handle(g))
-        send_frame(g);
+        gdb_send_frame(g);
 }
 
 static void end_of_frame(struct novt_gdb *g, u8 c)
@@ -516,6 +516,12 @@ int novt_gdb_open(struct novt_gdb **out, struct novt_vm *vm,
     return 0;
 }
 
+void novt_gdb_commands(struct novt_gdb *g, char *(*command)(void *opaque, const char *line), void *opaque)
+{
+    g->command = command;
+    g->command_opaque = opaque;
+}
+
 struct close_args {
     struct novt_gdb *g;
     int exit_code;
@@ -531,7 +537,7 @@ static void close_call(void *opaque)
     g->vm->patient = g->was_patient;
     if (a->exit_code >= 0) {
         gdb_putf(&g->out, "W%02x", (unsigned)a->exit_code & 0xff);
-        send_frame(g);
+        gdb_send_frame(g);
     }
     g->ended = true;
 }

@@ -24,6 +24,8 @@ void gdb_put_hex(struct gdb_out *out, const u8 *data, size_t len);
 /* With the escapes of binary data. false: it does not fit; nothing was written. */
 bool gdb_put_binary(struct gdb_out *out, const char *data, size_t len);
 void gdb_put_error(struct gdb_out *out, int err); /* 0: OK; else Enn */
+struct novt_gdb;
+void gdb_send_frame(struct novt_gdb *g); /* g->out, which is empty then */
 
 /* A packet being taken apart; every function leaves the cursor behind what it took. */
 struct gdb_in {
@@ -40,6 +42,8 @@ struct novt_gdb {
     struct novt_vm *vm;
     void (*write)(void *opaque, const u8 *buf, size_t len);
     void *opaque;
+    char *(*command)(void *opaque, const char *line);
+    void *command_opaque;
     struct novt_listener listener;
     enum gdb_frame frame;
     u8 sum, given;  /* of the packet being received: computed, and its first digit */

@@ -42,11 +42,32 @@ static void features(struct novt_gdb *g, struct gdb_in *in)
     free(xml);
 }
 
-/* The monitor's words (qRcmd). Its output is the answer, in hex. */
+/* The monitor's words (qRcmd, in hex): what it says goes out piece by piece, then OK. */
 static void monitor_command(struct novt_gdb *g, struct gdb_in *in)
 {
-    (void)in;
-    gdb_put(&g->out, "");
+    char line[512], *answer;
+    size_t n = (size_t)(in->end - in->at) / 2, at = 0, len;
+
+    if (!g->command)
+        return;
+    if (n >= sizeof(line) || !gdb_take_hex(in, (u8 *)line, n) || in->at != in->end) {
+        gdb_put_error(&g->out, EINVAL);
+        return;
+    }
+    line[n] = 0;
+    answer = g->command(g->command_opaque, line);
+    g->out.len = 0; /* a stop may have been told */
+    len = answer ? strlen(answer) : 0;
+    while (at < len) {
+        size_t piece = min_u64(len - at, GDB_PACKET_BYTES / 2 - 1);
+
+        gdb_put(&g->out, "O");
+        gdb_put_hex(&g->out, (const u8 *)answer + at, piece);
+        gdb_send_frame(g);
+        at += piece;
+    }
+    free(answer);
+    gdb_put(&g->out, "OK");
 }
 
 static void qemu_query(struct novt_gdb *g, struct gdb_in *in)

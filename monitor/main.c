@@ -139,11 +139,17 @@ static int run(struct cli_options *opt, struct cli_daemon *daemon)
         err.cause[0] = 0;
         goto out;
     }
+    if (opt->loadvm && novt_vm_load(vm, opt->loadvm, &err)) {
+        code = cli_report(&err);
+        err.cause[0] = 0;
+        goto out;
+    }
     code = io_start(&io, vm, opt->timeout_s, &err);
     if (!code)
-        code = gdb_start(&gdb, vm, &err);
-    if (!code)
         code = control_start(control, vm, &err);
+    gdb.control = control;
+    if (!code)
+        code = gdb_start(&gdb, vm, &err);
     if (!code)
         code = cli_display_start(&io, vm, &err);
     if (code) {

@@ -217,6 +217,7 @@ int mon_load_cr3(struct cpu *cpu, u32 value) MUST_CHECK;
 /* What MOV to a control register (0, 2, 3, 4) or debug register (0-3, 6, 7) does behind its privilege checks. */
 int mon_write_cr(struct cpu *cpu, unsigned n, u32 value) MUST_CHECK;
 void mon_write_dr(struct cpu *cpu, unsigned n, u32 value);
+u32 mon_cr4_writable(const struct cpu *cpu); /* bits that the CPU model has */
 
 /* ---- msr.c ---- */
 int mon_rdmsr(struct cpu *cpu, u32 index, u64 *value) MUST_CHECK;

@@ -147,6 +147,7 @@ void mmu_invlpg(struct mmu *m, const struct mmu_regime *r, u32 gva);
 /* PAE: the four page-directory-pointer entries are registers of the CPU, loaded with CR3 and when CR0 or CR4 turn PAE
  * paging on (SDM vol. 3, 4.4.1); what memory says afterwards does not matter. mmu_flush() must follow. */
 void mmu_load_pdptes(struct mmu *m, const u64 pdpte[4]);
+void mmu_get_pdptes(const struct mmu *m, u64 pdpte[4]);
 
 /* Write-watch of guest-physical pages (code pages). Idempotent. While watched, fills map the page read-only
  * and answer MMU_WATCHED to writes. */

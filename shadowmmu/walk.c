@@ -34,6 +34,11 @@ void mmu_load_pdptes(struct mmu *m, const u64 pdpte[4])
     memcpy(m->pdpte, pdpte, sizeof(m->pdpte));
 }
 
+void mmu_get_pdptes(const struct mmu *m, u64 pdpte[4])
+{
+    memcpy(pdpte, m->pdpte, sizeof(m->pdpte));
+}
+
 u64 walk_reserved(const struct mmu_regime *r, bool large_pde)
 {
     u64 bits;

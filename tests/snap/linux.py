@@ -1,0 +1,221 @@
+#!/usr/bin/env python3
+"""A Debian kernel goes through savevm and loadvm in the middle of its work.
+
+    linux.py [--kernel 686|686-pae] [--engine auto|bt|direct]
+
+A shell computes checksums of a file in memory, over and over; meanwhile the machine is saved, goes on for a while, is taken back by
+loadvm, and the same state is loaded by a second NoVT (-loadvm). Every checksum must be right in all three lives; the clocks
+go on from where they were; damaged, cut, foreign and missing files are refused with a message, by the monitor and the
+command line (exit code 4 or 3), and the running machine does not notice. NOVT and NOVT_GUESTS as for boot.py.
+Last line: N passed, N failed.
+"""
+import argparse
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "scripts"))
+from vmdrive import VM, Timeout  # noqa: E402
+
+SHELL = "novt# "
+LIMIT_S = 120
+
+
+class Bad(Exception):
+    pass
+
+
+def expect(ok, text):
+    if not ok:
+        raise Bad(text)
+
+
+class Monitor:
+    def __init__(self, path):
+        for _ in range(200):
+            try:
+                self.sock = socket.socket(socket.AF_UNIX)
+                self.sock.connect(path)
+                break
+            except OSError:
+                time.sleep(0.05)
+        self.sock.settimeout(LIMIT_S)
+        self.answer()
+
+    def answer(self):
+        text = b""
+        while not text.endswith(b"(qemu) ") and not text.endswith(b"(novt) "):
+            more = self.sock.recv(65536)
+            if not more:
+                break
+            text += more
+        return text.decode("latin-1")
+
+    def do(self, line):
+        self.sock.sendall(line.encode() + b"\n")
+        return self.answer()
+
+
+class Case:
+    def __init__(self, args, directory):
+        self.args, self.dir = args, directory
+        self.state = os.path.join(directory, "state")
+        guests = os.environ.get("NOVT_GUESTS", os.path.join(ROOT, "build/guests"))
+        self.novt = os.environ.get("NOVT", os.path.join(ROOT, "build/release/novt"))
+        self.image = ["-kernel", os.path.join(guests, "vmlinuz-" + args.kernel), "-initrd", os.path.join(guests, "initrd.gz"),
+                      "-append", "console=ttyS0"]
+        self.n = 0
+
+    def command(self, *more, m="64"):
+        self.n += 1
+        self.path = os.path.join(self.dir, f"monitor{self.n}")
+        return [self.novt, "-m", m, *self.image, "-nographic", "-no-reboot", "-engine", self.args.engine,
+                "-monitor", f"unix:{self.path},server=on,wait=off", *more]
+
+    def refused(self, code, pattern, *more, m="64"):
+        r = subprocess.run(self.command(*more, m=m), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT_S)
+        expect(r.returncode == code and re.search(pattern, r.stderr), f"{more}: code {r.returncode}, {r.stderr!r}, wanted {pattern!r}")
+
+
+WORK = ("i=0; while [ $i -lt 4000 ]; do i=$((i+1)); s=$(sha1sum /tmp/f | cut -c1-8); echo sum $i $s; done\n")
+
+
+def sums(vm, first, count):
+    """The numbered checksums that the guest prints next, from a line's beginning on."""
+    got = {}
+    while len(got) < count:
+        vm.wait("sum ", LIMIT_S)
+        text = vm.line(LIMIT_S)[1]
+        m = re.fullmatch(r"(\d+) ([0-9a-f]{8})", text)
+        expect(m, f"guest printed {text!r}")
+        got[int(m[1])] = m[2]
+    return got
+
+
+def same(got, want):
+    wrong = {n: s for n, s in got.items() if s != want}
+    expect(not wrong, f"wrong checksums: {wrong}, wanted {want}")
+    numbers = sorted(got)
+    expect(numbers == list(range(numbers[0], numbers[0] + len(numbers))), f"sums missing in {numbers}")
+
+
+def uptime(vm):
+    vm.send("cut -d' ' -f1 /proc/uptime\n")
+    vm.wait("\n", LIMIT_S)
+    t = float(vm.line(LIMIT_S)[1])
+    vm.wait(SHELL, LIMIT_S)
+    return t
+
+
+def lives(c, vm):
+    """Save in the middle, go on, load, go on; then another process."""
+    mon = Monitor(c.path)
+    vm.wait(SHELL, LIMIT_S)
+    vm.send("dd if=/dev/urandom of=/tmp/f bs=4096 count=40 2>/dev/null; sha1sum /tmp/f\n")
+    vm.wait("sha1sum", LIMIT_S)
+    vm.wait("\n", LIMIT_S)
+    want = vm.line(LIMIT_S)[1][:8]
+    vm.wait(SHELL, LIMIT_S)
+    vm.send(WORK)
+    vm.wait("done\n", LIMIT_S)
+    same(sums(vm, 1, 5), want)
+    answer = mon.do("savevm " + c.state)
+    expect(answer.count("\n") <= 1, answer)
+    saved = sums(vm, 0, 30)
+    same(saved, want)
+    # Back: what was on its way, then the numbers right behind the save again.
+    answer = mon.do("loadvm " + c.state)
+    expect(answer.count("\n") <= 1, answer)
+    last, n = max(saved), 0
+    while n <= last and n < 4000:
+        (n, got), = sums(vm, 0, 1).items()
+        expect(got == want, f"sum {n} is {got}, not {want}")
+        if n < last:
+            break
+        last = n
+    expect(n <= max(saved), f"saved at {min(saved)}, after loadvm it went on with {n}")
+    same(sums(vm, 0, 60), want)
+    return want, mon
+
+
+def refusals(c, vm, mon, want):
+    with open(c.state, "rb") as f:
+        whole = f.read()
+
+    def put(name, data):
+        path = os.path.join(c.dir, name)
+        with open(path, "wb") as f:
+            f.write(data)
+        return path
+
+    for name, data, pattern in (("empty", b"", "not a state"), ("foreign", b"QFI\xfb" * 100, "not a state"),
+                                ("cut", whole[:len(whole) // 2], "cut short|damaged"), ("short", whole[:-1], "cut short|damaged"),
+                                ("bit", whole[:1000] + bytes([whole[1000] ^ 16]) + whole[1001:], "damaged|state"),
+                                ("end", whole[:-2] + bytes([whole[-2] ^ 1]) + whole[-1:], "damaged"),
+                                ("new", whole[:16] + b"\x02\0\0\0" + whole[20:], "version"), ("more", whole + b"x", "damaged")):
+        path = put(name, data)
+        answer = mon.do("loadvm " + path)
+        expect(re.search("Error: .*(" + pattern + ")", answer), f"loadvm {name}: {answer!r}")
+        if name in ("cut", "new"):
+            c.refused(4, pattern, "-loadvm", path)
+    expect("Error" in mon.do("loadvm " + os.path.join(c.dir, "none")), "a missing file")
+    expect("Error" in mon.do("loadvm /dev/zero"), "a device")
+    expect("Error" in mon.do("savevm /proc/none"), "a place that cannot be written")
+    c.refused(3, "cannot read", "-loadvm", os.path.join(c.dir, "none"))
+    c.refused(4, "RAM.*\n.*-m", "-loadvm", c.state, m="128")
+    c.refused(4, "CPU.*\n.*-cpu", "-loadvm", c.state, "-cpu", "pentium3")
+    c.refused(4, "not in this machine", "-loadvm", c.state, "-nic", "none")
+    same(sums(vm, 0, 3), want)
+
+
+def second_life(c, want):
+    with VM(c.command("-loadvm", c.state)) as vm:
+        got = sums(vm, 0, 20)
+        expect(all(s == want for s in got.values()), f"wrong checksums after -loadvm: {got}")
+        vm.proc.stdin.write(b"\x03")
+        vm.proc.stdin.flush()
+        vm.wait(SHELL, LIMIT_S)
+        a, t0 = uptime(vm), time.monotonic()
+        time.sleep(1.0)
+        b, t1 = uptime(vm), time.monotonic()
+        expect(abs((b - a) - (t1 - t0)) < 0.5, f"uptime {a} to {b} in {t1 - t0:.2f} s")
+        vm.send("dmesg | grep -ci 'clocksource.*unstable\\|soft lockup\\|stall'; echo end\n")
+        vm.wait("\n", LIMIT_S)
+        expect(vm.line(LIMIT_S)[1] == "0", "the kernel complains: " + vm.text[-500:])
+        vm.send("poweroff -f\n")
+        expect(vm.finish(LIMIT_S) == 0, "poweroff")
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("--kernel", default="686-pae")
+    ap.add_argument("--engine", default="auto")
+    args = ap.parse_args()
+    good = 0
+    with tempfile.TemporaryDirectory() as directory:
+        c = Case(args, directory)
+        try:
+            with VM(c.command()) as vm:
+                want, mon = lives(c, vm)
+                good += 1
+                print("ok save and load", flush=True)
+                refusals(c, vm, mon, want)
+                good += 1
+                print("ok refusals", flush=True)
+            second_life(c, want)
+            good += 1
+            print("ok -loadvm", flush=True)
+        except (Bad, Timeout, OSError, subprocess.TimeoutExpired) as e:
+            print(f"not ok: {e}\n{good} passed, 1 failed")
+            return 1
+    print(f"{good} passed, 0 failed")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
