@@ -425,6 +425,24 @@ static int place_device(struct cli_options *opt, struct cli_disk_device *dev, st
     return place(opt, &dev->d, index, last, err);
 }
 
+/* QEMU's PC has an empty CD-ROM drive and an empty floppy drive, unless the command line says otherwise. */
+static int place_defaults(struct cli_options *opt, struct novt_error *err)
+{
+    struct novt_drive cdrom = {.bus = NOVT_BUS_IDE, .cdrom = true}, floppy = {.bus = NOVT_BUS_FLOPPY};
+    bool want_cdrom = !drive_at(opt, NOVT_BUS_IDE, 2), want_floppy = !drive_at(opt, NOVT_BUS_FLOPPY, 0);
+    int rc = 0;
+
+    for (unsigned i = 0; i < opt->drives.devices; i++) {
+        want_cdrom &= opt->drives.device[i].kind != DEV_IDE_HD && opt->drives.device[i].kind != DEV_IDE_CD;
+        want_floppy &= opt->drives.device[i].kind != DEV_FLOPPY;
+    }
+    if (want_cdrom && opt->config.drives < NOVT_DRIVES)
+        rc = place(opt, &cdrom, 2, 2, err);
+    if (!rc && want_floppy && opt->config.drives < NOVT_DRIVES)
+        rc = place(opt, &floppy, 0, 0, err);
+    return rc;
+}
+
 int drive_finish(struct cli_options *opt, struct novt_error *err)
 {
     struct cli_drives *all = &opt->drives;
@@ -455,5 +473,5 @@ int drive_finish(struct cli_options *opt, struct novt_error *err)
     for (unsigned i = 0; i < all->drives; i++)
         if (!all->drive[i].used)
             base_warn("note: drive \"%s\" has no -device and is not used", all->drive[i].id);
-    return 0;
+    return opt->control.nodefaults ? 0 : place_defaults(opt, err);
 }

@@ -47,7 +47,7 @@ struct cli_drives {
     struct cli_blockdev blockdev[CLI_BLOCKDEVS];
     struct cli_disk_device device[CLI_DISK_DEVICES];
     unsigned drives, blockdevs, devices;
-    bool snapshot_all, nodefaults;
+    bool snapshot_all;
     char boot_order[8], boot_once[8];
     struct novt_drive out[NOVT_DRIVES];
     char text[CLI_DRIVE_TEXT]; /* values, one after the other */

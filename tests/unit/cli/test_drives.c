@@ -21,17 +21,22 @@ struct parsed {
     int rc;
 };
 
-static struct parsed *parse(const char *line)
+static struct parsed *parse_with(const char *line, bool with_defaults)
 {
     struct parsed *p = calloc(1, sizeof(*p));
     char *argv[WORDS] = {NULL};
     int argc = 0;
 
-    snprintf(p->line, sizeof(p->line), "novt %s", line);
+    snprintf(p->line, sizeof(p->line), "novt %s%s", with_defaults ? "" : "-nodefaults ", line);
     for (char *word = strtok(p->line, " "); word && argc < WORDS; word = strtok(NULL, " "))
         argv[argc++] = word;
     p->rc = cli_parse(&p->o, argc, argv, &p->err);
     return p;
+}
+
+static struct parsed *parse(const char *line)
+{
+    return parse_with(line, false);
 }
 
 /* Drives as text: bus index [cd] file|- [ro] [snap] [format] [cache] [id] [boot]. */
@@ -135,6 +140,31 @@ Test(drives, refused)
 
         cr_expect(p->rc == EXIT_USAGE, "%s: %d", t[i].line, p->rc);
         cr_expect(strstr(p->err.cause, t[i].cause) && p->err.remedy[0], "%s: %s", t[i].line, p->err.cause);
+        free(p);
+    }
+}
+
+Test(drives, defaults)
+{
+    static const struct {
+        const char *line, *drives;
+    } t[] = {
+        {"", "ide2 cd -; fd0 -"},
+        {"-hda a -fda b", "ide0 a; fd0 b; ide2 cd -"},
+        {"-hdc a", "ide2 a; fd0 -"},
+        {"-cdrom a", "ide2 cd a; fd0 -"},
+        {"-drive if=none,id=x,file=a -device ide-hd,drive=x", "ide0 a id=x; fd0 -"},
+        {"-fdb a -device ide-cd", "fd1 a; ide0 cd -; fd0 -"},
+        {"-drive if=none,id=x,file=a -device floppy,drive=x,unit=1", "fd1 a id=x; ide2 cd -"},
+        {"-drive if=virtio,file=a", "vd0 a; ide2 cd -; fd0 -"},
+    };
+    char got[1024];
+
+    for (size_t i = 0; i < ARRAY_SIZE(t); i++) {
+        struct parsed *p = parse_with(t[i].line, true);
+
+        describe(p, got, sizeof(got));
+        cr_expect_str_eq(got, t[i].drives, "%s: %s", t[i].line, p->err.cause);
         free(p);
     }
 }
