@@ -133,7 +133,8 @@ static bool is_hidden_alias(const struct vga *vga, u32 reg)
 
 static u8 reg_read(struct vga *vga, u32 reg)
 {
-    if (is_hidden_alias(vga, reg))
+    /* SeaVGABIOS resets the flip-flop at 3DAh in monochrome modes too. */
+    if (is_hidden_alias(vga, reg) && reg != 0x2a)
         return 0xff;
     switch (reg) {
     case 0x10: return vga->attr_data ? 0 : vga->attr_index;

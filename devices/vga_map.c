@@ -99,8 +99,6 @@ static void window_map(struct vga *vga)
 
 void vga_map_access(struct vga *vga, u32 n)
 {
-    if (vga->text_live) /* a callback although it is mapped: somebody who sees the bus */
-        vga_map_release(vga);
     vga->heat += n;
     if (vga->heat >= HEAT_MAP && vga->host.map)
         window_map(vga);

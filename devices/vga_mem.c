@@ -66,11 +66,16 @@ static u32 latch(const struct vga *vga)
     return v;
 }
 
-/* What a chained access at `at` uses: a byte of VRAM; OUTSIDE: not chained, or beyond VRAM. */
-static u32 chained(const struct vga *vga, u32 at)
+/* What a chained access at `at` uses: a byte of mem, and its plane; OUTSIDE: beyond VRAM. */
+static u32 chained(const struct vga *vga, u32 at, unsigned *plane)
 {
-    if (!(vga->seq[SEQ_MEM_MODE] & SEQ_CHAIN4))
-        at = (at & ~1u) << 1 | (vga->gfx[GFX_READ_MAP] & 2) | (at & 1);
+    *plane = at & 3;
+    if (!(vga->seq[SEQ_MEM_MODE] & SEQ_CHAIN4)) {
+        *plane = (vga->gfx[GFX_READ_MAP] & 2) | (at & 1);
+        if (vga->text_live && at < VGA_TEXT_BYTES)
+            return VGA_VRAM_BYTES + at;
+        at = (at & ~1u) << 1 | *plane;
+    }
     return at < VGA_VRAM_BYTES ? at : OUTSIDE;
 }
 
@@ -93,11 +98,12 @@ static u8 compare(const struct vga *vga, u32 word)
 u8 vga_mem_read(struct vga *vga, u32 offset)
 {
     u32 at = decode(vga, offset), word;
+    unsigned plane;
 
     if (at == OUTSIDE)
         return 0xff;
     if (is_chained(vga)) {
-        at = chained(vga, at);
+        at = chained(vga, at, &plane);
         if (at == OUTSIDE)
             return 0xff;
         memcpy(vga->latch, vga->vram + (at & ~3u), 4);
@@ -137,11 +143,13 @@ static u32 combine(const struct vga *vga, u8 val)
 
 static void write_chained(struct vga *vga, u32 at, u8 val)
 {
-    at = chained(vga, at);
-    if (at == OUTSIDE || !(vga->seq[SEQ_MAP_MASK] & BIT(at & 3)))
+    unsigned plane;
+
+    at = chained(vga, at, &plane);
+    if (at == OUTSIDE || !(vga->seq[SEQ_MAP_MASK] & BIT(plane)))
         return;
     if (!vga_mem_is_plain(vga))
-        val = (u8)(combine(vga, val) >> (at & 3) * 8);
+        val = (u8)(combine(vga, val) >> plane * 8);
     vga->vram[at] = val;
     vga_note(vga, at, 1);
 }

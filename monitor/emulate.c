@@ -114,14 +114,18 @@ int mon_emulate(struct cpu *cpu, const struct dec_insn *insn)
     const struct mmu_window *window = vm->win;
     u32 next = cpu->eip + insn->len;
     u64 tag = cpu->ctx_tag;
+    int rc;
 
     vm->code_dropped = 0;
+    vm->mmio_seen = 0;
     if (fpu_gate(cpu, insn))
         return leave(cpu, BT_EXIT_EXCEPTION);
-    if (insn->cls == DEC_PLAIN)
+    rc = insn->cls == DEC_PLAIN ? mon_step_plain(cpu, insn) : carry_out(cpu, insn);
+    if (UNLIKELY(rc > 0))
         return leave(cpu, BT_EXIT_STEP);
-    if (carry_out(cpu, insn))
+    if (rc)
         return leave(cpu, BT_EXIT_EXCEPTION);
+    mon_note_memory(vm, insn, tag == cpu->ctx_tag && vm->win == window);
     if (UNLIKELY(cpu->halted))
         return leave(cpu, BT_EXIT_HLT);
     /* Behind a transfer there is no code to go on with, even when it leads to the next instruction. */

@@ -62,6 +62,7 @@ struct machine {
     u64 ram_bytes;
     u64 rom_off; /* memfd offset of the BIOS; all ones for ROM holes follow it */
     u64 hole_off;
+    u64 vga_off;
     u32 shadow_write;    /* bit n: unit n of the shadow area takes writes while it reads as ROM */
     bool wired;          /* everything exists: callbacks may use it */
     unsigned no_boot_at; /* progress of the firmware's "nothing to boot" message */
@@ -96,8 +97,9 @@ int frame_init(struct machine *m) MUST_CHECK;
 void frame_fini(struct machine *m);
 /* Draws the screen for one use: to be freed by vga_picture_free(). 0 or -errno. Any thread. */
 int frame_once(struct machine *m, struct vga_picture *p) MUST_CHECK;
-/* vm_vga.c: was VRAM written through mappings since the picture was drawn? Any thread. */
-bool vga_memory_written(const struct machine *m);
+/* vm_vga.c */
+void vga_memory_init(struct machine *m, struct vga_host *host);
+bool vga_memory_written(const struct machine *m); /* through mappings, since the picture was drawn. Any thread */
 /* vm_net.c: the cables' ends before pc_new(), the cards to them after it, all gone before pc_free(). */
 int net_make(struct machine *m, struct pc_config *cfg, struct novt_error *err) MUST_CHECK;
 int net_connect(struct machine *m, struct novt_error *err) MUST_CHECK;

@@ -44,6 +44,7 @@ static void copy(void *to, const void *from, unsigned n)
 
 static void mmio_read(struct novt_vm *vm, u64 gpa, u8 *buf, unsigned n)
 {
+    vm->mmio_seen = 1;
     while (n) {
         unsigned part = n < 8 ? n : 8;
         u64 v = vm->pc ? pc_mmio_read(vm->pc, gpa, part) : ~0ull;
@@ -56,6 +57,7 @@ static void mmio_read(struct novt_vm *vm, u64 gpa, u8 *buf, unsigned n)
 
 static void mmio_write(struct novt_vm *vm, u64 gpa, const u8 *buf, unsigned n)
 {
+    vm->mmio_seen = 1;
     while (n) {
         unsigned part = n < 8 ? n : 8;
         u64 v = 0;
@@ -319,6 +321,42 @@ int mem_probe_read(struct cpu *cpu, unsigned seg, u32 off, unsigned size)
     u32 lin;
 
     return linear(cpu, seg, off, size, false, &lin) ? -1 : resolve(cpu, lin, size, false, false, &s);
+}
+
+/* Only where a whole span is alike: no exception is raised in earnest, the caller goes element by element instead. */
+bool mem_block(struct cpu *cpu, unsigned seg, u32 off, u32 bytes, bool write, struct mem_block *b)
+{
+    struct novt_vm *vm = mon_vm(cpu);
+    enum mmu_backing kind;
+    u32 lin;
+
+    if (cpu->mode & (MODE_AC | MODE_DB) || linear(cpu, seg, off, bytes, write, &lin) || page_left(lin, bytes) != bytes ||
+        translate(cpu, lin, false, write, &b->gpa))
+        return false;
+    b->ram = mmu_ptr(vm->mmu, b->gpa, &kind);
+    if (b->ram && write)
+        return kind == MMU_RAM && !mmu_watched(vm->mmu, b->gpa);
+    return b->ram || vm->pc;
+}
+
+bool mem_block_read(struct cpu *cpu, const struct mem_block *b, u8 *to, u32 bytes)
+{
+    if (b->ram) {
+        memcpy(to, b->ram, bytes);
+        return true;
+    }
+    mon_vm(cpu)->mmio_seen = 1;
+    return pc_mmio_read_block(mon_vm(cpu)->pc, b->gpa, to, bytes);
+}
+
+bool mem_block_write(struct cpu *cpu, const struct mem_block *b, const u8 *from, u32 bytes)
+{
+    if (b->ram) {
+        memcpy(b->ram, from, bytes);
+        return true;
+    }
+    mon_vm(cpu)->mmio_seen = 1;
+    return pc_mmio_write_block(mon_vm(cpu)->pc, b->gpa, from, bytes);
 }
 
 int mem_fetch(struct cpu *cpu, u32 eip, u8 buf[DEC_MAX_LEN], unsigned *got, u64 *gpa)

@@ -78,6 +78,8 @@ struct novt_vm {
     u32 slow_eip[MON_SLOW_EIPS];
     u8 slow_hits[MON_SLOW_EIPS];
     u32 n_slow;
+    u32 slow_on_ram; /* how much callouts that were made for MMIO did on plain memory */
+    u8 mmio_seen;    /* an access by C reached the buses */
     u8 step_reason;  /* enum mon_step_reason of the next STEP exit */
     u32 user_window; /* id of the last user window that was current, since user_since (TSC) */
     u64 user_since;
@@ -106,6 +108,15 @@ int mem_read(struct cpu *cpu, unsigned seg, u32 off, void *buf,
 int mem_write(struct cpu *cpu, unsigned seg, u32 off, const void *buf, unsigned size) MUST_CHECK;
 int mem_probe_write(struct cpu *cpu, unsigned seg, u32 off, unsigned size) MUST_CHECK;
 int mem_probe_read(struct cpu *cpu, unsigned seg, u32 off, unsigned size) MUST_CHECK;
+/* bytes at seg:off that lie in one page and may be accessed, without a trace; false: element by element, please. Reading what a device
+ * has and finding that the target takes no block loses it: ask mem_block() of both first, and only devices' block calls may refuse. */
+struct mem_block {
+    u64 gpa;
+    u8 *ram; /* NULL: a device's */
+};
+bool mem_block(struct cpu *cpu, unsigned seg, u32 off, u32 bytes, bool write, struct mem_block *b);
+bool mem_block_read(struct cpu *cpu, const struct mem_block *b, u8 *to, u32 bytes);
+bool mem_block_write(struct cpu *cpu, const struct mem_block *b, const u8 *from, u32 bytes);
 /* Linear accesses; super: as supervisor whatever CPL is (descriptor tables, TSS, gates' stacks). */
 int lin_read(struct cpu *cpu, u32 lin, void *buf, unsigned size, bool super) MUST_CHECK;
 int lin_write(struct cpu *cpu, u32 lin, const void *buf, unsigned size, bool super) MUST_CHECK;
@@ -147,6 +158,8 @@ int mon_step_stack(struct cpu *cpu, const struct dec_insn *insn);
 int mon_step_string(struct cpu *cpu, const struct dec_insn *insn);
 int mon_step_branch(struct cpu *cpu, const struct dec_insn *insn);
 int mon_step_hand(struct cpu *cpu, const struct dec_insn *insn);
+/* Some of DEC_PLAIN with memory operands; 1: not this one, nothing happened. */
+int mon_step_plain(struct cpu *cpu, const struct dec_insn *insn);
 /* Families of DEC_SYS; 0 done with eip advanced, -1 exception recorded. */
 int mon_sys_segment(struct cpu *cpu,
                     const struct dec_insn *insn); /* MOV/POP Sreg, LxS, LAR, LSL, VERx, ARPL, LGDT..STR */
@@ -222,6 +235,9 @@ int mon_window_switched(struct novt_vm *vm, struct mmu_window *old, struct mmu_w
 struct cc_block *mon_block(struct novt_vm *vm, u32 exit_from);
 void mon_cache_flush(struct novt_vm *vm); /* forget all translations; not while translated code is active */
 void mon_note_mmio(struct novt_vm *vm);   /* the instruction at eip touched MMIO through the window */
+/* A callout has carried this instruction out, the one before eip; same: in the window it was fetched from. Those made for MMIO that
+ * keep touching plain memory, as when a graphics card's memory has been mapped, become native code again. */
+void mon_note_memory(struct novt_vm *vm, const struct dec_insn *insn, bool same);
 void mon_drop_stale(struct novt_vm *vm);  /* the block at eip, if it is one that checks itself */
 void mon_cache_init(struct novt_vm *vm);  /* hooks of the code cache; after cc_new() */
 

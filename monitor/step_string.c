@@ -5,6 +5,8 @@
  * and CX or their 32-bit forms. A repeated instruction makes a bounded number of iterations and leaves EIP
  * on itself while more remain, so that interrupts and single steps fall between them. Source: SDM vol. 2, REP.
  */
+#include <string.h>
+
 #include "monitor/step.h"
 
 #define STRING_BATCH (1u << 20) /* a kick ends it sooner */
@@ -82,6 +84,66 @@ static bool may_batch(const struct cpu *cpu)
     return !(cpu->mode & (MODE_TF | MODE_DB)) && !cpu->kick && !(cpu->irq_pending && cpu->iflag);
 }
 
+/* ---- many iterations in one go: STOS and MOVS forward, to or from a device's memory ---- */
+
+static u32 to_page_end(const struct cpu *cpu, unsigned seg, u32 off, unsigned adsz)
+{
+    u32 left = PAGE_BYTES - ((cpu->seg_base[seg] + off) & PAGE_MASK), wrap = adsz == 2 ? 0x10000 - off : PAGE_BYTES;
+
+    return left < wrap ? left : wrap;
+}
+
+static bool store_block(struct cpu *cpu, const struct dec_insn *insn, const struct mem_block *to, u32 bytes)
+{
+    u8 buf[PAGE_BYTES];
+
+    for (u32 at = 0; at < bytes; at += insn->opsz)
+        memcpy(buf + at, &cpu->gpr[R_EAX], insn->opsz);
+    return mem_block_write(cpu, to, buf, bytes);
+}
+
+/* From device to device each byte goes by itself: it may pass through latches. */
+static bool move_block(struct cpu *cpu, const struct dec_insn *insn, const struct mem_block *from, const struct mem_block *to, u32 bytes)
+{
+    struct pc *pc = mon_vm(cpu)->pc;
+    u8 buf[PAGE_BYTES];
+
+    if (from->ram && to->ram)
+        return false; /* they may overlap */
+    if (from->ram || to->ram)
+        return mem_block_read(cpu, from, buf, bytes) && mem_block_write(cpu, to, buf, bytes);
+    if (insn->opsz != 1)
+        return false;
+    mon_vm(cpu)->mmio_seen = 1;
+    for (u32 at = 0; at < bytes; at++)
+        pc_mmio_write(pc, to->gpa + at, 1, pc_mmio_read(pc, from->gpa + at, 1));
+    return true;
+}
+
+/* Iterations carried out, of count at least 1; 0: none, one by one please. */
+static u32 block(struct cpu *cpu, const struct dec_insn *insn, u32 count)
+{
+    u32 si = step_get(cpu, R_ESI, insn->adsz), di = step_get(cpu, R_EDI, insn->adsz);
+    u32 bytes = to_page_end(cpu, SEG_ES, di, insn->adsz), n;
+    bool moves = insn->op == OP_MOVS;
+    struct mem_block from, to;
+
+    if ((!moves && insn->op != OP_STOS) || cpu->df != 1)
+        return 0;
+    if (moves)
+        bytes = (u32)min_u64(bytes, to_page_end(cpu, insn->seg, si, insn->adsz));
+    n = (u32)min_u64(count, bytes / insn->opsz);
+    bytes = n * insn->opsz;
+    if (n < 2 || !mem_block(cpu, SEG_ES, di, bytes, true, &to) || (moves && !mem_block(cpu, insn->seg, si, bytes, false, &from)))
+        return 0;
+    if (moves ? !move_block(cpu, insn, &from, &to, bytes) : !store_block(cpu, insn, &to, bytes))
+        return 0;
+    if (moves)
+        step_set(cpu, R_ESI, insn->adsz, si + bytes);
+    step_set(cpu, R_EDI, insn->adsz, di + bytes);
+    return n;
+}
+
 int mon_step_string(struct cpu *cpu, const struct dec_insn *insn)
 {
     u32 count, left = STRING_BATCH;
@@ -92,9 +154,12 @@ int mon_step_string(struct cpu *cpu, const struct dec_insn *insn)
     if (count == 0)
         return step_done(cpu, insn);
     do {
-        if (iterate(cpu, insn))
+        u32 n = may_batch(cpu) ? block(cpu, insn, count) : 0;
+
+        if (!n && iterate(cpu, insn))
             return -1;
-        step_set(cpu, R_ECX, insn->adsz, --count);
+        count -= n ? n : 1;
+        step_set(cpu, R_ECX, insn->adsz, count);
         if (count == 0 || ends_by_zf(cpu, insn))
             return step_done(cpu, insn);
     } while (--left && may_batch(cpu));

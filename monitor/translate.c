@@ -233,6 +233,7 @@ void mon_code_written(struct novt_vm *vm, u64 gpa, u32 len)
     for (u64 at = gpa & ~(u64)PAGE_MASK; at < gpa + len; at += PAGE_BYTES) {
         struct cc_page *p = at >> 32 ? NULL : cc_page(vm->cc, (u32)at);
         sandbox_code_written(vm, at);
+        mmu_log_write(vm->mmu, at);
         if (!p) {
             mmu_unwatch(vm->mmu, at);
             continue;
@@ -346,7 +347,9 @@ static bool watch(struct novt_vm *vm, u64 gpa)
     return false;
 }
 
-#define SLOW_AFTER 4 /* MMIO faults of one instruction before it is translated as a callout */
+#define SLOW_ON_RAM 1021u  /* accesses to plain memory by way of callouts until one of them is looked at */
+#define STRING_ON_RAM 128u /* what a string instruction counts */
+#define SLOW_AFTER 4       /* MMIO faults of one instruction before it is translated as a callout */
 
 void mon_note_mmio(struct novt_vm *vm)
 {
@@ -366,6 +369,31 @@ void mon_note_mmio(struct novt_vm *vm)
     u32 entry = ctx_of(vm->win)->code_map[lin >> PAGE_SHIFT];
     if (entry)
         cc_invalidate(vm->cc, (entry & ~1u) | (lin & PAGE_MASK), 1);
+}
+
+void mon_note_memory(struct novt_vm *vm, const struct dec_insn *insn, bool same)
+{
+    struct cpu *cpu = &vm->cpu;
+    bool memory = insn->cls == DEC_STRING || insn->cls == DEC_STACK || (insn->mem && insn->cls != DEC_SYS);
+    if (LIKELY(!memory) || vm->mmio_seen || !same || !vm->n_slow)
+        return;
+    vm->slow_on_ram += insn->cls == DEC_STRING ? STRING_ON_RAM : 1;
+    if (vm->slow_on_ram < SLOW_ON_RAM)
+        return;
+    vm->slow_on_ram = 0;
+    u32 eip = cpu->eip - insn->len, lin = cpu->seg_base[SEG_CS] + eip, i = 0;
+    while (i < vm->n_slow && vm->slow_eip[i] != eip)
+        i++;
+    if (i < vm->n_slow) { /* else the list was started over meanwhile */
+        vm->n_slow--;
+        vm->slow_eip[i] = vm->slow_eip[vm->n_slow];
+        vm->slow_hits[i] = vm->slow_hits[vm->n_slow];
+    }
+    u32 entry = ctx_of(vm->win)->code_map[lin >> PAGE_SHIFT];
+    if (entry) {
+        cc_invalidate(vm->cc, (entry & ~1u) | (lin & PAGE_MASK), 1);
+        vm->code_dropped = 1;
+    }
 }
 
 /* --stress fail-alloc: now and then a translation finds the cache full. */

@@ -273,10 +273,12 @@ static int load_images(struct machine *m, struct novt_error *err)
 
 static int make_memory(struct machine *m, struct novt_error *err)
 {
-    u64 bios_room = align_up(m->bios.bytes, PAGE_BYTES), low = 0xa0000;
+    u64 bios_room = align_up(m->bios.bytes, PAGE_BYTES), low = 0xa0000, vga = m->vgabios.data ? VGA_MEM_BYTES : 0;
     struct mmu_config cfg = {
         .ram_bytes = m->ram_bytes,
-        .rom_bytes = bios_room + SHADOW_UNIT,
+        .rom_bytes = bios_room + SHADOW_UNIT + vga,
+        .log_offset = m->ram_bytes + bios_room + SHADOW_UNIT,
+        .log_bytes = vga,
         .changed = mon_window_changed,
         .free_user = mon_window_freed,
         .opaque = &m->vm,
@@ -287,6 +289,7 @@ static int make_memory(struct machine *m, struct novt_error *err)
         goto fail;
     m->rom_off = m->ram_bytes;
     m->hole_off = m->rom_off + bios_room;
+    m->vga_off = m->hole_off + SHADOW_UNIT;
     memset(mmu_backing_ptr(m->vm.mmu, m->hole_off), 0xff, SHADOW_UNIT);
     rc = mmu_map_physical(m->vm.mmu, 0, m->config.no_firmware ? SHADOW_END : low, MMU_RAM, 0);
     if (!rc && m->ram_bytes > SHADOW_END)
@@ -389,6 +392,8 @@ static int make_pc(struct machine *m, struct novt_error *err)
         rc = net_make(m, &cfg, err);
     if (rc)
         return rc;
+    if (m->vgabios.data)
+        vga_memory_init(m, &cfg.vga_host);
     rc = pc_new(&m->vm.pc, &cfg);
     if (rc)
         return mon_fail(err, rc == -ENOMEM ? NOVT_ERR_HOST : NOVT_ERR_USAGE, rc,

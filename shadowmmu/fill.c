@@ -315,7 +315,7 @@ enum mmu_result mmu_fill(struct mmu *m, struct mmu_window *wp, u32 gva, bool wri
         w->refill = gva | 1;
     if (res != MMU_OK)
         return res;
-    if (write && watch_bit(m, pmap_get(m, k.gpa) & E_PAGE)) {
+    if (write && watch_bit(m, pmap_get(m, k.gpa) & E_PAGE) && !log_write(m, pmap_get(m, k.gpa) & E_PAGE)) {
         m->stats.watch_hits++;
         return MMU_WATCHED;
     }

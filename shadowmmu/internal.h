@@ -8,6 +8,7 @@
  * fill.c    hidden faults
  * flush.c   TLB rules: compare with what translations were derived from, drop what changed
  * watch.c   write-watch
+ * log.c     memory of a device: what of it was written, and dropping it alone
  * track.c   a record of changes for mirrors of a window
  *
  * A window's 4 GiB are divided in regions, one per page-directory entry: 4 MiB, or 2 MiB under PAE. A region is
@@ -53,6 +54,8 @@
 #define MAX_NODES (1u << 22)
 #define LINE_BYTES 64u
 #define WATCH_LOG 256u
+#define LOG_CHUNK 16u /* pages of a device's memory that are noted as one */
+#define LOG_MAX_PAGES 8192u
 
 struct leaf {
     u8 snap[PAGE_BYTES]; /* the guest's page table; only lines in region.lines or .glines are valid */
@@ -92,6 +95,7 @@ struct win {
     struct mmu_range track[MMU_TRACK_MAX]; /* changes since mmu_track_take() */
     u64 pd_lines[4];                       /* lines of pd_snap that are valid */
     u64 active[MAX_REGIONS / 64];
+    u64 device[MAX_REGIONS / 64]; /* regions that have had pages of a device's memory */
     struct region reg[MAX_REGIONS];
     u8 pd_snap[4][PAGE_BYTES];
 };
@@ -132,6 +136,11 @@ struct mmu {
     struct leaf *leaves;
     u32 *leaf_stack; /* free indices below leaf_bump */
     u32 leaf_stacked, leaf_bump;
+    u32 log_first, log_pages; /* a device's memory, in the memfd */
+    bool log_on;
+    int log_any;
+    u64 log_dirty[LOG_MAX_PAGES / LOG_CHUNK / 64]; /* chunks */
+    u64 log_code[LOG_MAX_PAGES / 64];              /* pages under mmu_watch() */
     u32 n_traps, trap[MMU_TRAPS_MAX]; /* linear pages */
 
     struct mmu_config cfg;
@@ -244,6 +253,13 @@ void derive_pte(struct mmu *m, struct win *w, const u8 *pt, u32 ri, u32 pti, u64
 
 /* fill.c */
 void fill_again(struct mmu *m, struct win *w); /* what the guest faulted on here, if it is mapped now */
+
+/* log.c */
+bool log_write(struct mmu *m, u32 page);           /* a page under watch is written: was it for the log alone? */
+bool log_code(struct mmu *m, u32 page, bool code); /* false: not the log's */
+void log_mapped(struct mmu *m, struct win *w, u32 page, u32 n, u32 e);
+bool log_has(const struct mmu *m, u32 pmap_entry);
+void log_drop(struct mmu *m); /* from all windows */
 
 /* trap.c */
 bool trap_has(const struct mmu *m, u32 page);

@@ -71,6 +71,9 @@ int mmu_new(struct mmu **out, const struct mmu_config *cfg)
     if (!cfg->ram_bytes || cfg->ram_bytes > MAX_RAM || cfg->ram_bytes & ((1u << 20) - 1) ||
         cfg->rom_bytes > (4ull << 30) - MAX_RAM)
         return -EINVAL;
+    if ((cfg->log_offset | cfg->log_bytes) & PAGE_MASK || cfg->log_bytes > (u64)LOG_MAX_PAGES * PAGE_BYTES ||
+        cfg->log_offset + cfg->log_bytes > cfg->ram_bytes + align_up(cfg->rom_bytes, PAGE_BYTES))
+        return -EINVAL;
     m = calloc(1, sizeof(*m));
     if (!m)
         return -ENOMEM;
@@ -88,6 +91,8 @@ int mmu_new(struct mmu **out, const struct mmu_config *cfg)
         m->max_windows = MAX_WINDOWS;
     if (m->max_windows > m->max_mappings / 4) /* an empty one takes a mapping too */
         m->max_windows = m->max_mappings / 4;
+    m->log_first = (u32)(cfg->log_offset >> PAGE_SHIFT);
+    m->log_pages = (u32)(cfg->log_bytes >> PAGE_SHIFT);
     m->nodes_bump = 1;
     m->leaf_bump = 1;
 
@@ -151,7 +156,7 @@ static u32 summarise(const struct mmu *m, u32 chunk)
 int mmu_map_physical(struct mmu *m, u64 gpa, u64 bytes, enum mmu_backing kind, u64 backing_offset)
 {
     u32 first = (u32)(gpa >> PAGE_SHIFT), n = (u32)(bytes >> PAGE_SHIFT);
-    bool differs = false;
+    bool differs = false, others = false;
 
     if ((gpa | bytes | backing_offset) & PAGE_MASK || gpa > 4ull << 30 || bytes > (4ull << 30) - gpa)
         return -EINVAL;
@@ -162,7 +167,10 @@ int mmu_map_physical(struct mmu *m, u64 gpa, u64 bytes, enum mmu_backing kind, u
     for (u32 i = 0; i < n; i++) {
         u32 e = kind == MMU_NONE ? 0 : PMAP_MAKE(kind, (u32)(backing_offset >> PAGE_SHIFT) + i);
 
-        differs |= m->pmap[first + i] != e && m->pmap[first + i] != 0;
+        if (m->pmap[first + i] != e && m->pmap[first + i] != 0) {
+            differs = true;
+            others |= !log_has(m, m->pmap[first + i]);
+        }
         if (m->pmap[first + i] != e)
             m->pmap[first + i] = e;
     }
@@ -170,8 +178,10 @@ int mmu_map_physical(struct mmu *m, u64 gpa, u64 bytes, enum mmu_backing kind, u
         return 0;
     for (u32 c = first / CHUNK_PAGES; c <= (first + n - 1) / CHUNK_PAGES; c++)
         m->chunk[c] = summarise(m, c);
-    /* Rare (PAM switches), so nothing finer than all. Pages that were nothing before are in no window. */
-    for (u32 i = 0; differs && i < m->n_windows; i++)
+    /* Rare (PAM switches), so nothing finer than all, but for a device's memory. Pages that were nothing before are in no window. */
+    if (differs && !others)
+        log_drop(m);
+    for (u32 i = 0; others && i < m->n_windows; i++)
         window_reset(m, m->wins[i]);
     return 0;
 }

@@ -172,6 +172,9 @@ void shadow_set(struct mmu *m, struct win *w, u32 page, u32 e)
 {
     u32 before = seams(m, w, page, page + 1);
 
+    if (e)
+        log_mapped(m, w, page, 1, e);
+
     put(m, w, page, e);
     count_vmas(m, w, before, seams(m, w, page, page + 1));
 }
@@ -277,6 +280,7 @@ bool shadow_map(struct mmu *m, struct win *w, u32 page, u32 n, u32 e)
 
     if (!ok)
         return false;
+    log_mapped(m, w, page, n, e);
     for (u32 i = 0; i < n; i++)
         put(m, w, page + i, e + i);
     count_vmas(m, w, before, seams(m, w, page, page + n));
@@ -293,6 +297,7 @@ bool shadow_map_big(struct mmu *m, struct win *w, u32 ri, u32 n, u32 e)
 
     if (!ok)
         return false;
+    log_mapped(m, w, page, pages, e);
     for (u32 i = 0; i < n; i++) {
         clear_region(m, w, ri + i);
         w->reg[ri + i].big = e + (i << w->shift);
@@ -307,7 +312,7 @@ bool shadow_map_big(struct mmu *m, struct win *w, u32 ri, u32 n, u32 e)
 /* The owner has cached a translation out of a large page that is not mapped. */
 void shadow_know_big(struct mmu *m, struct win *w, u32 ri, u32 e)
 {
-    (void)m;
+    log_mapped(m, w, ri << w->shift, region_pages(w), e);
     w->reg[ri].big = e & ~(E_MAPPED | E_RW);
     activate(w, ri);
 }

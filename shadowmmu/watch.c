@@ -88,7 +88,10 @@ void mmu_watch(struct mmu *m, u64 gpa)
 {
     u32 e = pmap_get(m, gpa), page = e & E_PAGE;
 
-    if (PMAP_KIND(e) == MMU_NONE || watch_bit(m, page))
+    if (PMAP_KIND(e) == MMU_NONE)
+        return;
+    (void)log_code(m, page, true);
+    if (watch_bit(m, page))
         return;
     m->watch[page / 64] |= 1ull << (page % 64);
     while (m->rmap[page]) {
@@ -108,7 +111,7 @@ void mmu_unwatch(struct mmu *m, u64 gpa)
 {
     u32 e = pmap_get(m, gpa), page = e & E_PAGE;
 
-    if (PMAP_KIND(e) != MMU_NONE)
+    if (PMAP_KIND(e) != MMU_NONE && !(log_code(m, page, false) && m->log_on))
         m->watch[page / 64] &= ~(1ull << (page % 64));
 }
 
