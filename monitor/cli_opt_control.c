@@ -66,6 +66,7 @@ int opt_mon(struct cli_options *opt, const char *arg, struct novt_error *err)
     snprintf(list, sizeof(list), "%s", arg);
     opt_take_key(list, "mode", mode, sizeof(mode));
     opt_take_key(list, "pretty", pretty, sizeof(pretty));
+    opt_take_key(list, "id", spec, sizeof(spec)); /* the monitor's own name: nothing asks for it */
     if (!opt_take_key(list, "chardev", id, sizeof(id))) {
         snprintf(id, sizeof(id), "%.31s", list);
         list[0] = 0;
@@ -314,7 +315,7 @@ static int check_ends(struct cli_options *opt, struct novt_error *err)
             if (sock_parse(name, spec, &socket, err))
                 return EXIT_USAGE;
         } else if (!strcmp(spec, "vc")) {
-            return opt_usage(err, places, "%s: there are no monitors in windows", name);
+            return opt_usage(err, places, "%s: there is no \"vc\": windows show the guest alone", name);
         } else if (strcmp(spec, "stdio") && strcmp(spec, "null")) {
             return opt_usage(err, places, "%s: cannot use \"%s\"", name, spec);
         }

@@ -1,0 +1,196 @@
+/*
+ * test_lines.c - command lines that people have for qemu-system-i386: from manuals, distributions' scripts, operating systems' projects and
+ * continuous integration. Each is either taken or refused by name with what comes nearest; nothing is ignored in silence.
+ *
+ * Files need not exist: what is in them is looked at later. A ' keeps blanks together.
+ */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "monitor/cli.h"
+
+#define ARGS_MAX 64
+
+/* Words at blanks, '...' is one, in place. */
+static int split(char *text, char **argv)
+{
+    int argc = 0;
+
+    while (argc < ARGS_MAX) {
+        text += strspn(text, " ");
+        if (!*text)
+            break;
+        if (*text == '\'') {
+            argv[argc++] = ++text;
+            text += strcspn(text, "'");
+        } else {
+            argv[argc++] = text;
+            text += strcspn(text, " ");
+        }
+        if (!*text)
+            break;
+        *text++ = 0;
+    }
+    return argc;
+}
+
+/* NULL: taken; else a word of the cause. */
+static const struct {
+    const char *line, *refused;
+} lines[] = {
+    /* kernels by hand */
+    {"-kernel bzImage -append 'console=ttyS0' -nographic", NULL},
+    {"-kernel bzImage -initrd initrd.img -append 'console=ttyS0 root=/dev/ram0' -m 512 -nographic -no-reboot",
+     NULL},
+    {"-kernel vmlinuz -initrd i.gz -append 'console=ttyS0 panic=-1' -m 256M -display none -serial stdio "
+     "-no-reboot -monitor none",
+     NULL},
+    {"-M pc -cpu max -m 1G -smp 1 -enable-kvm -kernel bzImage -append 'root=/dev/sda console=ttyS0' -hda "
+     "rootfs.ext2 -nographic",
+     NULL},
+    {"-M pc -kernel bzImage -drive file=rootfs.ext2,if=virtio,format=raw -append 'rootwait root=/dev/vda "
+     "console=tty1 console=ttyS0' -net nic,model=virtio -net user -nographic",
+     NULL},
+    {"-machine pc,accel=kvm:tcg -m 256 -kernel bzImage -nographic -S -s", NULL},
+    {"-kernel mykernel.elf -serial stdio -vga std -no-reboot -no-shutdown -d int,exec -D qemu.log", NULL},
+    {"-kernel mykernel.bin -device isa-debug-exit,iobase=0xf4,iosize=0x04 -display none -serial mon:stdio -m "
+     "64",
+     NULL},
+    {"-kernel k -initrd 'mod1 arg,mod2' -append x -device isa-debug-exit,iobase=0x501,iosize=1 -debugcon "
+     "stdio -display none",
+     NULL},
+    {"-bios bios.bin -chardev stdio,id=seabios -device isa-debugcon,iobase=0x402,chardev=seabios -display "
+     "none",
+     NULL},
+    {"-bios OVMF.fd -net none -debugcon file:debug.log", NULL},
+    /* disks, CDs, floppies */
+    {"-fda boot.img -boot a -m 32", NULL},
+    {"-drive format=raw,file=os.img,index=0,if=floppy -m 128M -boot a", NULL},
+    {"-drive file=disk.img,format=raw,if=ide,index=0,media=disk -drive file=cd.iso,index=1,media=cdrom -boot "
+     "order=dc,menu=on -m 256",
+     NULL},
+    {"-hda win98.img -cdrom win98.iso -boot d -m 256 -cpu pentium3 -vga std -rtc base=localtime -net "
+     "nic,model=ne2k_pci -net user",
+     NULL},
+    {"-cdrom debian.iso -hda disk.qcow2 -m 512 -boot once=d -nic user,model=e1000,hostfwd=tcp::2222-:22",
+     NULL},
+    {"-drive if=none,id=hd0,file=d.img,format=raw -device virtio-blk-pci,drive=hd0,bootindex=1 -m 512", NULL},
+    {"-drive file=disk.img,if=virtio,cache=none,snapshot=on -m 512 -netdev user,id=n0 -device "
+     "virtio-net-pci,netdev=n0",
+     NULL},
+    {"-blockdev driver=file,filename=d.img,node-name=f -blockdev driver=raw,file=f,node-name=r -device "
+     "ide-hd,drive=r",
+     NULL},
+    {"-hda disk.img -snapshot -no-fd-bootchk", "no-fd-bootchk"},
+    {"disk.img -m 64", NULL},
+    {"-hda a -hdb b -hdd d -cdrom c -boot order=c -m 1024", NULL},
+    /* servers in the background */
+    {"-name vm1 -uuid 550e8400-e29b-41d4-a716-446655440000 -m 512 -hda d.qcow2 -display none -serial "
+     "file:console.log -daemonize -pidfile vm1.pid -monitor unix:vm1.mon,server,nowait",
+     NULL},
+    {"-name guest=vm2,debug-threads=on -S -no-user-config -nodefaults -rtc base=utc,driftfix=slew -no-hpet "
+     "-no-shutdown -boot strict=on -chardev socket,id=charmonitor,path=m.sock,server=on,wait=off -mon "
+     "chardev=charmonitor,id=monitor,mode=control",
+     NULL},
+    {"-display none -vga none -nodefaults -qmp unix:qmp.sock,server,nowait -serial unix:s.sock,server,nowait",
+     NULL},
+    {"-display none -chardev socket,id=mon,path=q.sock -mon chardev=mon,mode=control -chardev "
+     "socket,id=console,path=c.sock,server=on,wait=off -serial chardev:console",
+     NULL},
+    {"-monitor telnet:127.0.0.1:4444,server,nowait -serial telnet:127.0.0.1:4445,server,nowait -display none",
+     NULL},
+    {"-monitor tcp:localhost:4444,server=on,wait=off -qmp tcp:localhost:4445,server=on,wait=off -display "
+     "none",
+     NULL},
+    {"-chardev stdio,id=char0,mux=on,signal=off -serial chardev:char0 -mon chardev=char0 -display none",
+     NULL},
+    {"-vnc :1 -k en-us -m 512 -hda d.img", NULL},
+    {"-display vnc=127.0.0.1:2 -m 512 -hda d.img -monitor stdio", NULL},
+    {"-display sdl -m 64 -fda a.img", NULL},
+    {"-display curses -m 64 -fda a.img", NULL},
+    {"-curses -hda freedos.img", NULL},
+    {"-parallel none -serial null -serial null -display none -hda d", NULL},
+    {"-parallel file:printer.out -serial stdio -display none -fda dos.img", NULL},
+    {"-action reboot=shutdown,shutdown=pause -action panic=none -hda d -display none", NULL},
+    {"-rtc base=2000-01-01T00:00:00,clock=vm -hda win2k.img -display none", NULL},
+    {"-machine type=pc-i440fx-2.9,accel=tcg,usb=off,vmport=off,dump-guest-core=off -overcommit mem-lock=off "
+     "-hda d",
+     "overcommit"},
+    {"-machine pc-i440fx-7.2,usb=off,dump-guest-core=off,hpet=off,acpi=on -accel tcg,thread=single -smp "
+     "1,sockets=1,cores=1,threads=1 -hda d",
+     NULL},
+    {"-gdb tcp::1234 -S -kernel k -nographic", NULL},
+    {"-net nic -net user,hostfwd=tcp:127.0.0.1:8080-:80 -hda d -m 256", NULL},
+    {"-netdev tap,id=t0,ifname=tap0,script=no,downscript=no -device e1000,netdev=t0,mac=52:54:00:12:34:56 "
+     "-hda d",
+     NULL},
+    {"-nic none -hda d -display none", NULL},
+    /* what is not there */
+    {"-M q35 -hda d", "q35"},
+    {"-machine isapc -fda dos.img", "isapc"},
+    {"-smp 2 -hda d", "2"},
+    {"-smp cores=2,threads=1,sockets=1 -hda d", "cores=2"},
+    {"-m 4G -hda d", "4G"},
+    {"-usb -device usb-tablet -hda d", "-usb"},
+    {"-device usb-ehci,id=ehci -hda d", "usb-ehci"},
+    {"-usbdevice tablet -hda d", "usbdevice"},
+    {"-soundhw sb16 -hda dos.img", "soundhw"},
+    {"-audiodev pa,id=snd0 -hda d", "audiodev"},
+    {"-device AC97 -hda d", "AC97"},
+    {"-vga cirrus -hda win95.img", "cirrus"},
+    {"-vga qxl -spice port=5900 -hda d", "qxl"},
+    {"-virtfs local,path=.,mount_tag=host0,security_model=none -kernel k", "virtfs"},
+    {"-fsdev local,id=f,path=. -kernel k", "fsdev"},
+    {"-pflash OVMF.fd", "pflash"},
+    {"-global PIIX4_PM.disable_s3=1 -hda d", "global"},
+    {"-object rng-random,id=r,filename=/dev/urandom -hda d", "object"},
+    {"-device virtio-rng-pci -hda d", "virtio-rng-pci"},
+    {"-device virtio-balloon-pci -hda d", "virtio-balloon-pci"},
+    {"-balloon virtio -hda d", "balloon"},
+    {"-readconfig vm.cfg", "readconfig"},
+    {"-writeconfig vm.cfg", "writeconfig"},
+    {"-localtime -hda win95.img", "localtime"},
+    {"-no-acpi -hda d", "no-acpi"},
+    {"-icount shift=auto -kernel k", "icount"},
+    {"-incoming tcp:0:4444", "incoming"},
+    {"-mem-path /dev/hugepages -hda d", "mem-path"},
+    {"-runas nobody -hda d", "runas"},
+    {"-sandbox on -hda d", "sandbox"},
+    {"-watchdog i6300esb -hda d", "watchdog"},
+    {"-tpmdev passthrough,id=t -hda d", "tpmdev"},
+    {"-monitor pty -display none", "pty"},
+    {"-monitor vc -hda d", "vc"},
+    {"-serial stdio -monitor stdio -hda d", "stdio"},
+    {"-nographic -daemonize -hda d", "-daemonize"},
+    {"-monitor chardev:nosuch -display none", "nosuch"},
+    {"-hda d -bogus", "-bogus"},
+    {"-rtc clock=sundial -hda d", "sundial"},
+};
+
+Test(lines, of_qemu)
+{
+    unsigned taken = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
+        char text[512], *argv[ARGS_MAX + 1] = {(char *)(uintptr_t) "novt"};
+        struct cli_options *opt = calloc(1, sizeof(*opt));
+        struct novt_error err = {0};
+        int rc;
+
+        cr_assert(opt && strlen(lines[i].line) < sizeof(text));
+        memcpy(text, lines[i].line, strlen(lines[i].line) + 1);
+        rc = cli_parse(opt, 1 + split(text, argv + 1), argv, &err);
+        if (lines[i].refused) {
+            cr_expect(rc == EXIT_USAGE, "%s: %d", lines[i].line, rc);
+            cr_expect(strstr(err.cause, lines[i].refused) != NULL, "%s: %s", lines[i].line, err.cause);
+            cr_expect(err.remedy[0], "%s: no remedy", lines[i].line);
+        } else {
+            cr_expect(rc == 0, "%s: %s", lines[i].line, err.cause);
+            taken++;
+        }
+        free(opt);
+    }
+    cr_expect(taken >= 40, "%u", taken);
+}
