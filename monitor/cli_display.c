@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "monitor/cli_gdb.h"
 #include "monitor/cli_opt.h"
 
 int opt_display(struct cli_options *opt, const char *arg, struct novt_error *err)
@@ -63,11 +64,15 @@ int cli_display_defaults(struct cli_options *opt, struct novt_error *err)
     if (d->wanted[DISPLAY_TUI] && (opt->nographic || on_stdio(opt)))
         return opt_usage(err, "send the serial line elsewhere: -serial null, file:PATH, pty or unix:PATH",
                          "-display curses needs the terminal that %s uses", opt->nographic ? "-nographic" : "-serial");
+    if (d->wanted[DISPLAY_TUI] && (control_has_stdio(opt) || gdb_spec_is_stdio(opt->gdb) || opt->control.daemonize))
+        return opt_usage(err, "use a socket for it: unix:PATH,server=on,wait=off", "-display curses needs the terminal that %s",
+                         opt->control.daemonize ? "-daemonize gives up" : "a monitor or -gdb has");
     if (opt->nographic || (!d->wanted[DISPLAY_TUI] && !d->wanted[DISPLAY_SDL] && !d->wanted[DISPLAY_VNC]))
         return 0;
     if (!opt->serials)
         opt->serial[opt->serials++] = "null";
-    opt->display_none = true; /* for all that would speak on the terminal instead of a display */
+    opt->config.patient = true; /* somebody looks on and has a keyboard */
+    opt->display_none = true;   /* for all that would speak on the terminal instead of a display */
     return 0;
 }
 
