@@ -102,6 +102,7 @@ struct pc_config {
     bool serial_present[PC_SERIALS]; /* COM1 3F8h IRQ 4, COM2 2F8h IRQ 3, COM3 3E8h IRQ 4, COM4 2E8h IRQ 3 */
     struct chr_back parallel;
     bool parallel_present; /* LPT1 378h IRQ 7 */
+    u8 uuid[16];
 
     u16 debugcon_iobase; /* 402h or E9h; 0 = none */
     struct chr_back debugcon;

@@ -147,10 +147,16 @@ static int fill_fwcfg(struct pc *pc)
     const struct pc_config *cfg = &pc->config;
     struct fwcfg *fw = &pc->fwcfg;
     fwcfg_set_int(fw, FWCFG_RAM_SIZE, cfg->ram_below_4g_bytes + cfg->ram_above_4g_bytes, 8);
+    fwcfg_set_data(fw, FWCFG_UUID, cfg->uuid, sizeof(cfg->uuid));
     fwcfg_set_int(fw, FWCFG_NOGRAPHIC, !pc->has_vga, 2);
     int err = fwcfg_add_e820(fw, cfg->ram_below_4g_bytes, cfg->ram_above_4g_bytes);
     if (!err)
         err = fwcfg_add_file(fw, "etc/system-states", system_states, sizeof(system_states));
+    for (size_t i = 0; !err && i < sizeof(cfg->uuid); i++)
+        if (cfg->uuid[i]) { /* SeaBIOS builds its SMBIOS tables from single fields: type 1, offset 8 */
+            err = fwcfg_add_file(fw, "smbios/field1-8", cfg->uuid, sizeof(cfg->uuid));
+            break;
+        }
     for (size_t i = 0; !err && i < cfg->blobs; i++)
         err = fwcfg_add_file(fw, cfg->blob[i].name, cfg->blob[i].data, cfg->blob[i].bytes);
     if (!err)

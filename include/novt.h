@@ -141,6 +141,7 @@ struct novt_config {
     const char *append;           /* kernel command line */
     bool serial_console;          /* SeaBIOS shows its text screen on COM1 too */
     struct novt_serial serial[4]; /* COM1 to COM4 */
+    uint8_t uuid[16];             /* of the machine, as SMBIOS shows it; all zero: none */
     bool parallel_present;        /* LPT1; what the guest prints goes to parallel(), on the VM's thread */
     void (*parallel)(void *opaque, const uint8_t *buf, size_t len);
     void *parallel_opaque;

@@ -26,8 +26,6 @@ struct control_options {
     const char *pidfile; /* NULL: none */
     bool daemonize, nodefaults, vga_given;
     const char *parallel; /* LPT1's spec, NULL: none */
-    unsigned char uuid[16];
-    bool has_uuid;
 };
 
 struct cli_control;

@@ -124,7 +124,7 @@ static void info_name(struct hmp_args *a)
 
 static void info_uuid(struct hmp_args *a)
 {
-    const unsigned char *u = a->control->opt->control.uuid;
+    const unsigned char *u = a->control->opt->config.uuid;
 
     for (unsigned i = 0; i < 16; i++)
         text_printf(a->out, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x", u[i]);
@@ -167,6 +167,25 @@ static void info_chardev(struct hmp_args *a)
     }
 }
 
+/* As the command line made them; nothing changes that. */
+static void info_network(struct hmp_args *a)
+{
+    const struct novt_config *c = &a->control->opt->config;
+
+    for (unsigned i = 0; i < ARRAY_SIZE(c->nic); i++) {
+        const struct novt_nic *n = &c->nic[i];
+
+        if (!n->model && !n->net)
+            continue;
+        text_printf(a->out, "%s.%u: index=0,type=nic,model=%s", n->model ? n->model : "e1000", i,
+                    n->model ? n->model : "e1000");
+        if (n->mac[0] | n->mac[1] | n->mac[2] | n->mac[3] | n->mac[4] | n->mac[5])
+            text_printf(a->out, ",macaddr=%02x:%02x:%02x:%02x:%02x:%02x", n->mac[0], n->mac[1], n->mac[2],
+                        n->mac[3], n->mac[4], n->mac[5]);
+        text_printf(a->out, "\n \\ net%u: %s\n", i, n->net ? n->net : "not connected");
+    }
+}
+
 static void info_cpus(struct hmp_args *a)
 {
     say(a, "* CPU #0\n");
@@ -186,7 +205,7 @@ static const struct {
     {"mem", "ranges of linear addresses that are mapped", NULL},
     {"mtree", "memory map and ports", NULL},
     {"name", "of the guest", info_name},
-    {"network", "network cards and what is behind them", NULL},
+    {"network", "network cards and what is behind them", info_network},
     {"pci", "PCI functions and their places", NULL},
     {"pic", "interrupt controllers", NULL},
     {"registers", "of the CPU", NULL},
@@ -428,7 +447,8 @@ void hmp_execute(struct cli_control *c, const char *line, struct text *out)
         text_printf(out, "unknown command: '%.64s'\n", name);
         return;
     }
-    if (!slash && cmd->params[0] == '/' && a.rest[strspn(a.rest, " \t")] == '/') { /* x /10i; elsewhere it is a file's path */
+    if (!slash && cmd->params[0] == '/' &&
+        a.rest[strspn(a.rest, " \t")] == '/') { /* x /10i; elsewhere it is a file's path */
         a.rest += strspn(a.rest, " \t") + 1;
         a.fmt = a.rest;
         a.rest += strcspn(a.rest, " \t");

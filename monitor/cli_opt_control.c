@@ -196,13 +196,12 @@ int opt_uuid(struct cli_options *opt, const char *arg, struct novt_error *err)
         if (!isxdigit((unsigned char)*at))
             break;
         digit = (unsigned)(isdigit((unsigned char)*at) ? *at - '0' : tolower((unsigned char)*at) - 'a' + 10);
-        opt->control.uuid[n / 2] = (u8)(n & 1 ? opt->control.uuid[n / 2] | digit : digit << 4);
+        opt->config.uuid[n / 2] = (u8)(n & 1 ? opt->config.uuid[n / 2] | digit : digit << 4);
         n++;
     }
     if (n != 32 || strlen(arg) != 36)
         return opt_usage(err, "for example -uuid 550e8400-e29b-41d4-a716-446655440000",
                          "-uuid: \"%s\" is not a UUID", arg);
-    opt->control.has_uuid = true;
     return 0;
 }
 

@@ -109,7 +109,7 @@ static void cmd_query_name(struct qmp_call *q)
 
 static void cmd_query_uuid(struct qmp_call *q)
 {
-    const unsigned char *u = q->control->opt->control.uuid;
+    const unsigned char *u = q->control->opt->config.uuid;
     char text[40] = "";
     size_t at = 0;
 

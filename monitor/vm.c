@@ -394,6 +394,7 @@ static int make_pc(struct machine *m, struct novt_error *err)
         return rc;
     if (m->vgabios.data)
         vga_memory_init(m, &cfg.vga_host);
+    memcpy(cfg.uuid, c->uuid, sizeof(cfg.uuid));
     rc = pc_new(&m->vm.pc, &cfg);
     if (rc)
         return mon_fail(err, rc == -ENOMEM ? NOVT_ERR_HOST : NOVT_ERR_USAGE, rc,

@@ -466,6 +466,12 @@ def test_ports():
     got = [open(f, "rb").read() for f in files]
     check(got == [b"1", b"2", b"3", b"4", b"P"], got)
 
+def test_uuid_reaches_firmware():
+    log, uuid = os.path.join(TMP, "bios.log"), "550e8400-e29b-41d4-a716-446655440000"
+    p = subprocess.run([NOVT, "-display", "none", "-uuid", uuid, "-chardev", f"file,id=d,path={log}", "-device", "isa-debugcon,iobase=0x402,chardev=d",
+                        "--timeout", "60"], stdin=subprocess.DEVNULL, capture_output=True, timeout=80)
+    check(p.returncode == 5 and "Machine UUID " + uuid in open(log, errors="replace").read(), p)
+
 def test_rtc():
     """The CMOS clock as the guest reads it: century, year, month, day, hour, minute."""
     code = b"".join(b"\xb0" + bytes([r]) + bytes.fromhex("e670 e471 baf803 ee") for r in (0x32, 9, 8, 7, 4, 2)) + out8(0x501, 0) + DEAD
