@@ -32,7 +32,7 @@ struct state_table;
 struct state_field {
     const char *name;
     u32 offset, count;
-    u16 size; /* of one element */
+    u32 size; /* of one element */
     u8 kind;
     u64 max; /* UINT: what is larger is refused; 0: nothing is; or STATE_SAME_ONLY */
     const struct state_table *table;
@@ -51,7 +51,7 @@ struct state_table {
 
 #define STATE_SIZE(type, m) (sizeof(((type *)0)->m))
 #define STATE_ROW(type, m, n, k, limit, t) \
-    {.name = #m, .offset = offsetof(type, m), .count = (n), .size = (u16)(STATE_SIZE(type, m) / (n)), .kind = (k), .max = (limit), .table = (t)}
+    {.name = #m, .offset = offsetof(type, m), .count = (n), .size = (u32)(STATE_SIZE(type, m) / (n)), .kind = (k), .max = (limit), .table = (t)}
 #define STATE_COUNT(type, m) (STATE_SIZE(type, m) / STATE_SIZE(type, m[0]))
 #define STATE(type, m) STATE_ROW(type, m, 1, STATE_KIND_UINT, 0, NULL)
 #define STATE_MAX(type, m, limit) STATE_ROW(type, m, 1, STATE_KIND_UINT, limit, NULL)

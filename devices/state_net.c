@@ -171,14 +171,7 @@ static const struct state_table virtio_state = {"virtio", 1, virtio_rows, ARRAY_
 #define S struct virtio_blk
 static const struct state_field virtio_blk_rows[] = {STATE_PART(S, virtio, &virtio_state), STATE_SAME(S, sectors)};
 
-/* What the driver put in while the machine was being saved. */
-static void virtio_blk_restored(void *obj)
-{
-    struct virtio *v = &((struct virtio_blk *)obj)->virtio;
-
-    v->desc.ops->notify(v->desc.opaque, 0);
-}
-TABLE(virtio_blk_state, virtio_blk_rows, NULL, virtio_blk_restored);
+TABLE(virtio_blk_state, virtio_blk_rows, NULL, NULL);
 #undef S
 
 #define S struct virtio_net

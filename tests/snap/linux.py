@@ -143,6 +143,23 @@ def lives(c, vm):
     return want, mon
 
 
+def exact(c, vm, mon, want):
+    """What is saved, loaded and saved again is the same to the last bit; in another process too."""
+    a, b, d = (os.path.join(c.dir, n) for n in ("exact-a", "exact-b", "exact-d"))
+    for command in ("stop", "savevm " + a, "loadvm " + a, "savevm " + b, "cont"):
+        answer = mon.do(command)
+        expect(answer.count("\n") <= 1, answer)
+    with VM(c.command("-loadvm", a, "-S")) as other:
+        answer = Monitor(c.path).do("savevm " + d)
+        expect(answer.count("\n") <= 1, answer)
+        other.proc.kill()
+    with open(a, "rb") as fa, open(b, "rb") as fb, open(d, "rb") as fd:
+        first = fa.read()
+        expect(first == fb.read(), "saved again it is another state")
+        expect(first == fd.read(), "loaded by another process it is another state")
+    same(sums(vm, 0, 3), want)
+
+
 def refusals(c, vm, mon, want):
     with open(c.state, "rb") as f:
         whole = f.read()
@@ -204,6 +221,9 @@ def main():
                 want, mon = lives(c, vm)
                 good += 1
                 print("ok save and load", flush=True)
+                exact(c, vm, mon, want)
+                good += 1
+                print("ok exact", flush=True)
                 refusals(c, vm, mon, want)
                 good += 1
                 print("ok refusals", flush=True)
