@@ -157,10 +157,16 @@ bool mmio_bus_claims(const struct mmio_bus *bus, u64 gpa, u64 bytes)
     return at < bus->n && bytes && bus->range[at].base <= gpa + (bytes - 1);
 }
 
-static const struct bus_range *mmio_lookup(const struct mmio_bus *bus, u64 gpa)
+static const struct bus_range *mmio_lookup(struct mmio_bus *bus, u64 gpa)
 {
+    const struct bus_range *last = &bus->range[bus->last];
+    if (bus->last < bus->n && gpa - last->base < last->bytes)
+        return last;
     unsigned at = mmio_search(bus, gpa);
-    return at < bus->n && bus->range[at].base <= gpa ? &bus->range[at] : NULL;
+    if (at == bus->n || bus->range[at].base > gpa)
+        return NULL;
+    bus->last = at;
+    return &bus->range[at];
 }
 
 /* How many of `size` bytes at gpa go in one callback: a power of two the chip takes, within the range. */
@@ -201,7 +207,7 @@ void mmio_bus_write(struct mmio_bus *bus, u64 gpa, unsigned size, u64 val)
 }
 
 /* The range that takes [gpa, gpa + n) whole, or NULL. */
-static const struct bus_range *mmio_whole(const struct mmio_bus *bus, u64 gpa, u32 n)
+static const struct bus_range *mmio_whole(struct mmio_bus *bus, u64 gpa, u32 n)
 {
     const struct bus_range *r = mmio_lookup(bus, gpa);
     return r && n <= r->bytes - (gpa - r->base) ? r : NULL;
@@ -222,5 +228,14 @@ bool mmio_bus_write_block(struct mmio_bus *bus, u64 gpa, const u8 *from, u32 n)
     if (!r || !r->ops->write_block)
         return false;
     r->ops->write_block(r->opaque, (u32)(gpa - r->base), from, n);
+    return true;
+}
+
+bool mmio_bus_move_block(struct mmio_bus *bus, u64 from, u64 to, u32 n)
+{
+    const struct bus_range *r = mmio_whole(bus, from, n);
+    if (!r || !r->ops->move_block || r != mmio_whole(bus, to, n))
+        return false;
+    r->ops->move_block(r->opaque, (u32)(from - r->base), (u32)(to - r->base), n);
     return true;
 }

@@ -22,6 +22,8 @@ struct bus_ops {
     /* Memory only, may be NULL: n bytes, each an access of its own, in order. What string instructions move. */
     void (*read_block)(void *opaque, u32 offset, u8 *to, u32 n);
     void (*write_block)(void *opaque, u32 offset, const u8 *from, u32 n);
+    /* The same within the range: for each byte a read, then a write. */
+    void (*move_block)(void *opaque, u32 from, u32 to, u32 n);
 };
 
 struct bus_range {
@@ -44,6 +46,7 @@ struct io_bus {
 struct mmio_bus {
     struct bus_range range[MMIO_BUS_RANGES];
     unsigned n;
+    unsigned last; /* index of the range that an access met last: a guess for the next one */
 };
 
 void io_bus_init(struct io_bus *bus);
@@ -74,6 +77,7 @@ void mmio_bus_write(struct mmio_bus *bus, u64 gpa, unsigned size, u64 val);
 /* n bytes in order, as so many accesses of one byte; true if the chip at gpa takes them in one call, else nothing happened. */
 bool mmio_bus_read_block(struct mmio_bus *bus, u64 gpa, u8 *to, u32 n);
 bool mmio_bus_write_block(struct mmio_bus *bus, u64 gpa, const u8 *from, u32 n);
+bool mmio_bus_move_block(struct mmio_bus *bus, u64 from, u64 to, u32 n);
 
 /* True if a range touches [gpa, gpa + bytes). */
 bool mmio_bus_claims(const struct mmio_bus *bus, u64 gpa, u64 bytes);

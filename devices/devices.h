@@ -167,6 +167,7 @@ void pc_mmio_write(struct pc *pc, u64 gpa, unsigned size, u64 val);
 /* n accesses of one byte in order, in one call: false, and nothing happened, if the device there does not take that. */
 bool pc_mmio_read_block(struct pc *pc, u64 gpa, u8 *to, u32 n);
 bool pc_mmio_write_block(struct pc *pc, u64 gpa, const u8 *from, u32 n);
+bool pc_mmio_move_block(struct pc *pc, u64 from, u64 to, u32 n); /* within one device: for each byte a read and a write */
 /* Does a device claim any byte of the 4 KiB page that holds gpa? RAM and ROM are not devices. */
 bool pc_mmio_claims(struct pc *pc, u64 gpa);
 

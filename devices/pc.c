@@ -491,6 +491,11 @@ bool pc_mmio_write_block(struct pc *pc, u64 gpa, const u8 *from, u32 n)
     return mmio_bus_write_block(&pc->mmio, gpa, from, n);
 }
 
+bool pc_mmio_move_block(struct pc *pc, u64 from, u64 to, u32 n)
+{
+    return mmio_bus_move_block(&pc->mmio, from, to, n);
+}
+
 bool pc_mmio_claims(struct pc *pc, u64 gpa)
 {
     return mmio_bus_claims(&pc->mmio, gpa & ~(u64)PAGE_MASK, PAGE_BYTES);

@@ -167,7 +167,8 @@ void vga_mem_write(struct vga *vga, u32 offset, u8 val)
     map = planes(vga->seq[SEQ_MAP_MASK]);
     if (at >= VGA_VRAM_BYTES / 4 || !map)
         return;
-    word = (word_at(vga, at) & ~map) | (combine(vga, val) & map);
+    word = vga_mem_is_plain(vga) ? val * 0x01010101u : combine(vga, val);
+    word = (word_at(vga, at) & ~map) | (word & map);
     memcpy(vga->vram + 4 * (size_t)at, &word, 4);
     vga_note(vga, 4 * at, 4);
 }
@@ -185,6 +186,18 @@ static u32 fits(const struct vga *vga, u32 offset, u32 n)
     return (u32)min_u64(n, VGA_VRAM_BYTES / 4 - at);
 }
 
+/* Every plane of the map takes the byte as it is. */
+static void write_plain(u8 *restrict to, const u8 *restrict from, u32 n, u32 map)
+{
+    for (u32 i = 0; i < n; i++) {
+        u32 word;
+
+        memcpy(&word, to + 4 * (size_t)i, 4);
+        word = (word & ~map) | (from[i] * 0x01010101u & map);
+        memcpy(to + 4 * (size_t)i, &word, 4);
+    }
+}
+
 /* n bytes, each by itself; those of unchained modes in one go. */
 static void write_block(void *opaque, u32 offset, const u8 *from, u32 n)
 {
@@ -193,7 +206,9 @@ static void write_block(void *opaque, u32 offset, const u8 *from, u32 n)
     u8 *to = vga->vram + 4 * (size_t)at;
 
     vga_map_access(vga, n);
-    for (u32 i = 0; map && i < whole; i++, to += 4) {
+    if (vga_mem_is_plain(vga))
+        write_plain(to, from, whole, map);
+    for (u32 i = 0; map && !vga_mem_is_plain(vga) && i < whole; i++, to += 4) {
         u32 word, v = combine(vga, from[i]);
 
         memcpy(&word, to, 4);
@@ -204,6 +219,28 @@ static void write_block(void *opaque, u32 offset, const u8 *from, u32 n)
         vga_note(vga, 4 * at, 4 * whole);
     for (u32 i = whole; i < n; i++)
         vga_mem_write(vga, offset + i, from[i]);
+}
+
+/* A byte is read, which fills the latches, and written: what moves a planar picture. */
+static void move_block(void *opaque, u32 from, u32 to, u32 n)
+{
+    struct vga *vga = opaque;
+    u32 whole = (u32)min_u64(fits(vga, from, n), fits(vga, to, n)), map = planes(vga->seq[SEQ_MAP_MASK]), i = 0;
+    u32 source = decode(vga, from), at = decode(vga, to), p = vga->gfx[GFX_READ_MAP] & 3;
+    bool plain_read = !(vga->gfx[GFX_MODE] & GFX_MODE_COMPARE);
+
+    vga_map_access(vga, n);
+    if (whole && map && plain_read)
+        vga_note(vga, 4 * at, 4 * whole);
+    for (; plain_read && i < whole; i++) {
+        u32 word;
+
+        memcpy(vga->latch, vga->vram + 4 * (size_t)(source + i), 4);
+        word = (word_at(vga, at + i) & ~map) | (combine(vga, vga->latch[p]) & map);
+        memcpy(vga->vram + 4 * (size_t)(at + i), &word, 4);
+    }
+    for (; i < n; i++)
+        vga_mem_write(vga, to + i, vga_mem_read(vga, from + i));
 }
 
 static void read_block(void *opaque, u32 offset, u8 *to, u32 n)
@@ -255,5 +292,11 @@ static void lfb_write(void *opaque, u32 offset, unsigned size, u32 val)
 }
 
 const struct bus_ops vga_window_ops = {
-    .read = window_read, .write = window_write, .max_size = 4, .read_block = read_block, .write_block = write_block};
+    .read = window_read,
+    .write = window_write,
+    .max_size = 4,
+    .read_block = read_block,
+    .write_block = write_block,
+    .move_block = move_block,
+};
 const struct bus_ops vga_lfb_ops = {.read = lfb_read, .write = lfb_write, .max_size = 4};

@@ -30,6 +30,8 @@ int mon_exc_err(struct cpu *cpu, u8 vector, u32 error)
 
 /* ---- backing ---- */
 
+#define INLINE static inline __attribute__((always_inline)) /* a device's registers and memory are reached this way a byte at a time */
+
 /* Constant sizes become plain moves: no libc, no vector registers. */
 static void copy(void *to, const void *from, unsigned n)
 {
@@ -45,6 +47,11 @@ static void copy(void *to, const void *from, unsigned n)
 static void mmio_read(struct novt_vm *vm, u64 gpa, u8 *buf, unsigned n)
 {
     vm->mmio_seen = 1;
+    if (LIKELY(n <= 4 && vm->pc)) { /* 3: straddling a page */
+        u32 v = (u32)pc_mmio_read(vm->pc, gpa, n);
+        copy(buf, &v, n);
+        return;
+    }
     while (n) {
         unsigned part = n < 8 ? n : 8;
         u64 v = vm->pc ? pc_mmio_read(vm->pc, gpa, part) : ~0ull;
@@ -58,6 +65,12 @@ static void mmio_read(struct novt_vm *vm, u64 gpa, u8 *buf, unsigned n)
 static void mmio_write(struct novt_vm *vm, u64 gpa, const u8 *buf, unsigned n)
 {
     vm->mmio_seen = 1;
+    if (LIKELY(n <= 4 && vm->pc)) {
+        u32 v = 0;
+        copy(&v, buf, n);
+        pc_mmio_write(vm->pc, gpa, n, v);
+        return;
+    }
     while (n) {
         unsigned part = n < 8 ? n : 8;
         u64 v = 0;
@@ -71,7 +84,7 @@ static void mmio_write(struct novt_vm *vm, u64 gpa, const u8 *buf, unsigned n)
 }
 
 /* Within one page. */
-static void page_read(struct novt_vm *vm, u64 gpa, void *buf, unsigned n)
+INLINE void page_read(struct novt_vm *vm, u64 gpa, void *buf, unsigned n)
 {
     enum mmu_backing kind;
     const u8 *p = mmu_ptr(vm->mmu, gpa, &kind);
@@ -82,7 +95,7 @@ static void page_read(struct novt_vm *vm, u64 gpa, void *buf, unsigned n)
         mmio_read(vm, gpa, buf, n);
 }
 
-static void page_write(struct novt_vm *vm, u64 gpa, const void *buf, unsigned n)
+INLINE void page_write(struct novt_vm *vm, u64 gpa, const void *buf, unsigned n)
 {
     enum mmu_backing kind;
     u8 *p = mmu_ptr(vm->mmu, gpa, &kind);
@@ -157,7 +170,7 @@ void mem_tlb_flush(struct novt_vm *vm)
 
 /* Like walk(), for data, through the translations that earlier accesses found. They may be as stale as a CPU's TLB: every
  * flush, INVLPG and change of regime forgets them. */
-static int translate(struct cpu *cpu, u32 lin, bool super, bool write, u64 *gpa)
+INLINE int translate(struct cpu *cpu, u32 lin, bool super, bool write, u64 *gpa)
 {
     struct novt_vm *vm = mon_vm(cpu);
     struct mon_tlb_entry *e = &vm->tlb[lin >> PAGE_SHIFT & (MON_TLB_ENTRIES - 1)];
@@ -180,7 +193,7 @@ struct span {
     unsigned first; /* bytes in the first page */
 };
 
-static int resolve(struct cpu *cpu, u32 lin, unsigned size, bool super, bool write, struct span *s)
+INLINE int resolve(struct cpu *cpu, u32 lin, unsigned size, bool super, bool write, struct span *s)
 {
     s->first = page_left(lin, size);
     if (translate(cpu, lin, super, write, &s->gpa[0]))
@@ -277,7 +290,7 @@ static u32 alignment(unsigned size)
 }
 
 /* Segment and alignment checks: the linear address. */
-static int linear(struct cpu *cpu, unsigned seg, u32 off, unsigned size, bool write, u32 *lin)
+INLINE int linear(struct cpu *cpu, unsigned seg, u32 off, unsigned size, bool write, u32 *lin)
 {
     unsigned cls = MODE_SEGC(cpu->mode, seg);
     const struct cpu_seg *s = &cpu->seg[seg];

@@ -115,9 +115,7 @@ static bool move_block(struct cpu *cpu, const struct dec_insn *insn, const struc
     if (insn->opsz != 1)
         return false;
     mon_vm(cpu)->mmio_seen = 1;
-    for (u32 at = 0; at < bytes; at++)
-        pc_mmio_write(pc, to->gpa + at, 1, pc_mmio_read(pc, from->gpa + at, 1));
-    return true;
+    return pc_mmio_move_block(pc, from->gpa, to->gpa, bytes);
 }
 
 /* Iterations carried out, of count at least 1; 0: none, one by one please. */
