@@ -199,6 +199,60 @@ def test_tui_boot_menu():
         wait_for(lambda: "ready:" in heard("menu"), "the chosen disk")
 
 
+def test_grub_menu_and_command_line():
+    """GRUB's rescue CD: its menu, its editor's keys, a line that is typed without waiting."""
+    iso = "/usr/lib/grub-rescue/grub-rescue-cdrom.iso"
+    line = 'echo "Typed: {a|b} [c] (d) <e> ~ $?"'
+    with Terminal("grub") as t:
+        t.line(" ".join([NOVT, "-display", "curses", "-cdrom", iso, "-boot", "d", "-nic", "none", "--timeout", "100"]))
+        marked = lambda what: any("*" + what in x for x in t.text().split("\n"))
+        wait_for(lambda: marked("GNU/Linux"), "GRUB's menu", 40)
+        t.keys("Down", "Down")
+        wait_for(lambda: marked("FreeBSD"), "the third entry")
+        t.keys("End")
+        wait_for(lambda: marked("Change the colors"), "the last entry")
+        t.keys("c")
+        wait_for(lambda: "grub>" in t.text(), "GRUB's command line")
+        t.line(line)
+        wait_for(lambda: "\nTyped: {a|b} [c] (d) <e> ~ 0" in t.text(), "what was typed")
+        t.keys("Up", "BSpace", "C-a", "C-a", "#")
+        wait_for(lambda: "grub> #" + line[:-1] + "\n" in t.text() + "\n", "its history and line editing: " + t.text()[-300:])
+
+
+def test_syslinux_menu():
+    """SYSLINUX on a floppy: its text menu in the terminal, its graphical one over VNC; the second entry is our boot sector."""
+    modules = "/usr/lib/syslinux/modules/bios"
+    floppy, sector = os.path.join(TMP, "floppy.img"), os.path.join(TMP, "keys.bs")
+    with open(DISK, "rb") as f, open(sector, "wb") as to:
+        to.write(f.read(512))
+
+    def call(*args):
+        p = subprocess.run(args, capture_output=True, timeout=30, env=dict(os.environ, MTOOLS_SKIP_CHECK="1"))
+        check(p.returncode == 0, f"{args}: {p.stderr.decode()}")
+
+    call("mformat", "-C", "-f", "1440", "-i", floppy, "::")
+    call("syslinux", "-i", floppy)
+    call("mcopy", "-i", floppy, *(os.path.join(modules, m + ".c32") for m in ("menu", "vesamenu", "libcom32", "libutil")), sector, "::")
+    for ui in ("menu", "vesamenu"):
+        config = os.path.join(TMP, "syslinux.cfg")
+        with open(config, "w", encoding="ascii") as f:
+            f.write(f"UI {ui}.c32\nMENU TITLE The menu\nLABEL a\nMENU LABEL First entry\nKERNEL none\nLABEL b\nMENU LABEL Second entry\n"
+                    "KERNEL keys.bs\n")
+        call("mcopy", "-o", "-i", floppy, config, "::")
+        with Terminal(ui) as t:
+            t.line(" ".join([NOVT, "-display", "curses", "-vnc", vnc(PORT + 8), "-fda", floppy, "-boot", "a", "-snapshot", "-nic", "none",
+                             "-debugcon", "file:" + log_path(ui), "--timeout", "100"]))
+            if ui == "menu":
+                wait_for(lambda: "Second entry" in t.text(), "SYSLINUX's menu")
+            else:
+                c = connect(PORT + 8)
+                wait_for(lambda: c.update() and (c.width, c.height) == (640, 480) and len(set(c.pixels)) > 50, "SYSLINUX's graphics")
+            t.keys("Down")
+            time.sleep(0.5)
+            t.keys("Enter")
+            wait_for(lambda: "ready:" in heard(ui), "the second entry")
+
+
 def test_tui_ends_well():
     with Terminal("end") as t:
         t.line("sh -c 'echo $$ > " + log_path("pid") + "; exec " + " ".join([NOVT, *guest("end"), "-display", "curses"]) + "'; echo code=$?")
