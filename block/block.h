@@ -3,7 +3,7 @@
  *
  * A struct blk_disk is the place for one medium. It implements devices/disk.h: requests are queued, a thread of its own carries
  * them out one after the other, the VM's thread calls done. What is in it can change while nothing is in flight.
- * Kinds of images: raw files and block devices; qcow2 through a qemu-nbd process; and over either a temporary layer that keeps
+ * Kinds of images: raw files and block devices; qcow2, VMDK, VDI and others through a qemu-nbd process; and over either a temporary layer that keeps
  * the image itself as it is. Images are locked as QEMU locks them, so that its tools and we respect each other.
  *
  * Durable: when a flush is done, what was written before it is on the host's disk. Nothing waits in this process's memory.
@@ -14,7 +14,7 @@
 #include "base.h"
 #include "devices/devices.h"
 
-enum blk_format { BLK_PROBE, BLK_RAW, BLK_QCOW2 };
+enum blk_format { BLK_PROBE, BLK_RAW, BLK_QCOW2, BLK_QED, BLK_VMDK, BLK_VDI, BLK_VPC, BLK_VHDX, BLK_PARALLELS, BLK_FORMATS };
 enum blk_cache {
     BLK_WRITEBACK,    /* durable when flushed */
     BLK_WRITETHROUGH, /* durable when written */
@@ -47,6 +47,9 @@ struct blk_info {
 };
 
 struct blk_disk;
+
+/* QEMU's name of a format; NULL for BLK_PROBE and what is none. */
+const char *blk_format_name(enum blk_format format);
 
 /* An empty disk with its thread. 0 or -errno. */
 int blk_new(struct blk_disk **out) MUST_CHECK;

@@ -30,7 +30,7 @@ struct blk_image {
 
 /* raw.c, nbd.c, overlay.c, open.c. 0 or -errno with *err filled. */
 int raw_open(struct blk_image **out, const struct blk_source *source, struct blk_error *err) MUST_CHECK;
-int nbd_open(struct blk_image **out, const struct blk_source *source, struct blk_error *err) MUST_CHECK;
+int nbd_open(struct blk_image **out, const struct blk_source *source, enum blk_format format, struct blk_error *err) MUST_CHECK;
 /* Takes base over, also on failure. */
 int overlay_open(struct blk_image **out, struct blk_image *base, struct blk_error *err) MUST_CHECK;
 int image_open(struct blk_image **out, const struct blk_source *source, struct blk_error *err) MUST_CHECK;
@@ -38,9 +38,9 @@ int image_open(struct blk_image **out, const struct blk_source *source, struct b
 /* probe.c: what an image's first bytes say it is. */
 #define PROBE_BYTES 512u
 struct probe_result {
-    const char *name; /* as people call it */
-    bool qcow2;
-    bool container; /* a disk image in a format that is not raw */
+    const char *name;       /* as people call it */
+    enum blk_format format; /* BLK_PROBE: one that qemu-nbd is not asked to open */
+    bool container;         /* a disk image in a format that is not raw */
 };
 void probe_bytes(const u8 *first, size_t bytes, struct probe_result *out);
 

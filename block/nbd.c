@@ -1,7 +1,7 @@
 /*
- * nbd.c - qcow2 images, read and written by a qemu-nbd process of our own through libnbd.
+ * nbd.c - qcow2 images and those of other machines, read and written by a qemu-nbd process of our own through libnbd.
  *
- * QEMU's own code is the one that knows the format best. The process gets a socket that already has its only client: it is made in a
+ * QEMU's own code is the one that knows the formats best. The process gets a socket that already has its only client: it is made in a
  * private directory, connected, unlinked, and then handed over as systemd would (LISTEN_FDS), so nobody else can come in. It lives as
  * long as the connection: when we die, however we die, it closes the image and ends. What the guest flushed is on the disk by then.
  *
@@ -187,10 +187,11 @@ static const char *cache_name(enum blk_cache cache)
 /* In a session of its own: Ctrl-C in our terminal is for us to handle. The shell only puts in its process id. */
 static int spawn(struct nbd_image *nbd, const char *program, const char *path, enum blk_cache cache, int listener, int messages)
 {
+    char format[32];
     const char *argv[] = {"sh",           "-c",
                           "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\"",
                           "sh",           program,
-                          "--format=qcow2", cache_name(cache),
+                          format, cache_name(cache),
                           nbd->image.read_only ? "--read-only" : "--discard=ignore",
                           "--",           path,
                           NULL};
@@ -199,6 +200,7 @@ static int spawn(struct nbd_image *nbd, const char *program, const char *path, e
     sigset_t none;
     int rc;
 
+    snprintf(format, sizeof(format), "--format=%s", blk_format_name(nbd->image.format));
     sigemptyset(&none);
     rc = posix_spawn_file_actions_init(&files);
     if (rc)
@@ -223,7 +225,7 @@ static int spawn(struct nbd_image *nbd, const char *program, const char *path, e
 }
 
 /* What qemu-nbd said before it gave up, as one line. */
-static int explain(int messages, const char *path, const char *otherwise, struct blk_error *err)
+static int explain(int messages, const char *path, enum blk_format format, const char *otherwise, struct blk_error *err)
 {
     char text[256] = "";
     const char *what = text;
@@ -241,8 +243,8 @@ static int explain(int messages, const char *path, const char *otherwise, struct
     if (lock)
         return blk_fail(err, false, -EAGAIN, "end the other program, or add snapshot=on to both, or readonly=on",
                         "%s is in use by another process (its lock is taken)", path);
-    return blk_fail(err, !host, -EIO, "look at it with: qemu-img check IMAGE", "%s cannot be opened as qcow2: %.200s", path,
-                    text[0] ? what : otherwise);
+    return blk_fail(err, !host, -EIO, "look at it with: qemu-img check IMAGE", "%s cannot be opened as %s: %.200s", path,
+                    blk_format_name(format), text[0] ? what : otherwise);
 }
 
 /* Looks at the file as we would, for the clearer messages. */
@@ -268,7 +270,8 @@ static int start(struct nbd_image *nbd, const struct blk_source *source, struct 
     int listener = -1, client = -1, messages = -1, rc;
 
     if (!find_program("qemu-nbd", program, sizeof(program)))
-        return blk_fail(err, false, -ENOENT, "apt-get install qemu-utils", "%s: qcow2 needs qemu-nbd, which is not there", source->path);
+        return blk_fail(err, false, -ENOENT, "apt-get install qemu-utils", "%s: a %s image needs qemu-nbd, which is not there",
+                        source->path, blk_format_name(nbd->image.format));
     rc = check_access(nbd, source, err);
     if (rc)
         return rc;
@@ -288,7 +291,7 @@ static int start(struct nbd_image *nbd, const struct blk_source *source, struct 
         /* It says why before it ends. */
         wait_for_end(nbd->pid);
         nbd->pid = 0;
-        rc = explain(messages, source->path, nbd->lib.get_error(), err);
+        rc = explain(messages, source->path, nbd->image.format, nbd->lib.get_error(), err);
     }
     if (messages >= 0)
         close(messages);
@@ -296,7 +299,7 @@ static int start(struct nbd_image *nbd, const struct blk_source *source, struct 
     return rc;
 }
 
-int nbd_open(struct blk_image **out, const struct blk_source *source, struct blk_error *err)
+int nbd_open(struct blk_image **out, const struct blk_source *source, enum blk_format format, struct blk_error *err)
 {
     struct nbd_image *nbd = calloc(1, sizeof(*nbd));
     i64 bytes;
@@ -306,11 +309,11 @@ int nbd_open(struct blk_image **out, const struct blk_source *source, struct blk
     if (!nbd)
         return blk_fail(err, false, -ENOMEM, "free memory on the host", "%s: no memory", source->path);
     nbd->image.ops = &nbd_ops;
-    nbd->image.format = BLK_QCOW2;
+    nbd->image.format = format;
     if (!load_library(&nbd->lib)) {
         free(nbd);
-        return blk_fail(err, false, -ENOENT, "apt-get install libnbd0 qemu-utils", "%s: qcow2 needs libnbd, which is not there",
-                        source->path);
+        return blk_fail(err, false, -ENOENT, "apt-get install libnbd0 qemu-utils", "%s: a %s image needs libnbd, which is not there",
+                        source->path, blk_format_name(format));
     }
     nbd->h = nbd->lib.create();
     if (!nbd->h) {

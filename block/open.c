@@ -98,12 +98,12 @@ static int open_format(struct blk_image **out, const struct blk_source *source, 
     rc = probe_file(source->path, &probe, err);
     if (rc)
         return rc;
-    if (source->format == BLK_QCOW2 && !probe.qcow2)
-        return blk_fail(err, true, -EINVAL, probe.container ? "convert it with: qemu-img convert -O qcow2 IMAGE FILE"
-                                                            : "say format=raw if that is what it is",
-                        "%s is not a qcow2 image", source->path);
-    if (probe.qcow2)
-        return nbd_open(out, source, err);
+    /* A fixed VHD has its signature at the end. */
+    if (source->format != BLK_PROBE && source->format != probe.format && source->format != BLK_VPC)
+        return blk_fail(err, true, -EINVAL, "say format=raw if that is what it is, or leave format= out", "%s is not a %s image",
+                        source->path, blk_format_name(source->format));
+    if (source->format != BLK_PROBE || (probe.container && probe.format != BLK_PROBE))
+        return nbd_open(out, source, source->format == BLK_PROBE ? probe.format : source->format, err);
     if (probe.container)
         return blk_fail(err, true, -EINVAL, "convert it with: qemu-img convert -O qcow2 IMAGE FILE",
                         "%s is a %s image, which is not supported", source->path, probe.name);

@@ -91,7 +91,21 @@ enum novt_engine {
 /* ---- drives ---- */
 
 enum novt_drive_bus { NOVT_BUS_IDE, NOVT_BUS_FLOPPY, NOVT_BUS_VIRTIO };
-enum novt_format { NOVT_FORMAT_PROBE, NOVT_FORMAT_RAW, NOVT_FORMAT_QCOW2 }; /* PROBE: by its first bytes */
+enum novt_format {
+    NOVT_FORMAT_PROBE, /* by its first bytes */
+    NOVT_FORMAT_RAW,
+    NOVT_FORMAT_QCOW2, /* this and what follows: by qemu-nbd */
+    NOVT_FORMAT_QED,
+    NOVT_FORMAT_VMDK,
+    NOVT_FORMAT_VDI,
+    NOVT_FORMAT_VPC,
+    NOVT_FORMAT_VHDX,
+    NOVT_FORMAT_PARALLELS,
+};
+/* QEMU's names: "raw", "qcow2", ...; NULL for PROBE. By name: false if there is none. */
+const char *novt_format_name(enum novt_format format);
+bool novt_format_by_name(const char *name, enum novt_format *format);
+
 enum novt_cache {
     NOVT_CACHE_WRITEBACK,    /* what the guest wrote is durable when it has flushed */
     NOVT_CACHE_WRITETHROUGH, /* ... when it was written */

@@ -18,10 +18,10 @@ static int set_driver(struct cli_blockdev *b, const char *key, const char *value
 
     if (!strcmp(key, "file.driver"))
         return file ? 0 : opt_usage(err, "use file.driver=file", "-blockdev: driver \"%s\" is not supported", value);
-    if (!file && strcmp(value, "raw") && strcmp(value, "qcow2"))
-        return opt_usage(err, "use raw, qcow2 or file", "-blockdev: driver \"%s\" is not supported", value);
     b->is_format = !file;
-    b->medium.format = !strcmp(value, "qcow2") ? NOVT_FORMAT_QCOW2 : NOVT_FORMAT_RAW;
+    if (!novt_format_by_name(file ? "raw" : value, &b->medium.format))
+        return opt_usage(err, "use file, raw, qcow2, qed, vmdk, vdi, vpc, vhdx or parallels", "-blockdev: driver \"%s\" is not supported",
+                         value);
     return 0;
 }
 

@@ -103,13 +103,9 @@ static int set_interface(struct cli_drive *d, const struct drive_pair *pair, str
 
 int drive_set_format(const char *option, struct novt_medium *m, const struct drive_pair *pair, struct novt_error *err)
 {
-    if (!strcmp(pair->value, "raw"))
-        m->format = NOVT_FORMAT_RAW;
-    else if (!strcmp(pair->value, "qcow2"))
-        m->format = NOVT_FORMAT_QCOW2;
-    else
-        return drive_unsupported(option, pair, "use raw or qcow2: qemu-img convert -O qcow2 IMAGE FILE makes one", err);
-    return 0;
+    if (novt_format_by_name(pair->value, &m->format))
+        return 0;
+    return drive_unsupported(option, pair, "use raw, qcow2, qed, vmdk, vdi, vpc, vhdx or parallels", err);
 }
 
 static int set_cache(struct novt_medium *m, const struct drive_pair *pair, struct novt_error *err)

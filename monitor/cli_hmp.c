@@ -281,10 +281,10 @@ static void hmp_change(struct hmp_args *a)
     struct novt_medium medium = {.file = a->arg[1]};
     struct medium_call m = {.vm = a->vm, .id = a->arg[0], .medium = &medium};
 
-    if (a->args > 2 && !strcmp(a->arg[2], "raw"))
-        medium.format = NOVT_FORMAT_RAW;
-    else if (a->args > 2 && !strcmp(a->arg[2], "qcow2"))
-        medium.format = NOVT_FORMAT_QCOW2;
+    if (a->args > 2 && !novt_format_by_name(a->arg[2], &medium.format)) {
+        text_printf(a->out, "Error: unknown format \"%s\"\n", a->arg[2]);
+        return;
+    }
     novt_vm_call(a->vm, change_here, &m);
     if (m.rc)
         text_printf(a->out, "Error: %s\n", m.err.cause);
@@ -313,7 +313,7 @@ static void block_here(void *opaque)
         }
         if (d.inserted)
             text_printf(b->out, "%s: %s (%s%s%s)\n", d.id, d.file,
-                        d.format == NOVT_FORMAT_QCOW2 ? "qcow2" : "raw", d.read_only ? ", read-only" : "",
+                        novt_format_name(d.format), d.read_only ? ", read-only" : "",
                         d.snapshot ? ", snapshot" : "");
         else
             text_printf(b->out, "%s: [not inserted]\n", d.id);

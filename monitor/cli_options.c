@@ -50,7 +50,7 @@ static const struct option_row option_rows[] = {
     {"fda", ARG_NEEDED, opt_fda, NULL},
     {"fdb", ARG_NEEDED, opt_fdb, NULL},
     {"drive", ARG_NEEDED, opt_drive,
-     "-drive KEY=VALUE,...    file= if=ide|floppy|virtio|none index= bus= unit= media=disk|cdrom format=raw|qcow2\n"
+     "-drive KEY=VALUE,...    file= if=ide|floppy|virtio|none index= bus= unit= media=disk|cdrom format=raw|qcow2|vmdk|vdi|...\n"
      "                          snapshot= readonly= cache=writeback|writethrough|none|directsync|unsafe id= serial= cyls="},
     {"blockdev", ARG_NEEDED, opt_blockdev,
      "-blockdev KEY=VALUE,... driver=raw|qcow2|file node-name= filename= file= file.driver= file.filename= read-only="},

@@ -212,9 +212,9 @@ static void block_here(void *opaque)
         if (d.inserted)
             json_object_set_new(one, "inserted",
                                 json_pack("{s:s,s:s,s:b,s:b,s:{s:s,s:s,s:I}}", "file", d.file, "drv",
-                                          d.format == NOVT_FORMAT_QCOW2 ? "qcow2" : "raw", "ro", d.read_only,
+                                          novt_format_name(d.format), "ro", d.read_only,
                                           "encrypted", 0, "image", "filename", d.file, "format",
-                                          d.format == NOVT_FORMAT_QCOW2 ? "qcow2" : "raw", "virtual-size",
+                                          novt_format_name(d.format), "virtual-size",
                                           (json_int_t)d.bytes));
         json_array_append_new(m->list, one);
     }
@@ -247,10 +247,10 @@ static void change(struct qmp_call *q, const char *file)
         qmp_fail(q, "Parameter 'device' is missing");
         return;
     }
-    if (format)
-        m.medium.format = !strcmp(format, "raw")     ? NOVT_FORMAT_RAW
-                          : !strcmp(format, "qcow2") ? NOVT_FORMAT_QCOW2
-                                                     : NOVT_FORMAT_PROBE;
+    if (format && !novt_format_by_name(format, &m.medium.format)) {
+        qmp_fail(q, "Unknown format '%.40s'", format);
+        return;
+    }
     novt_vm_call(q->vm, change_here, &m);
     if (m.rc)
         qmp_fail(q, "%.200s", m.err.cause);

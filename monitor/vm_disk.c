@@ -26,6 +26,26 @@ struct disks {
     char boot_order[8]; /* after the first reset, if the first start has another one; "" */
 };
 
+/* Both lists have the same order. */
+_Static_assert((int)NOVT_FORMAT_PROBE == (int)BLK_PROBE && (int)NOVT_FORMAT_RAW == (int)BLK_RAW &&
+                   (int)NOVT_FORMAT_QCOW2 == (int)BLK_QCOW2 && (int)NOVT_FORMAT_PARALLELS + 1 == (int)BLK_FORMATS,
+               "formats");
+
+const char *novt_format_name(enum novt_format format)
+{
+    return blk_format_name((enum blk_format)format);
+}
+
+bool novt_format_by_name(const char *name, enum novt_format *format)
+{
+    for (unsigned i = NOVT_FORMAT_RAW; i < BLK_FORMATS; i++)
+        if (!strcmp(name, blk_format_name((enum blk_format)i))) {
+            *format = (enum novt_format)i;
+            return true;
+        }
+    return false;
+}
+
 static int image_fail(struct novt_error *err, int rc, const struct blk_error *why)
 {
     return mon_fail(err, why->bad_image ? NOVT_ERR_IMAGE : NOVT_ERR_HOST, rc, why->remedy[0] ? why->remedy : NULL, "%s",
@@ -64,7 +84,6 @@ static void warn(struct machine *m, const char *fmt, ...)
 
 static int insert(struct machine *m, struct disk_slot *slot, const struct novt_medium *medium, struct novt_error *err)
 {
-    static const u8 format[] = {[NOVT_FORMAT_PROBE] = BLK_PROBE, [NOVT_FORMAT_RAW] = BLK_RAW, [NOVT_FORMAT_QCOW2] = BLK_QCOW2};
     static const u8 cache[] = {[NOVT_CACHE_WRITEBACK] = BLK_WRITEBACK,
                                [NOVT_CACHE_WRITETHROUGH] = BLK_WRITETHROUGH,
                                [NOVT_CACHE_NONE] = BLK_DIRECT,
@@ -80,9 +99,9 @@ static int insert(struct machine *m, struct disk_slot *slot, const struct novt_m
     struct blk_info info;
     int rc;
 
-    if ((unsigned)medium->format >= ARRAY_SIZE(format) || (unsigned)medium->cache >= ARRAY_SIZE(cache))
+    if ((unsigned)medium->format >= BLK_FORMATS || (unsigned)medium->cache >= ARRAY_SIZE(cache))
         return mon_fail(err, NOVT_ERR_USAGE, -EINVAL, NULL, "drive %s: unknown format or cache mode", slot->id);
-    source.format = format[medium->format];
+    source.format = (enum blk_format)medium->format;
     source.cache = cache[medium->cache];
     rc = blk_insert(slot->disk, &source, &why);
     if (rc)
@@ -229,7 +248,6 @@ static const struct disk_front *front_of(struct machine *m, const struct novt_dr
 
 bool novt_vm_drive_info(struct novt_vm *vm, unsigned n, struct novt_drive_info *out)
 {
-    static const u8 format[] = {[BLK_PROBE] = NOVT_FORMAT_PROBE, [BLK_RAW] = NOVT_FORMAT_RAW, [BLK_QCOW2] = NOVT_FORMAT_QCOW2};
     const struct disks *disks = machine_of(vm)->disks;
     const struct disk_slot *slot;
     struct blk_info info;
@@ -246,7 +264,7 @@ bool novt_vm_drive_info(struct novt_vm *vm, unsigned n, struct novt_drive_info *
         .read_only = info.read_only,
         .snapshot = info.snapshot,
         .tray_open = info.tray_open,
-        .format = (enum novt_format)format[info.format],
+        .format = (enum novt_format)info.format,
         .bytes = info.bytes,
         .reads = info.reads,
         .writes = info.writes,

@@ -109,15 +109,15 @@ def test_bad_drives():
     refused(3, "-hda", TMP, cause=TMP)
     refused(3, "-hda", "/dev/null", cause="/dev/null")
     refused(4, "-hda", path("empty.img", b""), cause="is empty")
-    refused(4, "-hda", path("disk.vdi", b"\0" * 64 + b"\x7f\x10\xda\xbe" + b"\0" * 1000), cause="VDI")
+    refused(4, "-hda", path("disk.luks", b"LUKS\xba\xbe" + b"\0" * 1000), cause="LUKS")
     refused(4, "-drive", "format=qcow2,file=" + path("raw.img", b"\0" * 4096), cause="not a qcow2")
     both = "format=raw,file=" + path("two.img", b"\0" * 4096)
     refused(3, "-drive", both, "-drive", both, cause="in use")
-    for arg in ("if=scsi,file=x", "file=x,index=4", "if=floppy,file=x,index=2", "file=x,cache=lots", "file=x,format=vmdk", "file=x,frob=1",
+    for arg in ("if=scsi,file=x", "file=x,index=4", "if=floppy,file=x,index=2", "file=x,cache=lots", "file=x,format=dmg", "file=x,frob=1",
                 "if=none,file=x", "file=x,index=0,unit=1", "file=x,werror=stop", "file=x,snapshot=maybe", "index=1"):
         refused(2, "-drive", arg)
     for args in (["-device", "ide-hd,drive=x"], ["-device", "ide-hd"], ["-blockdev", "driver=raw,node-name=a"],
-                 ["-blockdev", "driver=vmdk,node-name=a,filename=x"], ["-drive", "if=none,id=a,file=x", "-device", "ide-hd,drive=a,bus=ide.2"],
+                 ["-blockdev", "driver=dmg,node-name=a,filename=x"], ["-drive", "if=none,id=a,file=x", "-device", "ide-hd,drive=a,bus=ide.2"],
                  ["-hda", "x", "-drive", "file=y,index=0"], ["-boot", "x"], ["-boot", "cc"], ["-boot", "menu=perhaps"]):
         refused(2, *args)
 

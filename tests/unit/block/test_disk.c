@@ -115,15 +115,15 @@ static void write_file(const char *path, const void *data, size_t bytes)
 Test(disk, bad_images)
 {
     struct rig *r = rig_new(4096);
-    u8 vdi[1024] = {0};
+    u8 luks[1024] = {0};
 
-    memcpy(vdi + 0x40, "\x7f\x10\xda\xbe", 4);
+    memcpy(luks, "LUKS\xba\xbe", 6);
     expect_refused(r, (struct blk_source){.path = "/var/tmp/no/such"}, -ENOENT, false, "No such file");
     expect_refused(r, (struct blk_source){.path = r->dir, .read_only = true}, -EINVAL, false, "neither a file");
     expect_refused(r, (struct blk_source){.path = "/dev/zero"}, -EINVAL, false, "neither a file");
     expect_refused(r, (struct blk_source){.format = BLK_QCOW2}, -EINVAL, true, "not a qcow2");
-    write_file(r->path, vdi, sizeof(vdi));
-    expect_refused(r, (struct blk_source){0}, -EINVAL, true, "VDI");
+    write_file(r->path, luks, sizeof(luks));
+    expect_refused(r, (struct blk_source){0}, -EINVAL, true, "LUKS");
     write_file(r->path, "", 0);
     expect_refused(r, (struct blk_source){.format = BLK_RAW}, -EINVAL, true, "empty");
     cr_assert_eq(unlink(r->path), 0);
