@@ -116,7 +116,7 @@ static void save_field(struct state_buf *b, const struct state_field *f, const u
     state_put_num(b, f->count, 4);
     switch (f->kind) {
     case STATE_KIND_MEMORY:
-        memcpy(&at, at, sizeof(at));
+        memcpy((void *)&at, (const void *)at, sizeof(at));
         state_put(b, at, f->count);
         break;
     case STATE_KIND_TIMER: save_timer(b, (const struct clk_timer *)(const void *)at); break;
@@ -221,7 +221,7 @@ static int load_field(struct load *l, const struct state_field *f, struct state_
         for (u32 i = 0; i < f->count; i++)
             to[i] = from[i] & 1;
     } else if (!l->trial) {
-        memcpy(&to, to, sizeof(to));
+        memcpy((void *)&to, (const void *)to, sizeof(to));
         memcpy(to, from, f->count);
     }
     return 0;

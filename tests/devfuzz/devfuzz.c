@@ -154,7 +154,7 @@ int main(int argc, char **argv)
     u32 steps = 1000;
     double limit = 60;
     int only = -1;
-    for (int i = 1; i < argc; i++) {
+    for (int i = 1; i < argc; i += 2) {
         const char *val = i + 1 < argc ? argv[i + 1] : "";
         if (!strcmp(argv[i], "--list")) {
             for (unsigned t = 0; t < ARRAY_SIZE(targets); t++)
@@ -176,7 +176,6 @@ int main(int argc, char **argv)
                     argv[i], val);
             return 2;
         }
-        i++;
     }
     volatile u64 *at = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (at == MAP_FAILED)
