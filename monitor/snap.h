@@ -3,7 +3,8 @@
  *
  * vm_snap.c tells the story, snap_file.c has the bytes of the file, snap_cpu.c what the CPU saves.
  *
- * A state file: 16 bytes of magic, the format's version (4), then one zstd frame with a checksum. In it, numbers little-endian:
+ * A state file: 16 bytes of magic, the format's version (4), one zstd frame with a checksum of its content, and a hash of all bytes
+ * before it (8). In the frame, numbers little-endian:
  *     count of units (4), then of each: name, table's name (both length and text), length (4), its fields (devices/state.h)
  *     RAM: runs of pages that are not zero: first page (4), pages (4), their bytes; ends with FFFFFFFFh
  *     "end"
@@ -22,7 +23,11 @@
 
 /* ---- snap_file.c ---- */
 
+#define SNAP_HASH_START 0xcbf29ce484222325ull
+u64 snap_hash(u64 h, const void *data, size_t len); /* FNV-1a */
+
 struct snap_writer {
+    u64 hash;    /* of what was written */
     int fd, err; /* err: the first -errno; after it nothing is written any more */
     ZSTD_CCtx *z;
     void *out;

@@ -19,10 +19,22 @@
 
 static const u8 magic[16] = {'N', 'o', 'V', 'T', ' ', 's', 't', 'a', 't', 'e', '\r', '\n', 0x1a, 0x9e, 0x00, '\n'};
 
+u64 snap_hash(u64 h, const void *data, size_t len)
+{
+    const u8 *p = data;
+
+    for (size_t i = 0; i < len; i++)
+        h = (h ^ p[i]) * 0x100000001b3ull;
+    return h;
+}
+
 /* ---- writing ---- */
 
-static void put(struct snap_writer *w, const u8 *data, size_t len)
+static void put(struct snap_writer *w, const void *bytes, size_t len)
 {
+    const u8 *data = bytes;
+
+    w->hash = snap_hash(w->hash, data, len);
     while (len && !w->err) {
         ssize_t n = write(w->fd, data, len);
 
@@ -41,7 +53,7 @@ int snap_create(struct snap_writer *w, const char *path)
 {
     const u8 version[4] = {SNAP_VERSION};
 
-    *w = (struct snap_writer){.fd = -1};
+    *w = (struct snap_writer){.fd = -1, .hash = SNAP_HASH_START};
     if ((size_t)snprintf(w->path, sizeof(w->path), "%s", path) >= sizeof(w->path))
         return -ENAMETOOLONG;
     snprintf(w->part, sizeof(w->part), "%s.part", path);
@@ -87,6 +99,11 @@ int snap_finish(struct snap_writer *w)
 
     if (!w->err)
         compress(w, NULL, 0, ZSTD_e_end);
+    if (!w->err) {
+        u64 hash = w->hash;
+
+        put(w, &hash, sizeof(hash));
+    }
     if (!w->err && fsync(w->fd) && errno != EINVAL && errno != EROFS)
         w->err = -errno;
     if (made && close(w->fd) && !w->err)
@@ -142,13 +159,20 @@ static int check_head(struct snap_reader *r)
 {
     const u8 *f = r->file;
     u32 version;
+    u64 hash;
 
     if (r->file_bytes < sizeof(magic) || memcmp(f, magic, sizeof(magic)) != 0)
         return bad(r, "not a state of NoVT");
     if (r->file_bytes < sizeof(magic) + 4)
         return bad(r, "cut short");
     memcpy(&version, f + sizeof(magic), 4);
-    return version == SNAP_VERSION ? 0 : bad(r, "of another version of NoVT's format");
+    if (version != SNAP_VERSION)
+        return bad(r, "of another version of NoVT's format");
+    if (r->file_bytes < sizeof(magic) + 4 + sizeof(hash))
+        return bad(r, "cut short");
+    r->file_bytes -= sizeof(hash);
+    memcpy(&hash, f + r->file_bytes, sizeof(hash));
+    return hash == snap_hash(SNAP_HASH_START, f, r->file_bytes) ? 0 : bad(r, "cut short or damaged");
 }
 
 int snap_open(struct snap_reader *r, const char *path)

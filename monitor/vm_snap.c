@@ -50,15 +50,6 @@ struct snap {
 
 /* ---- what there is ---- */
 
-static u64 hash(u64 h, const void *data, size_t len) /* FNV-1a */
-{
-    const u8 *p = data;
-
-    for (size_t i = 0; i < len; i++)
-        h = (h ^ p[i]) * 0x100000001b3ull;
-    return h;
-}
-
 static void look_at_disk(struct making_disk *d, const struct novt_drive_info *info)
 {
     struct stat st;
@@ -84,7 +75,7 @@ static void look_at_making(struct machine *m, struct making *k)
 
     memset(k, 0, sizeof(*k));
     k->ram_bytes = m->ram_bytes;
-    k->firmware = hash(hash(0xcbf29ce484222325ull, m->bios.data, m->bios.bytes), m->vgabios.data, m->vgabios.bytes);
+    k->firmware = snap_hash(snap_hash(SNAP_HASH_START, m->bios.data, m->bios.bytes), m->vgabios.data, m->vgabios.bytes);
     snprintf(k->cpu, sizeof(k->cpu), "%s", m->vm.model < ARRAY_SIZE(models) ? models[m->vm.model] : "?");
     for (unsigned i = 0; i < NOVT_DRIVES && novt_vm_drive_info(&m->vm, i, &info); i++)
         look_at_disk(&k->disk[i], &info);
