@@ -350,7 +350,7 @@ static void check_segment(const u8 *f, u32 bytes, u32 nth, u32 mss, u32 payload)
     cr_assert_eq(bytes, 54 + n, "segment %u has %u bytes", nth, bytes);
     rig_frame(want, 54 + payload, rig_mac, 0);
     cr_expect_arr_eq(f + 54, want + 54 + at, n);
-    cr_expect_eq(f[16] << 8 | f[17], bytes - 14);
+    cr_expect_eq((u32)(f[16] << 8 | f[17]), bytes - 14);
     cr_expect_eq(f[18] << 8 | f[19], id);
     cr_expect_eq(((u32)f[38] << 24 | (u32)f[39] << 16 | (u32)f[40] << 8 | f[41]), seq);
     cr_expect_eq(f[47], at + n == payload ? 0x19 : 0x10);

@@ -249,7 +249,7 @@ Test(virtio_net, fills_in_checksums_and_cuts_packets)
 
         cr_assert_eq(t->r->sent[1 + i].bytes, 54 + MSS);
         cr_expect_arr_eq(f + 54, p + 54 + i * MSS, MSS);
-        cr_expect_eq(f[40] << 8 | f[41], i * MSS);
+        cr_expect_eq((u32)(f[40] << 8 | f[41]), i * MSS);
         cr_expect_eq(f[47], (i == 0 ? 0x80 : 0) | 0x10 | (i == 4 ? 0x09 : 0));
         cr_expect_eq(rig_sum(f + 14, 20, 0), 0xffff);
         cr_expect_eq(rig_sum(f + 34, 20 + MSS, rig_sum(f + 26, 8, 6 + 20 + MSS)), 0xffff);
