@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "include/novt.h"
+#include "novt.h"
 
 struct files {
     char dir[64], disk[80], disk2[80], cd[80], floppy[80];
