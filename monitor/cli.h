@@ -129,6 +129,7 @@ struct chardev {
     bool escapes;   /* Ctrl-A commands */
     bool after_escape;
     int serial; /* input goes to this UART, -1: none */
+    const char *spec; /* as the option gave it */
     int mux_fd;   /* or, after Ctrl-A C, to the monitor behind this pipe; -1: there is none */
     bool to_monitor;
     pthread_mutex_t lock;

@@ -225,6 +225,7 @@ static void read_device(struct chardev *d)
         return;
     }
     d->pending_at = 0;
+    n = (ssize_t)sock_filter(&d->sock, d->pending, (size_t)n);
     d->pending_n = d->escapes ? take_commands(d, d->pending, (u32)n) : (u32)n;
     if (d->serial < 0)
         d->pending_n = 0;
@@ -472,9 +473,15 @@ static const char *resolve(const struct cli_options *opt, const char *spec)
     if (!strncmp(spec, "chardev:", 8))
         for (unsigned i = 0; i < opt->chardevs; i++)
             if (!strcmp(opt->chardev[i].id, spec + 8))
-                return opt->chardev[i].mux && !strcmp(opt->chardev[i].spec, "stdio") ? "mon:stdio"
-                                                                                     : opt->chardev[i].spec;
+                return opt->chardev[i].spec;
     return spec;
+}
+
+static bool is_mux(const struct cli_options *opt, const char *spec)
+{
+    bool mux;
+
+    return control_resolve(opt, spec, &mux) && mux;
 }
 
 int io_open(struct cli_io *io, struct cli_options *opt, struct novt_error *err)
@@ -498,6 +505,8 @@ int io_open(struct cli_io *io, struct cli_options *opt, struct novt_error *err)
         if (!strcmp(spec, "none"))
             continue;
         rc = open_device(io, spec, (int)i, err);
+        io->dev[io->devs - 1].escapes |= is_mux(opt, opt->serial[i]);
+        io->dev[io->devs - 1].spec = opt->serial[i];
         if (rc)
             return rc;
         opt->config.serial[i] = (struct novt_serial){true, device_write, device_room, &io->dev[io->devs - 1]};

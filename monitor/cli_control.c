@@ -137,21 +137,9 @@ static void greet(struct control_end *e)
         hmp_open(e);
 }
 
-/* True if c is part of a telnet command: IAC IAC is the byte itself, IAC WILL..DONT have one more. */
-static bool telnet_takes(struct control_end *e, u8 c)
-{
-    switch (e->telnet) {
-    case 0: e->telnet = c == 255; return c == 255 || c == 0; /* CR NUL */
-    case 1: e->telnet = c >= 251 && c <= 254 ? 2 : 0; return c != 255;
-    default: e->telnet = 0; return true;
-    }
-}
-
 static void feed(struct control_end *e, const u8 *buf, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        if (e->sock.spec.telnet && telnet_takes(e, buf[i]))
-            continue;
         if (e->mux && buf[i] == MUX_FOCUS) {
             if (e->greeted) {
                 end_put(e, "\r\n", 2);
@@ -186,7 +174,7 @@ static void read_end(struct control_end *e)
             hang_up(e);
         return;
     }
-    feed(e, buf, (size_t)n);
+    feed(e, buf, sock_filter(&e->sock, buf, (size_t)n));
 }
 
 static void accept_end(struct control_end *e)
@@ -314,12 +302,15 @@ static int open_mux(struct cli_control *c, struct chardev *d, bool qmp, struct n
     return 0;
 }
 
-static struct chardev *mux_device(struct cli_io *io)
+/* The serial line that a monitor can share: the one on the same chardev, or with NULL any that knows Ctrl-A. */
+static struct chardev *mux_device(struct cli_io *io, const char *spec)
 {
-    for (unsigned i = 0; i < io->devs; i++)
-        if (io->dev[i].kind == CHARDEV_STDIO && io->dev[i].serial >= 0 && io->dev[i].escapes &&
-            io->dev[i].mux_fd < 0)
-            return &io->dev[i];
+    for (unsigned i = 0; i < io->devs; i++) {
+        struct chardev *d = &io->dev[i];
+
+        if (d->serial >= 0 && d->escapes && d->mux_fd < 0 && (!spec || !strcmp(d->spec, spec)))
+            return d;
+    }
     return NULL;
 }
 
@@ -333,8 +324,8 @@ static int open_end(struct cli_control *c, const struct control_end_spec *spec, 
 
     if (!place || !strcmp(place, "null"))
         return 0;
-    if (!strcmp(place, "stdio") && mux && mux_device(c->io))
-        return open_mux(c, mux_device(c->io), spec->qmp, err);
+    if (mux && mux_device(c->io, spec->spec))
+        return open_mux(c, mux_device(c->io, spec->spec), spec->qmp, err);
     e = new_end(c);
     e->qmp = spec->qmp;
     e->pretty = spec->pretty;
@@ -369,8 +360,8 @@ int control_open(struct cli_control **out, struct cli_io *io, struct cli_options
     for (unsigned i = 0; !rc && i < opt->control.ends; i++)
         rc = open_end(c, &opt->control.end[i], err);
     /* QEMU's default with -nographic and mon:stdio. */
-    if (!rc && !opt->control.monitor_given && !opt->control.nodefaults && mux_device(io))
-        rc = open_mux(c, mux_device(io), false, err);
+    if (!rc && !opt->control.monitor_given && !opt->control.nodefaults && mux_device(io, NULL))
+        rc = open_mux(c, mux_device(io, NULL), false, err);
     for (unsigned i = 0; i < c->ends; i++)
         if (!c->end[i].qmp)
             hmp_init(&c->end[i]);

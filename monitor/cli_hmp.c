@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "monitor/cli_session.h"
 
@@ -188,7 +189,7 @@ static void info_network(struct hmp_args *a)
 
 static void info_cpus(struct hmp_args *a)
 {
-    say(a, "* CPU #0\n");
+    text_printf(a->out, "* CPU #0: thread_id=%d\n", (int)getpid());
 }
 
 static const struct {

@@ -32,7 +32,6 @@ struct control_end {
     int in_fd, out_fd;   /* -1: no client, or out goes to mux */
     int mux_fd;          /* mux: where the serial line's thread puts what is typed; in_fd is its other end */
     struct chardev *mux; /* shared with a serial line */
-    u8 telnet;           /* state of an IAC sequence */
     struct text out;
     struct line line;      /* HMP */
     struct frame_in frame; /* QMP */

@@ -229,6 +229,7 @@ bool sock_accept(struct sock *s)
     s->fd = accept4(s->listen_fd, NULL, NULL, SOCK_CLOEXEC);
     if (s->fd < 0)
         return false;
+    s->telnet = 0;
     set_up_client(s);
     return true;
 }
@@ -270,6 +271,28 @@ int sock_open(struct sock *s, const struct sock_spec *spec, struct novt_error *e
     }
     fcntl(s->listen_fd, F_SETFL, fcntl(s->listen_fd, F_GETFL) | O_NONBLOCK);
     return 0;
+}
+
+/* True if c is part of a command: IAC IAC is the byte itself, IAC WILL..DONT have one more, CR NUL is CR. */
+static bool telnet_takes(struct sock *s, u8 c)
+{
+    switch (s->telnet) {
+    case 0: s->telnet = c == 255; return c == 255 || c == 0;
+    case 1: s->telnet = c >= 251 && c <= 254 ? 2 : 0; return c != 255;
+    default: s->telnet = 0; return true;
+    }
+}
+
+size_t sock_filter(struct sock *s, u8 *buf, size_t n)
+{
+    size_t out = 0;
+
+    if (!s->spec.telnet)
+        return n;
+    for (size_t i = 0; i < n; i++)
+        if (!telnet_takes(s, buf[i]))
+            buf[out++] = buf[i];
+    return out;
 }
 
 void sock_hang_up(struct sock *s)

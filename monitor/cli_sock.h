@@ -26,6 +26,7 @@ struct sock {
     struct sock_spec spec;
     int listen_fd, fd; /* -1: none; fd: the client, non-blocking */
     bool bound;        /* unix: path is ours to unlink */
+    u8 telnet;         /* state of an IAC sequence */
 };
 
 bool sock_is_spec(const char *text); /* does it begin like one? */
@@ -37,6 +38,8 @@ bool sock_property(struct sock_spec *spec, const char *text);
 /* Listens, or connects. With wait also accepts the first client, however long it takes. */
 int sock_open(struct sock *s, const struct sock_spec *spec, struct novt_error *err) MUST_CHECK;
 bool sock_accept(struct sock *s); /* a client, if one is there */
+/* Takes telnet's commands out of what the client sent, in place; returns how many bytes are left. */
+size_t sock_filter(struct sock *s, u8 *buf, size_t n);
 void sock_hang_up(struct sock *s);
 void sock_close(struct sock *s);
 void sock_describe(const struct sock_spec *spec, char *buf, size_t bytes); /* as QEMU's info chardev does */

@@ -390,6 +390,38 @@ def test_places():
                        input=b'{"execute":"qmp_capabilities"}{"execute":"quit"}', capture_output=True, timeout=20)
     check(p.returncode == 0 and p.stdout.count(b'"return"') == 2, p)
 
+ECHO = bytes.fromhex("bafd03 ec a801 74f8 b2f8 ec ee ebf2")  # what the serial line gets comes back
+
+def test_serial_sockets():
+    """A serial line and a monitor on one socket; telnet's commands do not reach the guest."""
+    with Novt("-bios", bios("echo", ECHO), "-serial", f"mon:unix:{sock('s1')},server,nowait", "-monitor", "none") as n:
+        s = connect(sock("s1"))
+        s.sendall(b"plain")
+        check(read_until(s.fileno(), b"plain") == b"plain", "echo")
+    with Novt("-bios", bios("echo", ECHO), "-chardev", f"socket,id=c,path={sock('s2')},server=on,wait=off,mux=on", "-serial", "chardev:c",
+              "-mon", "chardev=c") as n:
+        s = connect(sock("s2"))
+        s.sendall(b"one")
+        read_until(s.fileno(), b"one")
+        s.sendall(b"\x01c")
+        read_until(s.fileno(), b"(qemu) ")
+        s.sendall(b"quit\n")
+        n.ends(0)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with Novt("-bios", bios("echo", ECHO), "-serial", f"telnet:127.0.0.1:{port},server,nowait") as n:
+        end = time.time() + 20
+        while True:
+            try:
+                s = socket.create_connection(("127.0.0.1", port), 20)
+                break
+            except OSError:
+                check(time.time() < end, "nobody listens")
+                time.sleep(0.05)
+        s.sendall(b"a\xff\xfd\x03b\xff\xf1c\xff\xffd")
+        text = read_until(s.fileno(), b"d")
+        check(text.endswith(b"abc\xffd"), text)
+
 def test_waits_for_client():
     with Novt("-bios", CARDS, "-qmp", f"unix:{sock('q10')},server=on", stderr=subprocess.PIPE) as n:
         check(b"waiting for connection on: unix:" in n.p.stderr.readline(), "says nothing")
@@ -411,10 +443,9 @@ def read_until(fd, what, seconds=20):
 
 def test_terminal_switch():
     """-nographic: Ctrl-A C goes to the monitor and back; the serial line goes on beside it."""
-    echo = bytes.fromhex("bafd03 ec a801 74f8 b2f8 ec ee ebf2")  # what the line gets comes back
     pid, fd = pty.fork()
     if pid == 0:
-        os.execv(NOVT, [NOVT, "-bios", bios("echo", echo), "-nographic", "-vga", "none", "--timeout", "60"])
+        os.execv(NOVT, [NOVT, "-bios", bios("echo", ECHO), "-nographic", "-vga", "none", "--timeout", "60"])
     read_until(fd, b"quits")
     os.write(fd, b"one")
     read_until(fd, b"one")

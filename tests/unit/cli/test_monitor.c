@@ -294,8 +294,11 @@ Test(hmp, random_command_lines)
     static struct cli_io io;
     struct cli_options opt = {0};
     struct cli_control c = {.vm = machine(), .io = &io, .opt = &opt};
+    char dir[] = "/tmp/novt-words-XXXXXX", clean[64];
     u32 seed = 13;
     size_t said = 0;
+
+    cr_assert(mkdtemp(dir) && chdir(dir) == 0); /* words are files' names, too */
 
     for (unsigned i = 0; i < rounds(6000); i++) {
         char line[2048] = "";
@@ -309,6 +312,8 @@ Test(hmp, random_command_lines)
     }
     cr_expect(said > 10000);
     novt_vm_free(c.vm);
+    snprintf(clean, sizeof(clean), "rm -rf %s", dir);
+    cr_expect_eq(system(clean), 0);
 }
 
 Test(qmp, random_objects)
