@@ -350,3 +350,33 @@ Test(ps2, motion_adds_up_and_clicks_do_not)
     expect(d, "0a 03 04");
     desk_free(d);
 }
+
+/* Ports, keys, mouse and time in any order: nothing may leave its bounds, and a self-test still works at the end. */
+Test(ps2, random_traffic_does_no_harm)
+{
+    struct desk *d = desk_new(0x43);
+    u64 s = 1234567;
+    for (unsigned i = 0; i < 300000; i++) {
+        s = s * 6364136223846793005ull + 1442695040888963407ull;
+        u32 x = (u32)(s >> 33);
+        u8 val = (u8)(x >> 8);
+        switch (x & 7) {
+        case 0: outb(d->b, 0x60, x & 0x10000 ? 0xe6 + val % 26 : val); break;
+        case 1: outb(d->b, 0x64, x & 0x30000 ? val : 0xd4); break;
+        case 2:
+        case 3: inb(d->b, 0x60); break;
+        case 4: inb(d->b, 0x64); break;
+        case 5: i8042_key(&d->kc, val, x >> 20 & 1); break;
+        case 6: i8042_mouse(&d->kc, (int)s, (int)(s >> 7), (int)(s >> 40), x); break;
+        default: board_run(d->b, x & 0x3ffff); break;
+        }
+        cr_assert(d->kc.kbd.keys.count <= PS2_QUEUE && d->kc.kbd.reply.count <= PS2_QUEUE && d->kc.mouse.packets.count <= 4 &&
+                  d->kc.mouse.reply.count <= 8 && d->kc.kbd.scancode_set >= 1 && d->kc.kbd.scancode_set <= 3);
+    }
+    i8042_reset(&d->kc);
+    outb(d->b, 0x64, 0x60);
+    outb(d->b, 0x60, 0x43);
+    outb(d->b, 0x60, 0xff);
+    expect(d, "fa aa");
+    desk_free(d);
+}
