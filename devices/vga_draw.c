@@ -216,13 +216,13 @@ static bool page_dirty(const struct vga *vga, u32 page)
     return vga->dirty[page / 64] >> (page % 64) & 1;
 }
 
-/* Was anything of [at, at + bytes) of VRAM written? Wraps. */
-static bool any_dirty(const struct vga *vga, u32 at, u32 bytes)
+/* Was anything of [at, at + bytes) of VRAM written? Wraps at end. */
+static bool any_dirty(const struct vga *vga, u32 at, u32 bytes, u32 end)
 {
-    u32 first = at / PAGE_BYTES, last = (at + bytes - 1) / PAGE_BYTES;
-
-    for (u32 page = first; page <= last; page++)
-        if (page_dirty(vga, page % (VGA_VRAM_BYTES / PAGE_BYTES)))
+    if (at + bytes > end)
+        return any_dirty(vga, at, end - at, end) || any_dirty(vga, 0, at + bytes - end, end);
+    for (u32 page = at / PAGE_BYTES; bytes && page <= (at + bytes - 1) / PAGE_BYTES; page++)
+        if (page_dirty(vga, page))
             return true;
     return false;
 }
@@ -253,7 +253,7 @@ static bool draw_lines(const struct vga *vga, struct vga_picture *p, bool all)
         u32 in_row, at = line_address(s, y, &in_row), *to = p->pixel + (size_t)y * s->width;
 
         if (at != before || y == s->split) {
-            drawn = all || any_dirty(vga, at * unit, bytes);
+            drawn = all || any_dirty(vga, at * unit, bytes, (s->mask + 1) * unit);
             if (drawn)
                 vga_draw_line(vga, s, p->palette, at, y < s->split ? s->pan : s->split_pan, to);
         } else if (drawn) {

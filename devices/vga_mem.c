@@ -106,8 +106,7 @@ u8 vga_mem_read(struct vga *vga, u32 offset)
         at = chained(vga, at, &plane);
         if (at == OUTSIDE)
             return 0xff;
-        memcpy(vga->latch, vga->vram + (at & ~3u), 4);
-        return vga->vram[at];
+        return vga->vram[at]; /* latches stay: when this memory is mapped nobody sees reads */
     }
     if (at >= VGA_VRAM_BYTES / 4)
         return 0xff;
