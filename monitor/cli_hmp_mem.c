@@ -268,27 +268,42 @@ static void print_value(struct text *out, const struct format *f, u64 v)
     }
 }
 
+static void dump_line(struct hmp_args *a, const struct format *f, bool linear, u64 addr, const u8 *buf,
+                      unsigned n)
+{
+    text_printf(a->out, linear ? "%08llx:" : "%016llx:", (unsigned long long)addr);
+    for (unsigned i = 0; i < n; i += f->size) {
+        u64 v = 0;
+
+        memcpy(&v, buf + i, f->size);
+        text_puts(a->out, " ");
+        print_value(a->out, f, v);
+    }
+    text_puts(a->out, "\n");
+}
+
+/* Much at a time, as each look stops the guest; line by line where not all of it can be read. */
 static void dump(struct hmp_args *a, const struct format *f, bool linear, u64 addr)
 {
     unsigned line = f->size == 1 ? 8 : 16, left = f->count * f->size;
-    u8 buf[16];
+    u8 buf[4096];
 
     while (left) {
-        unsigned n = left < line ? left : line;
+        unsigned n = left < sizeof(buf) ? left : (unsigned)sizeof(buf);
 
-        text_printf(a->out, linear ? "%08llx:" : "%016llx:", (unsigned long long)addr);
+        if (linear && addr + n > 1ull << 32)
+            n = line < left ? line : left;
         if (peek(a->vm, linear, addr, buf, n)) {
-            text_puts(a->out, " Cannot access memory\n");
-            return;
+            n = n < line ? n : line;
+            if (peek(a->vm, linear, addr, buf, n)) {
+                text_printf(a->out,
+                            linear ? "%08llx: Cannot access memory\n" : "%016llx: Cannot access memory\n",
+                            (unsigned long long)addr);
+                return;
+            }
         }
-        for (unsigned i = 0; i < n; i += f->size) {
-            u64 v = 0;
-
-            memcpy(&v, buf + i, f->size);
-            text_puts(a->out, " ");
-            print_value(a->out, f, v);
-        }
-        text_puts(a->out, "\n");
+        for (unsigned i = 0; i < n; i += line)
+            dump_line(a, f, linear, addr + i, buf + i, n - i < line ? n - i : line);
         addr = linear ? (u32)(addr + n) : addr + n;
         left -= n;
     }

@@ -215,9 +215,10 @@ int opt_engine(struct cli_options *opt, const char *arg, struct novt_error *err)
 int opt_vga(struct cli_options *opt, const char *arg, struct novt_error *err)
 {
     opt->control.vga_given = true;
+    opt->config.vgabios = strcmp(arg, "none") ? NULL : ""; /* the last one counts */
     if (!strcmp(arg, "none"))
-        opt->config.vgabios = "";
-    else if (strcmp(arg, "std"))
+        return 0;
+    if (strcmp(arg, "std"))
         return opt_usage(err, "use -vga std or none", "-vga: unknown card \"%s\"", arg);
     return 0;
 }

@@ -497,6 +497,49 @@ def test_ports():
     got = [open(f, "rb").read() for f in files]
     check(got == [b"1", b"2", b"3", b"4", b"P"], got)
 
+def test_media():
+    """What is in the drives, by both monitors, and other media into them."""
+    a, b = os.path.join(TMP, "a.img"), os.path.join(TMP, "b.img")
+    for path in (a, b):
+        with open(path, "wb") as f:
+            f.truncate(1474560)
+    with Novt("-bios", CARDS, *qmp_args("q11"), "-drive", f"file={a},if=floppy,format=raw") as n:
+        q = Qmp(sock("q11"))
+        fd = next(d for d in q.do("query-block") if d["device"] == "floppy0")
+        check(fd["removable"] and fd["inserted"]["file"] == a and not fd["inserted"]["ro"], fd)
+        check(f"floppy0: {a} (raw)" in q.hmp("info block"), q.hmp("info block"))
+        q.do("eject", device="floppy0", force=True)
+        check("floppy0: [not inserted]" in q.hmp("info block"), q.hmp("info block"))
+        q.do("blockdev-change-medium", device="floppy0", filename=b, format="raw")
+        check(f"floppy0: {b}" in q.hmp("info block"), q.hmp("info block"))
+        check(q.hmp(f"change floppy0 {a} raw") == "" and f"floppy0: {a}" in q.hmp("info block"), "change")
+        check("nosuch" in q.hmp("eject nosuch") and "Error" in q.hmp("change floppy0 /nonexistent/x"), "errors")
+        check(f"floppy0: {a}" in q.hmp("info block"), "the old one stays")
+        q.fails("eject", "nosuch", device="nosuch")
+        q.fails("eject", "is missing")
+        check("rd_operations=" in q.hmp("info blockstats"), "blockstats")
+
+def test_screendump():
+    """SeaBIOS's screen as PPM and PNG; where nothing can be written, and without a card."""
+    with Novt("-vga", "std", *qmp_args("q12")) as n:
+        q = Qmp(sock("q12"))
+        ppm, png = os.path.join(TMP, "s.ppm"), os.path.join(TMP, "s.png")
+        end = time.time() + 20
+        while True:
+            q.do("screendump", filename=ppm)
+            data = open(ppm, "rb").read()
+            if len(set(data[15:])) > 1:
+                break
+            check(time.time() < end, "nothing on the screen")
+        check(data.startswith(b"P6\n720 400\n255\n") or data.startswith(b"P6\n640 400\n255\n"), data[:20])
+        check(q.hmp(f"screendump {png} -f png") == "", "png")
+        check(open(png, "rb").read(8) == b"\x89PNG\r\n\x1a\n", "png")
+        q.fails("screendump", "/nonexistent", filename="/nonexistent/x")
+        q.fails("screendump", "jpeg", filename=ppm, format="jpeg")
+    with Novt("-bios", CARDS, *qmp_args("q13")) as n:
+        got = Qmp(sock("q13")).raw({"execute": "screendump", "arguments": {"filename": os.path.join(TMP, "none")}})
+        check("error" in got, got)
+
 def test_uuid_reaches_firmware():
     log, uuid = os.path.join(TMP, "bios.log"), "550e8400-e29b-41d4-a716-446655440000"
     p = subprocess.run([NOVT, "-display", "none", "-uuid", uuid, "-chardev", f"file,id=d,path={log}", "-device", "isa-debugcon,iobase=0x402,chardev=d",
