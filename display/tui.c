@@ -446,9 +446,9 @@ static int tui_open(void **self, const struct display_spec *spec, const struct d
     if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO) || tcgetpgrp(STDIN_FILENO) != getpgrp())
         return display_fail(err, NOVT_ERR_HOST, -ENOTTY, "run it in a terminal, or use -nographic, -vnc or -display none",
                             "-display curses: standard input and output are not a terminal");
-    if (!term || !term[0] || !strcmp(term, "dumb"))
-        return display_fail(err, NOVT_ERR_HOST, -ENOTTY, "set TERM, for example to xterm-256color",
-                            "-display curses: TERM names no terminal that can place text");
+    if (!term || !term[0] || !tui_terminal_known())
+        return display_fail(err, NOVT_ERR_HOST, -ENOTTY, "set TERM, for example to xterm-256color (package ncurses-term knows more)",
+                            "-display curses: TERM=%.60s is no terminal that is known and can place text", term ? term : "");
     t = calloc(1, sizeof(*t));
     if (t)
         t->cell = calloc(MAX_CELLS, sizeof(*t->cell));

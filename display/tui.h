@@ -10,6 +10,9 @@
 
 #include "display/parts.h"
 
+/* Does terminfo know the terminal that TERM names, and that text can be placed on it? */
+bool tui_terminal_known(void);
+
 /* Sequences of modified keys, which terminfo does not know. Call once the terminal is up. */
 void tui_keys_define(void);
 

@@ -8,8 +8,11 @@
 #include <curses.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "display/tui.h"
+
+#include <term.h> /* last: its macros have everyday names */
 
 #define OWN_CODE 2048 /* above curses' own: + row * 8 + modifiers */
 
@@ -36,6 +39,17 @@ static const struct {
     {KEY_A1, "kp_7"}, {KEY_A3, "kp_9"}, {KEY_B2, "kp_5"}, {KEY_C1, "kp_1"}, {KEY_C3, "kp_3"}, {KEY_PRINT, "print"},
     {KEY_HELP, "help"}, {KEY_UNDO, "undo"},
 };
+
+bool tui_terminal_known(void)
+{
+    int rc;
+
+    if (setupterm(NULL, STDOUT_FILENO, &rc) != OK)
+        return false;
+    bool places = cursor_address != NULL;
+    del_curterm(cur_term);
+    return places;
+}
 
 void tui_keys_define(void)
 {

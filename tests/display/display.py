@@ -259,6 +259,12 @@ def test_tui_ends_well():
         wait_for(lambda: "ready:" in t.text(), "the guest's screen")
         os.kill(int(wait_for(lambda: heard("pid").strip(), "a pid file")), signal.SIGTERM)
         wait_for(lambda: "code=143" in t.text(), "the end by a signal")
+        t.line("TERM=dumb " + NOVT + " -display curses; echo code=$?")
+        wait_for(lambda: "remedy" in t.text() and "code=3" in t.text(), "a refusal of that terminal")
+        t.line("TERM=vt100 " + " ".join([NOVT, *guest("vt100"), "-display", "curses"]) + "; echo code=$?")
+        wait_for(lambda: "ready:" in t.text(), "the screen without colours")
+        t.keys("C-a", "x")
+        wait_for(lambda: "code=0" in t.text(), "its end")
         t.line("echo and on")
         wait_for(lambda: t.text().count("and on") >= 2, "a shell that echoes")
 
