@@ -192,16 +192,64 @@ static void info_cpus(struct hmp_args *a)
     text_printf(a->out, "* CPU #0: thread_id=%d\n", (int)getpid());
 }
 
+#define INFO_BYTES (4u << 20)
+
+static void info_of_vm(struct hmp_args *a, const char *what)
+{
+    char *buf = malloc(INFO_BYTES);
+    size_t n = buf ? novt_vm_info(a->vm, what, buf, INFO_BYTES) : 0;
+
+    if (n)
+        text_put(a->out, buf, n < INFO_BYTES ? n : INFO_BYTES - 1);
+    else
+        text_printf(a->out, "nothing is known of \"%.32s\"\n", what);
+    free(buf);
+}
+
+/* Counters whose names begin with one of the parts. */
+static void counters(struct hmp_args *a, const char *const *parts, size_t n)
+{
+    struct text all = {0}, *out = a->out;
+
+    a->out = &all;
+    info_of_vm(a, "stats");
+    a->out = out;
+    for (const char *at = text_str(&all); *at;) {
+        size_t len = strcspn(at, "\n") + 1;
+
+        for (size_t i = 0; i < n; i++)
+            if (!strncmp(at, parts[i], strlen(parts[i])))
+                text_put(out, at, at[len - 1] ? len : len - 1);
+        at += at[len - 1] ? len : len - 1;
+    }
+    text_free(&all);
+}
+
+static void info_jit(struct hmp_args *a)
+{
+    static const char *const parts[] = {"exits.", "bt.", "refused.", "cache."};
+
+    counters(a, parts, ARRAY_SIZE(parts));
+}
+
+static void info_blocks(struct hmp_args *a)
+{
+    static const char *const parts[] = {"cache."};
+
+    counters(a, parts, ARRAY_SIZE(parts));
+}
+
 static const struct {
     const char *name, *help;
     void (*fn)(struct hmp_args *a); /* NULL: the library knows (novt_vm_info()) */
 } infos[] = {
     {"block", "disks, CDs and floppies", info_block},
     {"blockstats", "and what was read and written", info_blockstats},
+    {"blocks", "translated code", info_blocks},
     {"chardev", "where serial lines and monitors go", info_chardev},
     {"cpus", "the CPU", info_cpus},
     {"irq", "interrupts so far", NULL},
-    {"jit", "translation and its counters", NULL},
+    {"jit", "translation and its counters", info_jit},
     {"kvm", "whether there is KVM", info_kvm},
     {"mem", "ranges of linear addresses that are mapped", NULL},
     {"mtree", "memory map and ports", NULL},
@@ -216,20 +264,6 @@ static const struct {
     {"uuid", "of the machine", info_uuid},
     {"version", "of NoVT", info_version},
 };
-
-#define INFO_BYTES (4u << 20)
-
-static void info_of_vm(struct hmp_args *a, const char *what)
-{
-    char *buf = malloc(INFO_BYTES);
-    size_t n = buf ? novt_vm_info(a->vm, what, buf, INFO_BYTES) : 0;
-
-    if (n)
-        text_put(a->out, buf, n < INFO_BYTES ? n : INFO_BYTES - 1);
-    else
-        text_printf(a->out, "nothing is known of \"%.32s\"\n", what);
-    free(buf);
-}
 
 static void hmp_info(struct hmp_args *a)
 {
@@ -313,9 +347,8 @@ static void block_here(void *opaque)
             continue;
         }
         if (d.inserted)
-            text_printf(b->out, "%s: %s (%s%s%s)\n", d.id, d.file,
-                        novt_format_name(d.format), d.read_only ? ", read-only" : "",
-                        d.snapshot ? ", snapshot" : "");
+            text_printf(b->out, "%s: %s (%s%s%s)\n", d.id, d.file, novt_format_name(d.format),
+                        d.read_only ? ", read-only" : "", d.snapshot ? ", snapshot" : "");
         else
             text_printf(b->out, "%s: [not inserted]\n", d.id);
         if (d.removable)

@@ -261,6 +261,8 @@ def test_hmp():
     with Novt("-bios", CARDS, "-monitor", f"unix:{sock('h1')},server,nowait") as n:
         h = Hmp(sock("h1"))
         check(h.do("info status") == "VM status: running", "status")
+        while "EIP=0000fff0" in h.do("info registers"):
+            pass
         h.do("stop")
         regs = h.do("info registers")
         check("EIP=0000000" in regs and "CS =f000 000f0000" in regs and "CR0=" in regs and "XMM07=" in regs, regs)
@@ -276,7 +278,7 @@ def test_hmp():
         check("cannot write" in h.do("memsave 0 1 /nonexistent/x"), "memsave to nowhere")
         check("Cannot access" in h.do("xp 0x70000000"), "xp of nothing")
         check(h.do("info mem") == "PG disabled" and "pic0: irr=" in h.do("info pic") and "8086:1237" in h.do("info pci"), "info")
-        check("0cf8-0cfb" in h.do("info mtree") and "cache.blocks" in h.do("info jit") and "(NoVT)" in h.do("info version"), "info")
+        check("0cf8-0cfb" in h.do("info mtree") and "cache.blocks" in h.do("info blocks") and "bt.translations" in h.do("info jit") and "mmu." not in h.do("info jit") and "(NoVT)" in h.do("info version"), "info")
         check("unknown command: 'nosuch'" in h.do("nosuch") and "it needs" in h.do("sendkey"), "unknown")
         check("system_reset" in h.do("help") and h.do("help quit") == "quit|q  -- ends NoVT", "help")
         check("invalid parameter" in h.do("sendkey nosuch"), "sendkey")
