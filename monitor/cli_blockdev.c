@@ -60,9 +60,11 @@ int opt_blockdev(struct cli_options *opt, const char *arg, struct novt_error *er
 
     if (all->blockdevs == CLI_BLOCKDEVS)
         return opt_usage(err, "give fewer", "more than %d -blockdev", CLI_BLOCKDEVS);
-    if (arg[0] == '{')
-        return opt_usage(err, "write it as driver=qcow2,node-name=ID,file.driver=file,file.filename=FILE",
-                         "-blockdev: JSON is not supported");
+    if (arg[0] == '{') {
+        arg = drive_json(opt, "-blockdev", arg, err);
+        if (!arg)
+            return EXIT_USAGE;
+    }
     *b = (struct cli_blockdev){0};
     for (const char *at = arg; drive_pair(&at, &pair);) {
         int rc;

@@ -23,6 +23,9 @@ int drive_unsupported(const char *option, const struct drive_pair *pair, const c
 /* A copy that lives as long as the options; NULL with *err when there is no more room. */
 char *drive_text(struct cli_options *opt, const char *text, struct novt_error *err);
 
+/* A JSON object as the comma list that says the same; NULL with *err. */
+const char *drive_json(struct cli_options *opt, const char *option, const char *json, struct novt_error *err);
+
 int drive_set_format(const char *option, struct novt_medium *m, const struct drive_pair *pair, struct novt_error *err);
 int drive_host_key(const char *option, struct novt_medium *m, const struct drive_pair *pair, struct novt_error *err);
 int drive_common_key(const char *option, struct cli_options *opt, struct novt_drive *d, const struct drive_pair *pair,

@@ -95,6 +95,9 @@ Test(drives, accepted)
          "vd0 a qcow2"},
         {"-blockdev raw,node-name=q,file.driver=file,file.filename=a,read-only=on -device virtio-blk,drive=q", "vd0 a ro raw"},
         {"-blockdev driver=file,node-name=f,filename=a,cache.direct=on -device ide-hd,drive=f,write-cache=off", "ide0 a raw none"},
+        {"-blockdev {\"driver\":\"qcow2\",\"node-name\":\"q\",\"read-only\":true,\"file\":{\"driver\":\"file\",\"filename\":\"a,b\"}} "
+         "-device virtio-blk,drive=q",
+         "vd0 a,b ro qcow2"},
         {"-drive if=none,id=x,file=a -device ide-hd,drive=x,write-cache=off", "ide0 a wt id=x"},
     };
     char got[1024];
@@ -129,7 +132,10 @@ Test(drives, refused)
         {"-device virtio-blk-pci,iothread=io", "iothread"},
         {"-device isa-fdc,driveC=x", "driveC"},
         {"-blockdev driver=raw,node-name=a,file=b -device ide-hd,drive=a", "file=b"},
-        {"-blockdev {\"driver\":\"raw\"}", "JSON"},
+        {"-blockdev {\"driver\":\"raw\"", "JSON"},
+        {"-blockdev {\"driver\":[\"raw\"]}", "JSON"},
+        {"-blockdev {\"a\":{\"b\":{\"c\":{\"d\":{\"e\":{\"f\":1}}}}}}", "JSON"},
+        {"-blockdev {\"driver\":\"raw\"}", "node-name"},
         {"-snapshot -blockdev driver=file,node-name=a,filename=b", "-snapshot"},
         {"-boot order=cx", "cx"},
         {"-boot splash=a.bmp", "splash"},
