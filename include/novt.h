@@ -8,7 +8,7 @@
  *
  * Threads: new, free, run, reset, registers and memory belong to one thread at a time; only
  * novt_vm_stop(), novt_vm_kick(), novt_vm_nmi(), novt_vm_serial_input(), novt_vm_text(), novt_vm_screen(), novt_vm_frame() and
- * novt_vm_screendump() may be called from others while it runs.
+ * novt_vm_screendump(), the keyboard's and the mouse's, and what says "any thread" may be called from others while it runs.
  * While a VM runs, its thread's handlers for SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGTRAP are NoVT's.
  */
 #ifndef NOVT_H
