@@ -103,7 +103,7 @@ static void expect(struct rig *r, const char *want)
 
 Test(input, keys_strokes_and_texts_come_in_order)
 {
-    struct rig *r = rig_new(NULL, 0);
+    struct rig *r = rig_new("", 0);
 
     cr_assert_eq(novt_vm_key(r->vm, "a", true), 0); /* before the run, too */
     start(r);
@@ -123,7 +123,7 @@ Test(input, keys_strokes_and_texts_come_in_order)
 Test(input, wrong_names)
 {
     static const char *const wrong[] = {"", "-", "a-", "-a", "nokey", "ctrl-nokey", "a-b-c-d-e-f-g-h-i", "ctrl--", "0x", "0xfffff"};
-    struct rig *r = rig_new(NULL, 0);
+    struct rig *r = rig_new("", 0);
 
     for (unsigned i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
         cr_assert_eq(novt_vm_send_keys(r->vm, wrong[i], 1), -EINVAL, "%s", wrong[i]);
@@ -139,7 +139,7 @@ Test(input, wrong_names)
 
 Test(input, a_guest_that_reads_nothing_keeps_no_key_down)
 {
-    struct rig *r = rig_new(NULL, 0);
+    struct rig *r = rig_new("", 0);
     unsigned taken = 0;
     size_t text = 0;
     char many[9000];
@@ -173,7 +173,7 @@ static void *type(void *opaque)
 
 Test(input, threads, .timeout = 60)
 {
-    struct rig *r = rig_new(NULL, 0);
+    struct rig *r = rig_new("", 0);
     pthread_t other;
     bool all = false;
     char text[401];
