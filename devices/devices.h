@@ -76,8 +76,8 @@ struct pc_nic {
     u8 mac[NIC_MAC_BYTES];
     struct nic_back back; /* all NULL: the cable hangs loose */
     u8 slot;              /* PCI; 0: any */
-    u16 iobase;           /* ISA; 0: QEMU's next: 300h, 320h, 340h, 360h, 280h, 380h */
-    u8 irq;               /* ISA; 0: QEMU's next: 9, 10, 11, 3, 4, 5 */
+    u16 iobase;           /* ISA; 0: the next of 300h, 320h, 340h, 280h, 380h */
+    u8 irq;               /* ISA; 0: the next of 9, 10, 11, 3, 4, 5 */
 };
 
 #define PC_SERIALS 4

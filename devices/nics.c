@@ -23,7 +23,7 @@ union nics_card {
     struct virtio_net virtio;
 };
 
-static const u16 isa_base[] = {0x300, 0x320, 0x340, 0x360, 0x280, 0x380};
+static const u16 isa_base[] = {0x300, 0x320, 0x340, 0x280, 0x380}; /* without 360h, where IDE and floppy controllers are */
 static const u8 isa_irq[] = {9, 10, 11, 3, 4, 5};
 
 static int init_isa(struct nics *nics, union nics_card *card, const struct pc_nic *config, const struct nics_wires *w)
@@ -34,9 +34,8 @@ static int init_isa(struct nics *nics, union nics_card *card, const struct pc_ni
 
     for (unsigned i = 0; i < nics->n; i++)
         before += nics->slot[i].model == PC_NIC_NE2K_ISA;
-    before %= ARRAY_SIZE(isa_base);
-    base = base ? base : isa_base[before];
-    irq = irq ? irq : isa_irq[before];
+    base = base ? base : isa_base[before % ARRAY_SIZE(isa_base)];
+    irq = irq ? irq : isa_irq[before % ARRAY_SIZE(isa_irq)];
     if (irq > 15 || base > 0x10000 - NE2K_PORTS)
         return -EINVAL;
     return ne2k_isa_init(&card->ne2k, w->io, base, w->clk, pic_line(w->pic, irq, PIC_SOURCE_NIC), config->mac, &config->back);

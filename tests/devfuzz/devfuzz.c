@@ -20,6 +20,7 @@ static const struct {
 } targets[] = {
     {"ports", target_ports}, {"pci", target_pci},     {"mmio", target_mmio},   {"time", target_time},
     {"disks", target_disks}, {"ide", target_ide},     {"atapi", target_atapi}, {"floppy", target_floppy},
+    {"net", target_net},
 };
 
 enum { DISK_SECTORS = 6000, SEEDS_A_CHILD = 100, CHILD_S = 60 };
@@ -90,6 +91,9 @@ static void machine(struct fuzz *f)
     for (unsigned n = 0; n < PC_FLOPPIES; n++)
         if (fuzz_below(f, 3))
             add_drive(f, PC_IDE_DRIVES + n, &cfg.floppy[n], PC_DRIVE_FLOPPY);
+    for (cfg.nics = 0; cfg.nics < PC_NICS && fuzz_below(f, 4); cfg.nics++)
+        cfg.nic[cfg.nics] = (struct pc_nic){.model = (enum pc_nic_model)(cfg.nics ? 1 + fuzz_below(f, PC_NIC_VIRTIO) : fuzz_below(f, PC_NIC_VIRTIO + 1)),
+                                            .back = fuzz_nic_back(f)};
     f->ram = calloc(1, FUZZ_RAM);
     if (!f->ram || pc_new(&f->pc, &cfg))
         abort();

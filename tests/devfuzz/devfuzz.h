@@ -46,6 +46,9 @@ static inline void fuzz_out(struct fuzz *f, u16 port, u32 val)
     pc_pio_write(f->pc, port, 1, val & 0xff);
 }
 
+/* target_net.c: a back end for the machine's network cards. */
+struct nic_back fuzz_nic_back(struct fuzz *f);
+
 void target_ports(struct fuzz *f);
 void target_pci(struct fuzz *f);
 void target_mmio(struct fuzz *f);
@@ -54,5 +57,6 @@ void target_disks(struct fuzz *f); /* what back ends do: end requests, change me
 void target_ide(struct fuzz *f);
 void target_atapi(struct fuzz *f);
 void target_floppy(struct fuzz *f);
+void target_net(struct fuzz *f);
 
 #endif
