@@ -223,6 +223,8 @@ struct pc_text {
 bool pc_vga_text(struct pc *pc, struct pc_text *text, u16 *cell, size_t cells);
 /* The screen in pixels (vga_draw.h): brings the picture up to date. 1: it changed; 0: it did not; -ENODATA: VGA is absent; -ENOMEM. */
 int pc_vga_draw(struct pc *pc, struct vga_picture *p);
+/* Nothing of VRAM is mapped, all of it is where the card has it; mappings come again by themselves. Before its state is saved or replaced. */
+void pc_vga_settle(struct pc *pc);
 /* Was anything written by way of callbacks since a picture was drawn? Any thread. Writes through mappings are the monitor's to know. */
 bool pc_vga_touched(const struct pc *pc);
 

@@ -601,6 +601,12 @@ int pc_vga_draw(struct pc *pc, struct vga_picture *p)
     return pc->has_vga ? vga_draw(&pc->vga, p, clk_now(&pc->clk)) : -ENODATA;
 }
 
+void pc_vga_settle(struct pc *pc)
+{
+    if (pc->has_vga)
+        vga_map_none(&pc->vga);
+}
+
 bool pc_vga_touched(const struct pc *pc)
 {
     return pc->has_vga && __atomic_load_n(&pc->vga.touched, __ATOMIC_RELAXED);

@@ -61,6 +61,9 @@ void vga_reset(struct vga *vga);
 /* vga_text.c; see pc_vga_text(). */
 bool vga_text(struct vga *vga, struct pc_text *text, u16 *cell, size_t cells);
 
+/* vga_map.c; see pc_vga_settle(). */
+void vga_map_none(struct vga *vga);
+
 /* vga_draw.c: brings the picture up to date. 1: it changed, 0: it did not, or -ENOMEM. now_ns: virtual time, for what blinks. */
 int vga_draw(struct vga *vga, struct vga_picture *p, u64 now_ns);
 

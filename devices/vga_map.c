@@ -77,6 +77,13 @@ static void lfb_unmap(struct vga *vga)
     vga->lfb_gpa = 0;
 }
 
+void vga_map_none(struct vga *vga)
+{
+    vga_map_release(vga);
+    lfb_unmap(vga);
+    vga->heat = vga->lfb_heat = 0;
+}
+
 static void window_map(struct vga *vga)
 {
     u32 offset, bytes, from, map = wanted(vga, &offset, &bytes, &from);

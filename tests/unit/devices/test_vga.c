@@ -348,6 +348,7 @@ static void change(struct card *c, u64 s)
         outb(c->b, 0x3c0, 0x33);
         outb(c->b, 0x3c0, v & 7);
         break;
+    case 11: vga_map_none(&c->vga); break;
     default: break;
     }
 }
