@@ -397,9 +397,9 @@ static void get_event_status(struct ide_drive *d, u32 blocks)
     r[3] = 0x10; /* classes there are: media */
     if (classes & 0x10) {
         r[2] = 4;
-        r[4] = d->event_new_medium ? 2 : d->event_eject ? 3 : 0;
+        r[4] = d->event_new_medium ? 2 : d->event_eject ? 3 : d->event_request ? 1 : 0;
         r[5] = (u8)((d->tray_open ? 1 : 0) | (blocks ? 2 : 0));
-        d->event_new_medium = d->event_eject = false;
+        d->event_new_medium = d->event_eject = d->event_request = false;
         n = 8;
     } else {
         r[2] = 0x80;

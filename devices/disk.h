@@ -48,6 +48,8 @@ struct disk_back {
 /* The front end hands this out: the medium was changed or taken out from outside. On the VM's thread. */
 struct disk_front {
     void (*media_changed)(void *opaque);
+    /* Does the guest hold the tray? If so it is told that somebody wants the medium. NULL: it cannot. */
+    bool (*locked)(void *opaque);
     void *opaque;
 };
 

@@ -386,6 +386,15 @@ static void media_changed(void *opaque)
         d->tray_open = false;
 }
 
+static bool locked(void *opaque)
+{
+    struct ide_drive *d = opaque;
+    if (!d->tray_locked || d->tray_open)
+        return false;
+    d->event_request = true;
+    return true;
+}
+
 static void take_string(char *to, size_t bytes, const char *from)
 {
     size_t n = strnlen(from, bytes - 1);
@@ -403,7 +412,7 @@ static int drive_init(struct ide_drive *d, const struct pc_drive *cfg, unsigned 
     serial[6] = (char)('1' + n);
     d->kind = cfg->kind == PC_DRIVE_DISK ? IDE_DISK : IDE_CDROM;
     d->back = cfg->back;
-    d->front = (struct disk_front){.media_changed = media_changed, .opaque = d};
+    d->front = (struct disk_front){.media_changed = media_changed, .locked = locked, .opaque = d};
     take_string(d->serial, sizeof(d->serial), cfg->serial ? cfg->serial : serial);
     take_string(d->model, sizeof(d->model), cfg->model ? cfg->model : d->kind == IDE_DISK ? "QEMU HARDDISK" : "QEMU DVD-ROM");
     d->write_cache_default = !cfg->write_cache_off;

@@ -89,7 +89,7 @@ struct ide_drive {
     u8 raw_fields;   /* READ CD: byte 9 */
     struct ide_sense sense;
     bool medium_changed; /* UNIT ATTENTION is due */
-    bool event_new_medium, event_eject;
+    bool event_new_medium, event_eject, event_request;
     bool tray_open, tray_locked;
 
     struct disk_request request;

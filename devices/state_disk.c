@@ -65,6 +65,7 @@ static const struct state_field ide_drive_rows[] = {
     STATE_BOOL(S, medium_changed),
     STATE_BOOL(S, event_new_medium),
     STATE_BOOL(S, event_eject),
+    STATE_BOOL(S, event_request),
     STATE_BOOL(S, tray_open),
     STATE_BOOL(S, tray_locked),
     STATE_BYTES(S, buf),

@@ -121,6 +121,7 @@ struct novt_medium {
     enum novt_cache cache;
     bool snapshot;        /* writes go to a temporary file; the image stays as it is */
     bool read_only;       /* CD-ROMs always are */
+    bool force;           /* novt_vm_change(): even while the guest holds the tray */
 };
 
 #define NOVT_DRIVES 16
@@ -422,7 +423,7 @@ struct novt_drive_info {
 /* Drive n of the machine, from 0; false: there are no more. */
 bool novt_vm_drive_info(struct novt_vm *vm, unsigned n, struct novt_drive_info *info);
 /* Another medium into a CD-ROM or floppy drive; a medium without a file just takes the old one out. 0, or -errno with *err: then the
- * old one is still there. */
+ * old one is still there; -EBUSY: the guest holds the tray, and was told that somebody wants the medium. */
 int novt_vm_change(struct novt_vm *vm, const char *id, const struct novt_medium *medium, struct novt_error *err);
 int novt_vm_eject(struct novt_vm *vm, const char *id, struct novt_error *err);
 /* Everything in flight done and on the host's disk, also what no flush asked for. 0, or the first error. */

@@ -287,7 +287,7 @@ static void hmp_info(struct hmp_args *a)
 struct medium_call {
     struct novt_vm *vm;
     const char *id;
-    const struct novt_medium *medium; /* NULL: out with it */
+    const struct novt_medium *medium; /* without a file: out with it */
     struct novt_error err;
     int rc;
 };
@@ -296,14 +296,14 @@ static void change_here(void *opaque)
 {
     struct medium_call *m = opaque;
 
-    m->rc =
-        m->medium ? novt_vm_change(m->vm, m->id, m->medium, &m->err) : novt_vm_eject(m->vm, m->id, &m->err);
+    m->rc = novt_vm_change(m->vm, m->id, m->medium, &m->err);
 }
 
 /* eject [-f] DRIVE */
 static void hmp_eject(struct hmp_args *a)
 {
-    struct medium_call m = {.vm = a->vm, .id = a->arg[a->args - 1]};
+    struct novt_medium none = {.force = a->args > 1 && !strcmp(a->arg[0], "-f")};
+    struct medium_call m = {.vm = a->vm, .id = a->arg[a->args - 1], .medium = &none};
 
     novt_vm_call(a->vm, change_here, &m);
     if (m.rc)

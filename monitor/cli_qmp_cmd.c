@@ -232,8 +232,7 @@ static void change_here(void *opaque)
 {
     struct medium_call *m = opaque;
 
-    m->rc = m->medium.file ? novt_vm_change(m->q->vm, m->id, &m->medium, &m->err)
-                           : novt_vm_eject(m->q->vm, m->id, &m->err);
+    m->rc = novt_vm_change(m->q->vm, m->id, &m->medium, &m->err);
 }
 
 static void change(struct qmp_call *q, const char *file)
@@ -241,6 +240,7 @@ static void change(struct qmp_call *q, const char *file)
     const char *format = string_arg(q, "format");
     struct medium_call m = {.q = q, .id = string_arg(q, "device"), .medium = {.file = file}};
 
+    m.medium.force = json_is_true(json_object_get(q->args, "force"));
     if (!m.id)
         m.id = string_arg(q, "id");
     if (!m.id) {

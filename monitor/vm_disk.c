@@ -305,6 +305,10 @@ int novt_vm_change(struct novt_vm *vm, const char *id, const struct novt_medium 
 
     if (!slot)
         return rc;
+    front = front_of(m, &slot->drive);
+    if (!medium->force && front && front->locked && front->locked(front->opaque))
+        return mon_fail(err, NOVT_ERR_USAGE, -EBUSY, "unmount it in the guest, or eject -f",
+                        "Device '%s' is locked and force was not specified, wait for tray to open and try again", id);
     if (medium->file) {
         rc = insert(m, slot, medium, err);
         if (rc)
@@ -312,7 +316,6 @@ int novt_vm_change(struct novt_vm *vm, const char *id, const struct novt_medium 
     } else {
         blk_remove(slot->disk);
     }
-    front = front_of(m, &slot->drive);
     if (front)
         front->media_changed(front->opaque);
     return 0;

@@ -202,7 +202,12 @@ Test(atapi, tray_lock_and_media_change)
     PACKET(r, 64, 0x1b, 0, 0, 0, 2);
     cr_assert(failed(r));
     cr_assert_eq(sense(r), 0x055302);
+    cr_assert(front->locked(front->opaque));
+    PACKET(r, 64, 0x4a, 1, 0, 0, 0x10, 0, 0, 0, 8); /* somebody pressed the button */
+    cr_assert_eq(reply(r, b, sizeof(b)), 8);
+    cr_assert_eq(b[4], 1);
     PACKET(r, 64, 0x1e);
+    cr_assert_not(front->locked(front->opaque));
     PACKET(r, 64, 0x1b, 0, 0, 0, 2);
     cr_assert_not(failed(r));
     cr_assert(r->cd->tray_open);
