@@ -46,6 +46,9 @@ struct blk_info {
     u64 reads, writes, flushes, read_bytes, written_bytes, errors; /* since the disk was made */
 };
 
+/* What this host lacks for formats other than raw, as Debian packages; NULL: nothing. */
+const char *blk_formats_lack(void);
+
 struct blk_disk;
 
 /* QEMU's name of a format; NULL for BLK_PROBE and what is none. */

@@ -152,6 +152,16 @@ static bool find_program(const char *name, char *path, size_t bytes)
     return false;
 }
 
+const char *blk_formats_lack(void)
+{
+    struct libnbd lib;
+    char program[4096];
+
+    if (!load_library(&lib))
+        return "libnbd0 qemu-utils";
+    return find_program("qemu-nbd", program, sizeof(program)) ? NULL : "qemu-utils";
+}
+
 /* A listening socket and the one connection to it; nothing of it is left in the file system. */
 static int make_socket(int *listener, int *client)
 {

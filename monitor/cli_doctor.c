@@ -5,6 +5,7 @@
  * is harmless; what can crash runs in a child process. Exit code 0 when a guest can run, 3 when not; things
  * that are merely worth knowing are marked "note" and do not count.
  */
+#include "block/block.h"
 #include "direct/direct.h"
 #include "monitor/cli.h"
 #include "monitor/loader.h"
@@ -304,6 +305,12 @@ static struct finding check_vgabios(void)
     return find_firmware("vgabios-stdvga.bin", NOTE);
 }
 
+static struct finding check_formats(void)
+{
+    return blk_formats_lack() ? missing(NOTE, "apt-get install qemu-utils libnbd0", "disk images must be raw", 0)
+                              : good("qcow2, vmdk, vdi, vpc, vhdx, qed, parallels");
+}
+
 struct need {
     const char *name;
     struct finding (*check)(void);
@@ -323,6 +330,7 @@ static const struct need needs[] = {
     {"sandbox", check_sandbox},
     {"firmware", check_bios},
     {"vga-firmware", check_vgabios},
+    {"image-formats", check_formats},
 };
 
 int cli_doctor(void)
