@@ -75,6 +75,9 @@ const struct disk_back *blk_back(const struct blk_disk *disk);
 /* Cylinders, heads and sectors that the controller is to show. */
 void blk_set_geometry(struct blk_disk *disk, u32 cylinders, u32 heads, u32 sectors_per_track);
 
+/* fn is told of the host's errors (-ENOSPC, -EIO), once for each operation and medium, on the VM's thread; the guest sees them anyway. */
+void blk_set_trouble(struct blk_disk *disk, void (*fn)(void *opaque, enum disk_op op, int err), void *opaque);
+
 void blk_info(struct blk_disk *disk, struct blk_info *info);
 void blk_set_tray(struct blk_disk *disk, bool open);
 

@@ -29,6 +29,9 @@ struct blk_disk {
     struct disk_geometry geometry;
     char path[256];
     bool snapshot, tray_open;
+    void (*trouble)(void *opaque, enum disk_op op, int err);
+    void *trouble_opaque;
+    unsigned told; /* operations that trouble() has heard of */
     enum blk_cache cache;
 
     pthread_mutex_t lock; /* of what follows */
@@ -197,6 +200,14 @@ static void submit(void *opaque, struct disk_request *req)
     pthread_mutex_unlock(&disk->lock);
 }
 
+static void tell(struct blk_disk *disk, const struct disk_request *req)
+{
+    if ((req->err != -ENOSPC && req->err != -EIO) || (disk->told & BIT(req->op)) || !disk->trouble)
+        return;
+    disk->told |= BIT(req->op);
+    disk->trouble(disk->trouble_opaque, req->op, req->err);
+}
+
 /* Calls done for what is finished, at most `most` times, as each may submit the next. How many there were. */
 static unsigned collect(struct blk_disk *disk, unsigned most)
 {
@@ -210,6 +221,8 @@ static unsigned collect(struct blk_disk *disk, unsigned most)
         if (!req)
             break;
         n++;
+        if (UNLIKELY(req->err))
+            tell(disk, req);
         req->done(req->opaque, req, req->err);
     }
     return n;
@@ -348,6 +361,7 @@ int blk_insert(struct blk_disk *disk, const struct blk_source *source, struct bl
     disk->cache = source->cache;
     disk->snapshot = source->snapshot;
     disk->tray_open = false;
+    disk->told = 0;
     snprintf(disk->path, sizeof(disk->path), "%s", source->path);
     return 0;
 }
@@ -363,6 +377,12 @@ void blk_set_geometry(struct blk_disk *disk, u32 cylinders, u32 heads, u32 secto
     disk->geometry.cylinders = cylinders;
     disk->geometry.heads = heads;
     disk->geometry.sectors_per_track = sectors_per_track;
+}
+
+void blk_set_trouble(struct blk_disk *disk, void (*fn)(void *opaque, enum disk_op op, int err), void *opaque)
+{
+    disk->trouble = fn;
+    disk->trouble_opaque = opaque;
 }
 
 void blk_set_tray(struct blk_disk *disk, bool open)

@@ -15,6 +15,7 @@
 #include "block/block.h"
 
 struct disk_slot {
+    struct machine *machine;
     struct blk_disk *disk;
     struct novt_drive drive; /* strings are not kept, but for id */
     char id[32];
@@ -80,6 +81,17 @@ static void warn(struct machine *m, const char *fmt, ...)
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
     m->config.warning(m->config.warning_opaque, text);
+}
+
+/* The guest gets the error of its hardware; its user should know whose disk it is. */
+static void on_trouble(void *opaque, enum disk_op op, int err)
+{
+    static const char *const words[] = {[DISK_READ] = "reading", [DISK_WRITE] = "writing", [DISK_FLUSH] = "flushing"};
+    struct disk_slot *slot = opaque;
+    struct blk_info info;
+
+    blk_info(slot->disk, &info);
+    warn(slot->machine, "drive %s: %s %s failed: %s; the guest sees an error", slot->id, words[op], info.path, strerror(-err));
 }
 
 static int insert(struct machine *m, struct disk_slot *slot, const struct novt_medium *medium, struct novt_error *err)
@@ -168,6 +180,8 @@ static int open_drive(struct machine *m, struct pc_config *cfg, const struct nov
         return mon_fail(err, NOVT_ERR_HOST, rc, "free memory on the host, or lift \"ulimit -u\"",
                         "no thread or memory for drive %s: %s", slot->id, strerror(-rc));
     m->disks->n++;
+    slot->machine = m;
+    blk_set_trouble(slot->disk, on_trouble, slot);
     if (d->medium.file) {
         rc = insert(m, slot, &d->medium, err);
         if (rc)

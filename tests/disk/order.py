@@ -77,10 +77,11 @@ class Dir:
         return path
 
 
-def run(*args, code=33, preexec=None):
+def run(*args, code=33, preexec=None, words=""):
     p = subprocess.run([NOVT, *args, "-device", "isa-debug-exit", "-display", "none", "-serial", "stdio", "--timeout", "20"],
                        stdin=subprocess.DEVNULL, capture_output=True, timeout=60, preexec_fn=preexec)
     check(p.returncode == code, f"{args}: exit code {p.returncode}, not {code}: {p.stderr.decode()}")
+    check(words in p.stderr.decode(), f"{args}: {words!r} is not in {p.stderr.decode()!r}")
     return p.stdout.decode(errors="replace")
 
 
@@ -143,7 +144,7 @@ def test_full_disk(d):
     for bus in ("ide", "virtio"):
         code = (int13_far(0x42) + int13_far(0x43) + int13_far(0x42) + END).ljust(FAR_PACKET, b"\0")
         path = d.file("full" + bus, code + struct.pack("<BBHIQ", 16, 0, 1, 0x8000, limit // 512), 80 << 20)
-        got = run("-drive", f"file={path},format=raw,if={bus}", "-m", "16",
+        got = run("-drive", f"file={path},format=raw,if={bus}", "-m", "16", words="No space left",
                   preexec=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
         check(got.endswith("YNY"), f"{bus}: {got!r}")
 

@@ -194,13 +194,21 @@ Test(disk, truncated_under_us)
     rig_free(r);
 }
 
+static void on_trouble(void *opaque, enum disk_op op, int err)
+{
+    cr_expect(op == DISK_WRITE && err == -ENOSPC);
+    ++*(unsigned *)opaque;
+}
+
 /* The host's disk is full: a limit on file sizes gives the same error from the same call. */
 Test(disk, host_full)
 {
     struct rig *r = rig_new(512);
     struct rlimit limit = {100 * 512, 100 * 512};
+    unsigned told = 0;
     u8 back[512];
 
+    blk_set_trouble(r->disk, on_trouble, &told);
     cr_assert_eq(truncate(r->path, SECTORS * 512), 0);
     cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
     memset(sector_buf, 0x42, 512);
@@ -212,6 +220,7 @@ Test(disk, host_full)
         cr_expect_eq(rig_do(r, DISK_READ, 100, 1, back), 0);
         for (unsigned i = 0; i < 512; i++)
             cr_assert_eq(back[i], 0, "a failed write left the old data");
+        cr_expect_eq(told, layered + 1, "once a medium");
         blk_remove(r->disk);
     }
     rig_free(r);
