@@ -145,6 +145,7 @@ struct cli_io {
     unsigned devs;
     struct novt_vm *vm;
     struct cli_term *term;
+    u8 escape; /* what begins a command: Ctrl-A unless -echr says another */
     struct display *display; /* NULL: none */
     struct cli_term own_term;
     int wake_fd, signal_pipe[2];

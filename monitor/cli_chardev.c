@@ -158,7 +158,7 @@ static u32 take_commands(struct chardev *d, u8 *buf, u32 n)
         u8 c = buf[i];
 
         if (!d->after_escape) {
-            if (c == ESCAPE)
+            if (c == d->io->escape)
                 d->after_escape = true;
             else if (d->to_monitor)
                 to_monitor(d, &c, 1);
@@ -167,8 +167,11 @@ static u32 take_commands(struct chardev *d, u8 *buf, u32 n)
             continue;
         }
         d->after_escape = false;
+        if (c == d->io->escape) {
+            buf[out++] = c;
+            continue;
+        }
         switch (c) {
-        case ESCAPE: buf[out++] = c; break;
         case 'x':
         case 'X': novt_vm_stop(d->io->vm, STOP_BY_USER); break;
         case 'c':
@@ -488,6 +491,7 @@ int io_open(struct cli_io *io, struct cli_options *opt, struct novt_error *err)
 {
     memset(io, 0, sizeof(*io));
     io->term = &io->own_term;
+    io->escape = opt->control.escape ? opt->control.escape : ESCAPE;
     term_init(io->term);
     io->signal_pipe[0] = io->signal_pipe[1] = -1;
     io->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

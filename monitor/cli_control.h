@@ -25,6 +25,7 @@ struct control_options {
     const char *name;    /* -name, NULL: none */
     const char *pidfile; /* NULL: none */
     bool daemonize, nodefaults, vga_given;
+    unsigned char escape; /* -echr: what Ctrl-A is; 0: 1 */
     const char *parallel; /* LPT1's spec, NULL: none */
 };
 

@@ -39,15 +39,16 @@ opt_fn opt_nic, opt_netdev, opt_net;
 /* cli_opt_device.c */
 opt_fn opt_serial, opt_chardev, opt_debugcon, opt_device, opt_nographic;
 /* cli_drive.c, cli_blockdev.c */
-opt_fn opt_drive, opt_hda, opt_hdb, opt_hdc, opt_hdd, opt_cdrom, opt_fda, opt_fdb, opt_snapshot, opt_boot, opt_blockdev;
+opt_fn opt_drive, opt_hda, opt_hdb, opt_hdc, opt_hdd, opt_cdrom, opt_fda, opt_fdb, opt_snapshot, opt_boot,
+    opt_blockdev;
 /* cli_display.c */
 opt_fn opt_display, opt_curses, opt_vnc, opt_full_screen, opt_keymap;
 /* cli_opt_debug.c */
 opt_fn opt_trace, opt_dfilter, opt_trace_file, opt_dump_screen, opt_timeout, opt_stats, opt_stress,
     opt_perf_map, opt_version;
 /* cli_opt_control.c */
-opt_fn opt_monitor, opt_qmp, opt_qmp_pretty, opt_mon, opt_no_shutdown, opt_action, opt_pidfile, opt_daemonize, opt_rtc,
-    opt_name, opt_uuid, opt_accel, opt_enable_kvm, opt_nodefaults, opt_parallel;
+opt_fn opt_monitor, opt_qmp, opt_qmp_pretty, opt_mon, opt_no_shutdown, opt_action, opt_pidfile, opt_daemonize,
+    opt_rtc, opt_name, opt_uuid, opt_accel, opt_enable_kvm, opt_nodefaults, opt_parallel, opt_echr;
 /* cli_opt_absent.c: EXIT_USAGE with the nearest in *err if QEMU has the option and NoVT does not; else 0. */
 int opt_absent(const char *name, size_t len, struct novt_error *err) MUST_CHECK;
 /* Does a monitor sit on the terminal itself? */

@@ -136,6 +136,18 @@ int opt_daemonize(struct cli_options *opt, const char *arg, struct novt_error *e
     return 0;
 }
 
+/* The key that begins commands on a serial line, as its ASCII code. */
+int opt_echr(struct cli_options *opt, const char *arg, struct novt_error *err)
+{
+    u64 n;
+
+    if (!opt_number(arg, 126, NULL, &n) || n == 0)
+        return opt_usage(err, "give a code from 1 (Ctrl-A) to 126, for example 0x14 for Ctrl-T",
+                         "-echr: \"%s\" is not a key", arg);
+    opt->control.escape = (u8)n;
+    return 0;
+}
+
 /* ---- clock ---- */
 
 static bool parse_date(const char *text, i64 *epoch)

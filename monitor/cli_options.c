@@ -117,6 +117,7 @@ static const struct option_row option_rows[] = {
     {"nodefaults", ARG_NONE, opt_nodefaults,
      "-nodefaults             no serial line, VGA card or monitor but those asked for"},
     {"parallel", ARG_NEEDED, opt_parallel, "-parallel DEV           LPT1: file:PATH none ..."},
+    {"echr", ARG_NEEDED, opt_echr, "-echr CODE              another key than Ctrl-A (1) for commands on a serial line"},
     {"accel", ARG_NEEDED, opt_accel, NULL},
     {"enable-kvm", ARG_NONE, opt_enable_kvm, NULL},
     {"no-hpet", ARG_NONE, opt_nothing, NULL},

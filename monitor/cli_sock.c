@@ -265,9 +265,14 @@ int sock_open(struct sock *s, const struct sock_spec *spec, struct novt_error *e
         sigaddset(&end, SIGTERM);
         sigaddset(&end, SIGHUP);
         pthread_sigmask(SIG_UNBLOCK, &end, &old);
-        while (!sock_accept(s))
-            ;
+        do {
+            errno = 0;
+        } while (!sock_accept(s) && (errno == EINTR || errno == ECONNABORTED));
+        rc = errno;
         pthread_sigmask(SIG_SETMASK, &old, NULL);
+        if (s->fd < 0)
+            return host_error(spec, err, "raise \"ulimit -n\"", "no client for", strerror(rc));
+        rc = 0;
     }
     fcntl(s->listen_fd, F_SETFL, fcntl(s->listen_fd, F_GETFL) | O_NONBLOCK);
     return 0;

@@ -443,22 +443,21 @@ def read_until(fd, what, seconds=20):
             text += os.read(fd, 4096)
     return text
 
-def test_terminal_switch():
-    """-nographic: Ctrl-A C goes to the monitor and back; the serial line goes on beside it."""
+def switch(args, key):
     pid, fd = pty.fork()
     if pid == 0:
-        os.execv(NOVT, [NOVT, "-bios", bios("echo", ECHO), "-nographic", "-vga", "none", "--timeout", "60"])
+        os.execv(NOVT, [NOVT, "-bios", bios("echo", ECHO), "-nographic", "-vga", "none", "--timeout", "60", *args])
     read_until(fd, b"quits")
     os.write(fd, b"one")
     read_until(fd, b"one")
-    os.write(fd, b"\x01c")
+    os.write(fd, key + b"c")
     read_until(fd, b"(qemu) ")
     os.write(fd, b"info status\r")
     check(b"running" in read_until(fd, b"(qemu) "), "no answer")
-    os.write(fd, b"\x01ctwo")
+    os.write(fd, key + b"ctwo")
     text = read_until(fd, b"two")
     check(b"qemu" not in text, text)
-    os.write(fd, b"\x01c")
+    os.write(fd, key + b"c")
     read_until(fd, b"(qemu) ")
     os.write(fd, b"quit\r")
     end = time.time() + 20
@@ -469,6 +468,11 @@ def test_terminal_switch():
         except OSError:
             time.sleep(0.05)
     os.close(fd)
+
+def test_terminal_switch():
+    """-nographic: Ctrl-A C goes to the monitor and back; the serial line goes on beside it. The same with another key."""
+    switch([], b"\x01")
+    switch(["-echr", "0x14"], b"\x14")
 
 def test_background():
     pidfile, name = os.path.join(TMP, "pid"), sock("h2")

@@ -167,6 +167,10 @@ static const struct {
     {"-monitor chardev:nosuch -display none", "nosuch"},
     {"-hda d -bogus", "-bogus"},
     {"-rtc clock=sundial -hda d", "sundial"},
+    {"-echr 0x14 -nographic -hda d", NULL},
+    {"-echr 300 -hda d", "300"},
+    {"-fw_cfg name=opt/x,string=y -hda d", "fw_cfg"},
+    {"-sdl -hda d", "sdl"},
 };
 
 Test(lines, of_qemu)
