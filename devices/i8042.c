@@ -67,7 +67,8 @@ static void put_data(struct i8042 *kc, u8 v, bool aux)
 }
 
 /* A reply's next byte: at once, but for the result of a self-test, the last but one or two, which takes a while. */
-static bool take_reply(struct i8042 *kc, struct i8042_port *port, struct ps2_queue *q, bool *bat, u64 now, u8 *v)
+static bool take_reply(struct i8042 *kc, struct i8042_port *port, struct ps2_queue *q, bool *bat, u64 now,
+                       u8 *v)
 {
     if (ps2_queue_empty(q))
         return false;

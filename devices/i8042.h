@@ -19,10 +19,10 @@ struct i8042 {
     u8 mode; /* the "command byte", RAM 0 */
     u8 ram[32];
     u8 status;
-    u8 data;         /* output buffer */
-    u8 command;      /* waits for its data byte; 0 = none */
-    bool release;    /* translation saw a break prefix */
-    u64 next_ns;     /* what the devices say by themselves is not handed out earlier */
+    u8 data;      /* output buffer */
+    u8 command;   /* waits for its data byte; 0 = none */
+    bool release; /* translation saw a break prefix */
+    u64 next_ns;  /* what the devices say by themselves is not handed out earlier */
     struct ps2_kbd kbd;
     struct ps2_mouse mouse;
     struct clk *clk;

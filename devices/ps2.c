@@ -173,8 +173,8 @@ static unsigned key_sequence(const struct ps2_kbd *kbd, const struct key *key, b
     unsigned n = 0;
 
     if (kbd->scancode_set == 3) {
-        if (!key->set3 || (!down && kbd->set3_kind[key->set3] != KEY_MODIFIER &&
-                           kbd->set3_kind[key->set3] != SET3_ALL))
+        if (!key->set3 ||
+            (!down && kbd->set3_kind[key->set3] != KEY_MODIFIER && kbd->set3_kind[key->set3] != SET3_ALL))
             return 0;
         if (!down)
             to[n++] = 0xf0;
@@ -264,7 +264,8 @@ static void kbd_parameter(struct ps2_kbd *kbd, u8 val)
 {
     u8 command = kbd->command;
 
-    if (command >= KBD_KEY_FIRST && command <= KBD_KEY_LAST) { /* a list of codes, which the next command ends */
+    if (command >= KBD_KEY_FIRST &&
+        command <= KBD_KEY_LAST) { /* a list of codes, which the next command ends */
         kbd->set3_kind[val] = (u8)(command == KBD_KEY_FIRST       ? KEY_TYPEMATIC
                                    : command == KBD_KEY_FIRST + 1 ? KEY_MODIFIER
                                                                   : KEY_ONCE);
@@ -334,10 +335,22 @@ void ps2_kbd_write(struct ps2_kbd *kbd, u8 val)
         kbd->scanning = val == KBD_DEFAULT;
         ps2_reply1(reply, PS2_ACK);
         break;
-    case KBD_ALL_FIRST: memset(kbd->set3_kind, KEY_TYPEMATIC, 256); ps2_reply1(reply, PS2_ACK); break;
-    case KBD_ALL_FIRST + 1: memset(kbd->set3_kind, KEY_MODIFIER, 256); ps2_reply1(reply, PS2_ACK); break;
-    case KBD_ALL_FIRST + 2: memset(kbd->set3_kind, KEY_ONCE, 256); ps2_reply1(reply, PS2_ACK); break;
-    case KBD_ALL_LAST: memset(kbd->set3_kind, SET3_ALL, 256); ps2_reply1(reply, PS2_ACK); break;
+    case KBD_ALL_FIRST:
+        memset(kbd->set3_kind, KEY_TYPEMATIC, 256);
+        ps2_reply1(reply, PS2_ACK);
+        break;
+    case KBD_ALL_FIRST + 1:
+        memset(kbd->set3_kind, KEY_MODIFIER, 256);
+        ps2_reply1(reply, PS2_ACK);
+        break;
+    case KBD_ALL_FIRST + 2:
+        memset(kbd->set3_kind, KEY_ONCE, 256);
+        ps2_reply1(reply, PS2_ACK);
+        break;
+    case KBD_ALL_LAST:
+        memset(kbd->set3_kind, SET3_ALL, 256);
+        ps2_reply1(reply, PS2_ACK);
+        break;
     case KBD_RESEND: ps2_reply1(reply, kbd->last); return;
     case KBD_RESET: kbd_self_test(kbd); break;
     default: ps2_reply1(reply, PS2_RESEND); return;

@@ -18,7 +18,7 @@ struct ps2_queue {
 
 struct ps2_kbd {
     struct ps2_queue reply, keys;
-    bool bat; /* the self-test's result is the last byte of the replies: it takes a while */
+    bool bat;   /* the self-test's result is the last byte of the replies: it takes a while */
     u8 command; /* waits for its parameter; 0 = none */
     u8 leds, typematic, scancode_set, last;
     bool scanning;

@@ -18,7 +18,8 @@ struct display {
 static const struct display_part *const parts[DISPLAY_KINDS] = {
     [DISPLAY_TUI] = &display_tui, [DISPLAY_SDL] = &display_sdl, [DISPLAY_VNC] = &display_vnc};
 
-int display_fail(struct novt_error *err, enum novt_error_kind kind, int rc, const char *remedy, const char *fmt, ...)
+int display_fail(struct novt_error *err, enum novt_error_kind kind, int rc, const char *remedy,
+                 const char *fmt, ...)
 {
     va_list ap;
 
@@ -67,7 +68,8 @@ int display_parse_vnc(struct display_spec *spec, const char *arg, struct novt_er
     if (!strcmp(arg, "none"))
         return 0;
     if (!next_item(&at, item, sizeof(item)) || (!strchr(item, ':')))
-        return display_fail(err, NOVT_ERR_USAGE, -EINVAL, "for example -vnc :1, -vnc 127.0.0.1:1 or -vnc unix:PATH",
+        return display_fail(err, NOVT_ERR_USAGE, -EINVAL,
+                            "for example -vnc :1, -vnc 127.0.0.1:1 or -vnc unix:PATH",
                             "-vnc: \"%s\" is not HOST:DISPLAY", arg);
     snprintf(spec->vnc, sizeof(spec->vnc), "%s", item);
     while (next_item(&at, item, sizeof(item))) {
@@ -76,9 +78,11 @@ int display_parse_vnc(struct display_spec *spec, const char *arg, struct novt_er
 
         if (!strncmp(item, "to=", 3) && item[3] && !*end && to < 1000)
             spec->vnc_to = (unsigned)to;
-        else if (strncmp(item, "share=", 6) && on_off(item, "lossy") < 0 && on_off(item, "non-adaptive") < 0 &&
-                 on_off(item, "password") != 0)
-            return refuse(err, !strncmp(item, "password", 8) ? "listen on 127.0.0.1 or unix:PATH and use ssh" : "leave it out",
+        else if (strncmp(item, "share=", 6) && on_off(item, "lossy") < 0 &&
+                 on_off(item, "non-adaptive") < 0 && on_off(item, "password") != 0)
+            return refuse(err,
+                          !strncmp(item, "password", 8) ? "listen on 127.0.0.1 or unix:PATH and use ssh"
+                                                        : "leave it out",
                           "-vnc", item);
     }
     spec->wanted[DISPLAY_VNC] = true;
@@ -96,7 +100,8 @@ static int parse_sdl(struct display_spec *spec, const char *at, struct novt_erro
         else if (on_off(item, "window-close") >= 0)
             spec->window_close_off = on_off(item, "window-close") == 0;
         else if (on_off(item, "gl") != 0 && on_off(item, "show-cursor") < 0 && on_off(item, "grab-mod") < 0)
-            return refuse(err, "use -display sdl,full-screen=on|off,window-close=on|off", "-display sdl", item);
+            return refuse(err, "use -display sdl,full-screen=on|off,window-close=on|off", "-display sdl",
+                          item);
     }
     return 0;
 }
@@ -118,7 +123,8 @@ int display_parse(struct display_spec *spec, const char *arg, struct novt_error 
     return refuse(err, "use -display none, curses, sdl or vnc=HOST:DISPLAY", "-display", arg);
 }
 
-int display_open(struct display **out, const struct display_spec *spec, const struct display_host *host, struct novt_error *err)
+int display_open(struct display **out, const struct display_spec *spec, const struct display_host *host,
+                 struct novt_error *err)
 {
     struct display *d = calloc(1, sizeof(*d));
 
@@ -127,7 +133,8 @@ int display_open(struct display **out, const struct display_spec *spec, const st
         return display_fail(err, NOVT_ERR_HOST, -ENOMEM, "free memory", "no memory for the display");
     if (spec->wanted[DISPLAY_TUI] && spec->wanted[DISPLAY_SDL]) {
         free(d);
-        return display_fail(err, NOVT_ERR_USAGE, -EINVAL, "choose one", "-display sdl and -display curses are both given");
+        return display_fail(err, NOVT_ERR_USAGE, -EINVAL, "choose one",
+                            "-display sdl and -display curses are both given");
     }
     for (unsigned i = 0; i < DISPLAY_KINDS; i++) {
         int rc = spec->wanted[i] ? parts[i]->open(&d->self[i], spec, host, err) : 0;

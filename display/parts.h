@@ -9,7 +9,8 @@
 #include "display/display.h"
 
 struct display_part {
-    int (*open)(void **self, const struct display_spec *spec, const struct display_host *host, struct novt_error *err);
+    int (*open)(void **self, const struct display_spec *spec, const struct display_host *host,
+                struct novt_error *err);
     int (*start)(void *self, struct novt_vm *vm, struct novt_error *err);
     void (*stop)(void *self); /* also when it was never started */
     void (*close)(void *self);
@@ -18,8 +19,8 @@ struct display_part {
 
 extern const struct display_part display_tui, display_sdl, display_vnc;
 
-int display_fail(struct novt_error *err, enum novt_error_kind kind, int rc, const char *remedy, const char *fmt, ...)
-    PRINTF_LIKE(5, 6);
+int display_fail(struct novt_error *err, enum novt_error_kind kind, int rc, const char *remedy,
+                 const char *fmt, ...) PRINTF_LIKE(5, 6);
 
 #define DISPLAY_BUSY_MS 20 /* between two looks at a screen that changes, or while somebody types */
 #define DISPLAY_IDLE_MS 100

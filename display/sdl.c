@@ -20,12 +20,15 @@
 
 #include "display/sdl_keys.h"
 
-#define FUNCTIONS(X)                                                                                                             \
-    X(SDL_Init) X(SDL_Quit) X(SDL_GetError) X(SDL_SetHint) X(SDL_CreateWindow) X(SDL_DestroyWindow) X(SDL_CreateRenderer)         \
-    X(SDL_CreateTexture) X(SDL_DestroyTexture) X(SDL_UpdateTexture) X(SDL_RenderClear) X(SDL_RenderCopy)                         \
-    X(SDL_RenderPresent) X(SDL_RenderSetLogicalSize) X(SDL_DestroyRenderer) X(SDL_WaitEventTimeout) X(SDL_PollEvent)             \
-    X(SDL_PushEvent) X(SDL_SetWindowTitle) X(SDL_SetWindowSize) X(SDL_SetWindowFullscreen) X(SDL_GetWindowFlags)                 \
-    X(SDL_SetRelativeMouseMode) X(SDL_SetWindowGrab) X(SDL_EnableScreenSaver) X(SDL_GetModState)
+/* clang-format off */
+#define FUNCTIONS(X)                                                                                        \
+    X(SDL_Init) X(SDL_Quit) X(SDL_GetError) X(SDL_SetHint) X(SDL_CreateWindow) X(SDL_DestroyWindow)         \
+    X(SDL_CreateRenderer) X(SDL_DestroyRenderer) X(SDL_CreateTexture) X(SDL_DestroyTexture)                 \
+    X(SDL_UpdateTexture) X(SDL_RenderClear) X(SDL_RenderCopy) X(SDL_RenderPresent)                          \
+    X(SDL_RenderSetLogicalSize) X(SDL_WaitEventTimeout) X(SDL_PollEvent) X(SDL_PushEvent)                   \
+    X(SDL_SetWindowTitle) X(SDL_SetWindowSize) X(SDL_SetWindowFullscreen) X(SDL_SetRelativeMouseMode)       \
+    X(SDL_SetWindowGrab) X(SDL_EnableScreenSaver) X(SDL_GetModState)
+/* clang-format on */
 
 struct api {
 #define POINTER(name) __typeof__(name) *name;
@@ -63,8 +66,8 @@ static void set_title(struct window *w)
 {
     char title[200];
 
-    snprintf(title, sizeof(title), "NoVT%s%s%s%s", w->title ? " (" : "", w->title ? w->title : "", w->title ? ")" : "",
-             w->grabbed ? " - Press Ctrl-Alt-G to release the mouse" : "");
+    snprintf(title, sizeof(title), "NoVT%s%s%s%s", w->title ? " (" : "", w->title ? w->title : "",
+             w->title ? ")" : "", w->grabbed ? " - Press Ctrl-Alt-G to release the mouse" : "");
     w->sdl.SDL_SetWindowTitle(w->window, title);
 }
 
@@ -72,7 +75,8 @@ static bool new_texture(struct window *w, int width, int height)
 {
     if (w->texture)
         w->sdl.SDL_DestroyTexture(w->texture);
-    w->texture = w->sdl.SDL_CreateTexture(w->renderer, SDL_PIXELFORMAT_RGB888, SDL_TEXTUREACCESS_STREAMING, width, height);
+    w->texture = w->sdl.SDL_CreateTexture(w->renderer, SDL_PIXELFORMAT_RGB888, SDL_TEXTUREACCESS_STREAMING,
+                                          width, height);
     w->width = width;
     w->height = height;
     w->sdl.SDL_RenderSetLogicalSize(w->renderer, width, height);
@@ -97,7 +101,8 @@ static bool look(struct window *w)
             const struct novt_rect *r = &f->rect[i];
             SDL_Rect rect = {(int)r->x, (int)r->y, (int)r->width, (int)r->height};
 
-            w->sdl.SDL_UpdateTexture(w->texture, &rect, f->pixel + (size_t)r->y * f->width + r->x, (int)f->width * 4);
+            w->sdl.SDL_UpdateTexture(w->texture, &rect, f->pixel + (size_t)r->y * f->width + r->x,
+                                     (int)f->width * 4);
         }
     }
     w->dirty = true;
@@ -163,7 +168,11 @@ static void on_key(struct window *w, const SDL_KeyboardEvent *e)
 
 static void on_button(struct window *w, const SDL_MouseButtonEvent *e)
 {
-    static const u8 bits[] = {[SDL_BUTTON_LEFT] = 1, [SDL_BUTTON_RIGHT] = 2, [SDL_BUTTON_MIDDLE] = 4, [SDL_BUTTON_X1] = 8, [SDL_BUTTON_X2] = 16};
+    static const u8 bits[] = {[SDL_BUTTON_LEFT] = 1,
+                              [SDL_BUTTON_RIGHT] = 2,
+                              [SDL_BUTTON_MIDDLE] = 4,
+                              [SDL_BUTTON_X1] = 8,
+                              [SDL_BUTTON_X2] = 16};
 
     if (e->button >= ARRAY_SIZE(bits))
         return;
@@ -231,7 +240,8 @@ static bool make_window(struct window *w)
     w->sdl.SDL_SetHint(SDL_HINT_VIDEO_X11_NET_WM_BYPASS_COMPOSITOR, "0");
     if (w->sdl.SDL_Init(SDL_INIT_VIDEO) == 0) {
         w->sdl.SDL_EnableScreenSaver();
-        w->window = w->sdl.SDL_CreateWindow("NoVT", SDL_WINDOWPOS_UNDEFINED, SDL_WINDOWPOS_UNDEFINED, 720, 400, flags);
+        w->window = w->sdl.SDL_CreateWindow("NoVT", SDL_WINDOWPOS_UNDEFINED, SDL_WINDOWPOS_UNDEFINED, 720,
+                                            400, flags);
         if (w->window)
             w->renderer = w->sdl.SDL_CreateRenderer(w->window, -1, 0);
         if (w->renderer) {
@@ -300,8 +310,8 @@ static bool load(struct window *w)
     w->library = dlopen("libSDL2-2.0.so.0", RTLD_NOW | RTLD_LOCAL);
     if (!w->library)
         return false;
-#define FIND(name)                                                              \
-    if (!(w->sdl.name = (__typeof__(w->sdl.name))dlsym(w->library, #name)))     \
+#define FIND(name)                                                          \
+    if (!(w->sdl.name = (__typeof__(w->sdl.name))dlsym(w->library, #name))) \
         return false;
     FUNCTIONS(FIND)
 #undef FIND
@@ -337,7 +347,8 @@ static void sdl_close(void *self)
     free(w);
 }
 
-static int sdl_open(void **self, const struct display_spec *spec, const struct display_host *host, struct novt_error *err)
+static int sdl_open(void **self, const struct display_spec *spec, const struct display_host *host,
+                    struct novt_error *err)
 {
     struct window *w = calloc(1, sizeof(*w));
     int rc = 0;
@@ -351,7 +362,8 @@ static int sdl_open(void **self, const struct display_spec *spec, const struct d
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->changed, NULL);
     if (!load(w)) {
-        rc = display_fail(err, NOVT_ERR_HOST, -ENOENT, "install libsdl2-2.0-0, or use -display curses or -vnc :1",
+        rc = display_fail(err, NOVT_ERR_HOST, -ENOENT,
+                          "install libsdl2-2.0-0, or use -display curses or -vnc :1",
                           "-display sdl: the SDL2 library cannot be loaded");
     } else if (pthread_create(&w->thread, NULL, window_thread, w)) {
         rc = display_fail(err, NOVT_ERR_HOST, -EAGAIN, "raise \"ulimit -u\"", "-display sdl: no thread");
@@ -362,7 +374,8 @@ static int sdl_open(void **self, const struct display_spec *spec, const struct d
             pthread_cond_wait(&w->changed, &w->lock);
         pthread_mutex_unlock(&w->lock);
         if (w->state == REFUSED)
-            rc = display_fail(err, NOVT_ERR_HOST, -ENODEV, "run it in a graphical session, or use -display curses or -vnc :1",
+            rc = display_fail(err, NOVT_ERR_HOST, -ENODEV,
+                              "run it in a graphical session, or use -display curses or -vnc :1",
                               "-display sdl: no window: %s", w->why);
     }
     if (rc)
@@ -388,12 +401,14 @@ const struct display_part display_sdl = {sdl_open, sdl_start, sdl_stop, sdl_clos
 
 #else /* built without SDL's headers */
 
-static int sdl_open(void **self, const struct display_spec *spec, const struct display_host *host, struct novt_error *err)
+static int sdl_open(void **self, const struct display_spec *spec, const struct display_host *host,
+                    struct novt_error *err)
 {
     (void)self;
     (void)spec;
     (void)host;
-    return display_fail(err, NOVT_ERR_HOST, -ENOTSUP, "install libsdl2-dev and build again, or use -display curses or -vnc :1",
+    return display_fail(err, NOVT_ERR_HOST, -ENOTSUP,
+                        "install libsdl2-dev and build again, or use -display curses or -vnc :1",
                         "-display sdl: this novt was built without SDL2");
 }
 

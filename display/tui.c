@@ -15,6 +15,7 @@
 #include <locale.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -179,8 +180,9 @@ static void draw_status(struct tui *t)
     int y = t->frame.text ? t->text.rows : LINES;
 
     if (y < LINES) {
-        int n = snprintf(line, sizeof(line), " %s%sNoVT | Ctrl-A X quits, Ctrl-A H helps%s", t->title ? t->title : "",
-                         t->title ? " | " : "", novt_vm_status(t->vm) == NOVT_RUNNING ? "" : " | stopped");
+        int n = snprintf(line, sizeof(line), " %s%sNoVT | Ctrl-A X quits, Ctrl-A H helps%s",
+                         t->title ? t->title : "", t->title ? " | " : "",
+                         novt_vm_status(t->vm) == NOVT_RUNNING ? "" : " | stopped");
 
         attron(A_REVERSE);
         mvaddnstr(y, 0, line, COLS);
@@ -330,7 +332,8 @@ static bool terminal_up(struct tui *t)
     t->locale = newlocale(LC_CTYPE_MASK, "", (locale_t)0);
     if (t->locale)
         uselocale(t->locale);
-    if (!t->locale || strcmp(nl_langinfo(CODESET), "UTF-8")) { /* the "C" of a login without LANG: terminals are UTF-8 */
+    if (!t->locale ||
+        strcmp(nl_langinfo(CODESET), "UTF-8")) { /* the "C" of a login without LANG: terminals are UTF-8 */
         locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
 
         if (utf8) {
@@ -373,16 +376,28 @@ static void terminal_down(struct tui *t)
     t->locale = (locale_t)0;
 }
 
+/* Curses wants to hear of the terminal's size: on this thread, not on one that runs the guest. */
+static void resize_signal(int how)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGWINCH);
+    pthread_sigmask(how, &set, NULL);
+}
+
 static void *tui_thread(void *opaque)
 {
     struct tui *t = opaque;
     int wait_ms = DISPLAY_BUSY_MS;
 
+    resize_signal(SIG_UNBLOCK);
     if (!terminal_up(t))
         t->host.quit(t->host.opaque);
     t->redraw = true;
     while (t->screen && !t->stopping) {
-        struct pollfd p[2] = {{.fd = t->pending[0] ? -1 : STDIN_FILENO, .events = POLLIN}, {.fd = t->stop_fd, .events = POLLIN}};
+        struct pollfd p[2] = {{.fd = t->pending[0] ? -1 : STDIN_FILENO, .events = POLLIN},
+                              {.fd = t->stop_fd, .events = POLLIN}};
         bool busy = poll(p, 2, wait_ms) > 0;
 
         if (p[0].revents & (POLLERR | POLLHUP | POLLNVAL)) { /* the terminal is gone */
@@ -438,17 +453,21 @@ static void stderr_back(struct tui *t)
 
 /* ---- life ---- */
 
-static int tui_open(void **self, const struct display_spec *spec, const struct display_host *host, struct novt_error *err)
+static int tui_open(void **self, const struct display_spec *spec, const struct display_host *host,
+                    struct novt_error *err)
 {
     const char *term = getenv("TERM");
     struct tui *t;
 
     if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO) || tcgetpgrp(STDIN_FILENO) != getpgrp())
-        return display_fail(err, NOVT_ERR_HOST, -ENOTTY, "run it in a terminal, or use -nographic, -vnc or -display none",
+        return display_fail(err, NOVT_ERR_HOST, -ENOTTY,
+                            "run it in a terminal, or use -nographic, -vnc or -display none",
                             "-display curses: standard input and output are not a terminal");
     if (!term || !term[0] || !tui_terminal_known())
-        return display_fail(err, NOVT_ERR_HOST, -ENOTTY, "set TERM, for example to xterm-256color (package ncurses-term knows more)",
-                            "-display curses: TERM=%.60s is no terminal that is known and can place text", term ? term : "");
+        return display_fail(err, NOVT_ERR_HOST, -ENOTTY,
+                            "set TERM, for example to xterm-256color (package ncurses-term knows more)",
+                            "-display curses: TERM=%.60s is no terminal that is known and can place text",
+                            term ? term : "");
     t = calloc(1, sizeof(*t));
     if (t)
         t->cell = calloc(MAX_CELLS, sizeof(*t->cell));
@@ -458,8 +477,10 @@ static int tui_open(void **self, const struct display_spec *spec, const struct d
         if (t)
             free(t->cell);
         free(t);
-        return display_fail(err, NOVT_ERR_HOST, -ENOMEM, "free memory and descriptors", "-display curses: no memory");
+        return display_fail(err, NOVT_ERR_HOST, -ENOMEM, "free memory and descriptors",
+                            "-display curses: no memory");
     }
+    resize_signal(SIG_BLOCK); /* in all threads to come */
     t->host = *host;
     t->title = spec->title;
     t->saved_err = t->err_fd = -1;

@@ -31,13 +31,37 @@ static const struct {
     int code;
     const char *stroke;
 } codes[] = {
-    {KEY_UP, "up"}, {KEY_DOWN, "down"}, {KEY_LEFT, "left"}, {KEY_RIGHT, "right"}, {KEY_HOME, "home"}, {KEY_END, "end"},
-    {KEY_NPAGE, "pgdn"}, {KEY_PPAGE, "pgup"}, {KEY_IC, "insert"}, {KEY_DC, "delete"}, {KEY_BACKSPACE, "backspace"},
-    {KEY_ENTER, "kp_enter"}, {KEY_BTAB, "shift-tab"}, {KEY_SLEFT, "shift-left"}, {KEY_SRIGHT, "shift-right"},
-    {KEY_SR, "shift-up"}, {KEY_SF, "shift-down"}, {KEY_SHOME, "shift-home"}, {KEY_SEND, "shift-end"},
-    {KEY_SDC, "shift-delete"}, {KEY_SIC, "shift-insert"}, {KEY_SNEXT, "shift-pgdn"}, {KEY_SPREVIOUS, "shift-pgup"},
-    {KEY_A1, "kp_7"}, {KEY_A3, "kp_9"}, {KEY_B2, "kp_5"}, {KEY_C1, "kp_1"}, {KEY_C3, "kp_3"}, {KEY_PRINT, "print"},
-    {KEY_HELP, "help"}, {KEY_UNDO, "undo"},
+    {KEY_UP, "up"},
+    {KEY_DOWN, "down"},
+    {KEY_LEFT, "left"},
+    {KEY_RIGHT, "right"},
+    {KEY_HOME, "home"},
+    {KEY_END, "end"},
+    {KEY_NPAGE, "pgdn"},
+    {KEY_PPAGE, "pgup"},
+    {KEY_IC, "insert"},
+    {KEY_DC, "delete"},
+    {KEY_BACKSPACE, "backspace"},
+    {KEY_ENTER, "kp_enter"},
+    {KEY_BTAB, "shift-tab"},
+    {KEY_SLEFT, "shift-left"},
+    {KEY_SRIGHT, "shift-right"},
+    {KEY_SR, "shift-up"},
+    {KEY_SF, "shift-down"},
+    {KEY_SHOME, "shift-home"},
+    {KEY_SEND, "shift-end"},
+    {KEY_SDC, "shift-delete"},
+    {KEY_SIC, "shift-insert"},
+    {KEY_SNEXT, "shift-pgdn"},
+    {KEY_SPREVIOUS, "shift-pgup"},
+    {KEY_A1, "kp_7"},
+    {KEY_A3, "kp_9"},
+    {KEY_B2, "kp_5"},
+    {KEY_C1, "kp_1"},
+    {KEY_C3, "kp_3"},
+    {KEY_PRINT, "print"},
+    {KEY_HELP, "help"},
+    {KEY_UNDO, "undo"},
 };
 
 bool tui_terminal_known(void)
@@ -64,7 +88,8 @@ void tui_keys_define(void)
 
 static void stroke(char *to, size_t bytes, unsigned mods, const char *key)
 {
-    snprintf(to, bytes, "%s%s%s%s", mods & 4 ? "ctrl-" : "", mods & 2 ? "alt-" : "", mods & 1 ? "shift-" : "", key);
+    snprintf(to, bytes, "%s%s%s%s", mods & 4 ? "ctrl-" : "", mods & 2 ? "alt-" : "", mods & 1 ? "shift-" : "",
+             key);
 }
 
 static void code_stroke(int code, unsigned mods, char *to, size_t bytes)
@@ -76,7 +101,8 @@ static void code_stroke(int code, unsigned mods, char *to, size_t bytes)
         stroke(to, bytes, mods | (own & 7), modified[own / 8].key);
         return;
     }
-    if (code > KEY_F(0) && code <= KEY_F(60)) { /* terminfo: kf13-24 Shift, 25-36 Ctrl, 37-48 both, 49-60 Alt */
+    if (code > KEY_F(0) &&
+        code <= KEY_F(60)) { /* terminfo: kf13-24 Shift, 25-36 Ctrl, 37-48 both, 49-60 Alt */
         static const u8 with[] = {0, 1, 4, 5, 2};
         unsigned n = (unsigned)(code - KEY_F(1));
 

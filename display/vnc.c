@@ -61,7 +61,8 @@ static bool make_room(struct vnc *v)
     if (v->clients < CLIENTS)
         return true;
     for (unsigned i = 0; i < v->clients; i++)
-        if (v->client[i]->state != VNC_NORMAL && (oldest == CLIENTS || v->client[i]->serial < v->client[oldest]->serial))
+        if (v->client[i]->state != VNC_NORMAL &&
+            (oldest == CLIENTS || v->client[i]->serial < v->client[oldest]->serial))
             oldest = i;
     if (oldest == CLIENTS)
         return false;
@@ -177,7 +178,8 @@ static void *vnc_thread(void *opaque)
             p[n++] = (struct pollfd){.fd = v->listen_fd[i], .events = POLLIN};
         for (unsigned i = 0; i < clients; i++) {
             const struct vnc_out *out = &v->client[i]->out;
-            short events = (short)((out->at < out->n ? POLLOUT : 0) | (out->n - out->at < UNSENT_MAX ? POLLIN : 0));
+            short events =
+                (short)((out->at < out->n ? POLLOUT : 0) | (out->n - out->at < UNSENT_MAX ? POLLIN : 0));
 
             p[n++] = (struct pollfd){.fd = v->client[i]->fd, .events = events};
         }
@@ -210,12 +212,13 @@ static int listen_unix(struct vnc *v, const char *spec, struct novt_error *err)
     int fd;
 
     if (!*path || strlen(path) >= sizeof(addr.sun_path))
-        return display_fail(err, NOVT_ERR_USAGE, -EINVAL, "give a path of at most 107 bytes", "-vnc %s: no path for a socket", spec);
+        return display_fail(err, NOVT_ERR_USAGE, -EINVAL, "give a path of at most 107 bytes",
+                            "-vnc %s: no path for a socket", spec);
     strcpy(addr.sun_path, path);
     fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     /* A socket that nobody answers at was left by a run that was killed; nothing else may be removed. */
-    if (fd >= 0 && connect(fd, (struct sockaddr *)&addr, sizeof(addr)) && errno == ECONNREFUSED && lstat(path, &st) == 0 &&
-        S_ISSOCK(st.st_mode))
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&addr, sizeof(addr)) && errno == ECONNREFUSED &&
+        lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
         unlink(path);
     if (fd >= 0)
         close(fd);
@@ -225,7 +228,8 @@ static int listen_unix(struct vnc *v, const char *spec, struct novt_error *err)
 
         if (fd >= 0)
             close(fd);
-        return display_fail(err, NOVT_ERR_HOST, -e, "choose another place", "-vnc %s: cannot listen: %s", spec, strerror(e));
+        return display_fail(err, NOVT_ERR_HOST, -e, "choose another place", "-vnc %s: cannot listen: %s",
+                            spec, strerror(e));
     }
     strcpy(v->path, path);
     v->listen_fd[v->listeners++] = fd;
@@ -269,7 +273,8 @@ static int listen_port(struct vnc *v, const struct addrinfo *list, unsigned port
 
 static int listen_tcp(struct vnc *v, const struct display_spec *spec, struct novt_error *err)
 {
-    const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+    const struct addrinfo hints = {
+        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
     const char *colon = strrchr(spec->vnc, ':');
     char host[128], *end;
     size_t len = (size_t)(colon - spec->vnc);
@@ -287,8 +292,9 @@ static int listen_tcp(struct vnc *v, const struct display_spec *spec, struct nov
     }
     e = getaddrinfo(host[0] ? host : NULL, host[0] ? NULL : "0", &hints, &list);
     if (e)
-        return display_fail(err, NOVT_ERR_HOST, -EADDRNOTAVAIL, "give an address of this host, for example 127.0.0.1",
-                            "-vnc %s: %s", spec->vnc, gai_strerror(e));
+        return display_fail(err, NOVT_ERR_HOST, -EADDRNOTAVAIL,
+                            "give an address of this host, for example 127.0.0.1", "-vnc %s: %s", spec->vnc,
+                            gai_strerror(e));
     last = number + spec->vnc_to;
     for (;; number++) {
         e = listen_port(v, list, BASE_PORT + (unsigned)number);
@@ -311,7 +317,8 @@ static int listen_tcp(struct vnc *v, const struct display_spec *spec, struct nov
 
 static void vnc_close(void *self);
 
-static int vnc_open(void **self, const struct display_spec *spec, const struct display_host *host, struct novt_error *err)
+static int vnc_open(void **self, const struct display_spec *spec, const struct display_host *host,
+                    struct novt_error *err)
 {
     struct vnc *v = calloc(1, sizeof(*v));
     int rc;
@@ -338,7 +345,8 @@ static int vnc_start(void *self, struct novt_vm *vm, struct novt_error *err)
 
     v->vm = vm;
     v->started = pthread_create(&v->thread, NULL, vnc_thread, v) == 0;
-    return v->started ? 0 : display_fail(err, NOVT_ERR_HOST, -EAGAIN, "raise \"ulimit -u\"", "-vnc: no thread");
+    return v->started ? 0
+                      : display_fail(err, NOVT_ERR_HOST, -EAGAIN, "raise \"ulimit -u\"", "-vnc: no thread");
 }
 
 static void vnc_stop(void *self)

@@ -13,7 +13,7 @@
 #include "display/parts.h"
 
 #define VNC_TILE 64u
-#define VNC_IN_BYTES 64u /* the longest piece of a message that must be there as a whole */
+#define VNC_IN_BYTES 64u     /* the longest piece of a message that must be there as a whole */
 #define VNC_BLANK_WIDTH 640u /* before the first picture */
 #define VNC_BLANK_HEIGHT 400u
 
@@ -63,9 +63,9 @@ struct vnc_client {
     struct vnc_format format;
     enum vnc_encoding encoding;
     bool desktop_size, relative, ext_key; /* what it understands */
-    bool asked; /* for an update */
-    u16 width, height; /* as the client knows them */
-    u8 *dirty;         /* a byte a tile */
+    bool asked;                           /* for an update */
+    u16 width, height;                    /* as the client knows them */
+    u8 *dirty;                            /* a byte a tile */
     u32 tiles_x, tiles_y;
     bool any_dirty;
 
@@ -80,7 +80,8 @@ struct vnc_client {
 };
 
 /* vnc_client.c */
-void vnc_client_init(struct vnc_client *c, int fd, struct novt_vm *vm, const struct novt_frame *frame, const char *name);
+void vnc_client_init(struct vnc_client *c, int fd, struct novt_vm *vm, const struct novt_frame *frame,
+                     const char *name);
 void vnc_client_fini(struct vnc_client *c); /* closes fd, lets go of its keys */
 /* Bytes from the client. On anything that is not the protocol c->gone is set. */
 void vnc_client_take(struct vnc_client *c, const u8 *buf, size_t n);

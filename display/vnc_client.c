@@ -36,7 +36,8 @@ static u32 get32(const u8 *at)
 
 /* ---- handshake ---- */
 
-void vnc_client_init(struct vnc_client *c, int fd, struct novt_vm *vm, const struct novt_frame *frame, const char *name)
+void vnc_client_init(struct vnc_client *c, int fd, struct novt_vm *vm, const struct novt_frame *frame,
+                     const char *name)
 {
     memset(c, 0, sizeof(*c));
     c->fd = fd;
@@ -64,7 +65,8 @@ void vnc_client_fini(struct vnc_client *c)
 
 static unsigned take_version(struct vnc_client *c)
 {
-    unsigned minor = (unsigned)(c->in[8] - '0') * 100 + (unsigned)(c->in[9] - '0') * 10 + (unsigned)(c->in[10] - '0');
+    unsigned minor =
+        (unsigned)(c->in[8] - '0') * 100 + (unsigned)(c->in[9] - '0') * 10 + (unsigned)(c->in[10] - '0');
 
     if (c->in_n < 12)
         return 0;
@@ -231,7 +233,8 @@ static void keysym(struct vnc_client *c, u32 sym, bool down)
     const char *key = keysym_key(sym, &shift);
 
     /* Caps Lock may be on there and off here: the letter counts. */
-    if (key && shift >= 0 && (sym | 0x20) >= 'a' && (sym | 0x20) <= 'z' && (novt_vm_leds(c->vm) & NOVT_LED_CAPS))
+    if (key && shift >= 0 && (sym | 0x20) >= 'a' && (sym | 0x20) <= 'z' &&
+        (novt_vm_leds(c->vm) & NOVT_LED_CAPS))
         shift = !shift;
     if (key)
         press(c, key, down, shift);
@@ -288,8 +291,8 @@ static unsigned take_pointer(struct vnc_client *c)
     c->y = y;
     c->mask = mask;
     novt_vm_mouse(c->vm, dx, dy, dz,
-                  ((mask & MASK_LEFT) ? 1u : 0) | ((mask & MASK_RIGHT) ? 2u : 0) | ((mask & MASK_MIDDLE) ? 4u : 0) |
-                      ((mask & MASK_BACK) ? 8u : 0));
+                  ((mask & MASK_LEFT) ? 1u : 0) | ((mask & MASK_RIGHT) ? 2u : 0) |
+                      ((mask & MASK_MIDDLE) ? 4u : 0) | ((mask & MASK_BACK) ? 8u : 0));
     return 6;
 }
 

@@ -93,8 +93,8 @@ static unsigned pixel_bytes(const struct vnc_format *f, u32 p, bool compact, u8 
     u8 all[4];
 
     if (!f->plain)
-        v = (p >> 16 & 255) * f->max[0] / 255 << f->shift[0] | (p >> 8 & 255) * f->max[1] / 255 << f->shift[1] |
-            (p & 255) * f->max[2] / 255 << f->shift[2];
+        v = (p >> 16 & 255) * f->max[0] / 255 << f->shift[0] |
+            (p >> 8 & 255) * f->max[1] / 255 << f->shift[1] | (p & 255) * f->max[2] / 255 << f->shift[2];
     for (unsigned i = 0; i < n; i++)
         all[i] = (u8)(v >> 8 * (f->big_endian ? n - 1 - i : i));
     if (!compact || f->compact_from > 1) {

@@ -45,7 +45,9 @@ int opt_keymap(struct cli_options *opt, const char *arg, struct novt_error *err)
     (void)opt;
     if (!strcmp(arg, "en-us"))
         return 0;
-    return opt_usage(err, "leave it out and set the keyboard's layout in the guest: windows and VNC clients send keys, not characters",
+    return opt_usage(err,
+                     "leave it out and set the keyboard's layout in the guest: windows and VNC clients send "
+                     "keys, not characters",
                      "-k: there is no keymap \"%s\"", arg);
 }
 
@@ -63,9 +65,12 @@ int cli_display_defaults(struct cli_options *opt, struct novt_error *err)
 
     if (d->wanted[DISPLAY_TUI] && (opt->nographic || on_stdio(opt)))
         return opt_usage(err, "send the serial line elsewhere: -serial null, file:PATH, pty or unix:PATH",
-                         "-display curses needs the terminal that %s uses", opt->nographic ? "-nographic" : "-serial");
-    if (d->wanted[DISPLAY_TUI] && (control_has_stdio(opt) || gdb_spec_is_stdio(opt->gdb) || opt->control.daemonize))
-        return opt_usage(err, "use a socket for it: unix:PATH,server=on,wait=off", "-display curses needs the terminal that %s",
+                         "-display curses needs the terminal that %s uses",
+                         opt->nographic ? "-nographic" : "-serial");
+    if (d->wanted[DISPLAY_TUI] &&
+        (control_has_stdio(opt) || gdb_spec_is_stdio(opt->gdb) || opt->control.daemonize))
+        return opt_usage(err, "use a socket for it: unix:PATH,server=on,wait=off",
+                         "-display curses needs the terminal that %s",
                          opt->control.daemonize ? "-daemonize gives up" : "a monitor or -gdb has");
     if (opt->nographic || (!d->wanted[DISPLAY_TUI] && !d->wanted[DISPLAY_SDL] && !d->wanted[DISPLAY_VNC]))
         return 0;

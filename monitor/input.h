@@ -44,11 +44,11 @@ struct input_desk {
     struct mouse_event move[INPUT_MOVES];
     u32 move_first, moves;
     /* The VM's thread's. */
-    bool waiting;      /* the first step's time is set: */
-    u64 step_ns;       /* not before */
-    u64 idle_ns;       /* how long until the next look at a guest that takes nothing */
-    u16 bios_tail;     /* of the BIOS's key buffer when the last character went out */
-    bool bios_reads;   /* ... and it moved: the guest's keyboard is the BIOS's */
+    bool waiting;    /* the first step's time is set: */
+    u64 step_ns;     /* not before */
+    u64 idle_ns;     /* how long until the next look at a guest that takes nothing */
+    u16 bios_tail;   /* of the BIOS's key buffer when the last character went out */
+    bool bios_reads; /* ... and it moved: the guest's keyboard is the BIOS's */
 };
 
 #endif

@@ -95,8 +95,10 @@ Test(ps2, names_and_codes)
         cr_assert_eq(key_find(key_get(i)->name), (int)i, "%s is there twice", key_get(i)->name);
         cr_assert_lt(i, KEYS_MAX);
     }
-    static const char *const typed[][2] = {{"a", "a"}, {"Z", "z"}, {"!", "1"}, {"~", "grave_accent"}, {"\"", "apostrophe"},
-        {"|", "backslash"}, {"?", "slash"}, {"_", "minus"}, {"{", "bracket_left"}, {"\n", "ret"}, {"\x1b", "esc"}, {"\x03", "c"}};
+    static const char *const typed[][2] = {
+        {"a", "a"},         {"Z", "z"},     {"!", "1"},     {"~", "grave_accent"}, {"\"", "apostrophe"},
+        {"|", "backslash"}, {"?", "slash"}, {"_", "minus"}, {"{", "bracket_left"}, {"\n", "ret"},
+        {"\x1b", "esc"},    {"\x03", "c"}};
     for (unsigned i = 0; i < ARRAY_SIZE(typed); i++)
         cr_assert_str_eq(key_get((unsigned)key_of_char(typed[i][0][0], &shift, &ctrl))->name, typed[i][1]);
     for (int c = ' '; c < 0x7f; c++)
@@ -370,8 +372,9 @@ Test(ps2, random_traffic_does_no_harm)
         case 6: i8042_mouse(&d->kc, (int)s, (int)(s >> 7), (int)(s >> 40), x); break;
         default: board_run(d->b, x & 0x3ffff); break;
         }
-        cr_assert(d->kc.kbd.keys.count <= PS2_QUEUE && d->kc.kbd.reply.count <= PS2_QUEUE && d->kc.mouse.packets.count <= 4 &&
-                  d->kc.mouse.reply.count <= 8 && d->kc.kbd.scancode_set >= 1 && d->kc.kbd.scancode_set <= 3);
+        cr_assert(d->kc.kbd.keys.count <= PS2_QUEUE && d->kc.kbd.reply.count <= PS2_QUEUE &&
+                  d->kc.mouse.packets.count <= 4 && d->kc.mouse.reply.count <= 8 &&
+                  d->kc.kbd.scancode_set >= 1 && d->kc.kbd.scancode_set <= 3);
     }
     i8042_reset(&d->kc);
     outb(d->b, 0x64, 0x60);

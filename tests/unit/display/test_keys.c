@@ -74,24 +74,46 @@ Test(keys, characters)
         const char *key;
         int shift;
     } want[] = {
-        {'a', "a", 0}, {'A', "a", 1}, {'1', "1", 0}, {'!', "1", 1}, {'(', "9", 1}, {')', "0", 1}, {'/', "slash", 0},
-        {'?', "slash", 1}, {'"', "apostrophe", 1}, {'~', "grave_accent", 1}, {' ', "spc", -1}, {0xff0d, "ret", -1},
-        {0xffe1, "shift", -1}, {0xff7f, "num_lock", -1}, {0xffff, "delete", -1},
+        {'a', "a", 0},          {'A', "a", 1},
+        {'1', "1", 0},          {'!', "1", 1},
+        {'(', "9", 1},          {')', "0", 1},
+        {'/', "slash", 0},      {'?', "slash", 1},
+        {'"', "apostrophe", 1}, {'~', "grave_accent", 1},
+        {' ', "spc", -1},       {0xff0d, "ret", -1},
+        {0xffe1, "shift", -1},  {0xff7f, "num_lock", -1},
+        {0xffff, "delete", -1},
     };
     static const struct {
         bool wide, alt;
         wint_t key;
         const char *stroke;
     } typed[] = {
-        {true, false, 'a', "a"},       {true, false, 'A', "shift-a"},    {true, false, '|', "shift-backslash"},
-        {true, true, 'x', "alt-x"},    {true, true, 'X', "alt-shift-x"}, {true, false, 3, "ctrl-c"},
-        {true, false, 0x7f, "backspace"}, {true, false, 8, "ctrl-h"},    {true, false, 0x1b, "esc"},
-        {true, false, '\r', "ret"},    {true, false, '\n', "ctrl-j"},    {true, false, '\t', "tab"},
-        {true, false, 0x1c, "ctrl-backslash"}, {true, false, 0x1f, "ctrl-shift-minus"}, {true, false, 0xe9, ""},
-        {true, false, 0xff08, ""},     {false, false, KEY_F(1), "f1"},   {false, false, KEY_F(12), "f12"},
-        {false, false, KEY_F(13), "shift-f1"}, {false, false, KEY_F(29), "ctrl-f5"}, {false, false, KEY_F(60), "alt-f12"},
-        {false, true, KEY_F(2), "alt-f2"}, {false, false, KEY_UP, "up"}, {false, false, KEY_BTAB, "shift-tab"},
-        {false, false, KEY_DC, "delete"}, {false, false, KEY_MOUSE, ""},
+        {true, false, 'a', "a"},
+        {true, false, 'A', "shift-a"},
+        {true, false, '|', "shift-backslash"},
+        {true, true, 'x', "alt-x"},
+        {true, true, 'X', "alt-shift-x"},
+        {true, false, 3, "ctrl-c"},
+        {true, false, 0x7f, "backspace"},
+        {true, false, 8, "ctrl-h"},
+        {true, false, 0x1b, "esc"},
+        {true, false, '\r', "ret"},
+        {true, false, '\n', "ctrl-j"},
+        {true, false, '\t', "tab"},
+        {true, false, 0x1c, "ctrl-backslash"},
+        {true, false, 0x1f, "ctrl-shift-minus"},
+        {true, false, 0xe9, ""},
+        {true, false, 0xff08, ""},
+        {false, false, KEY_F(1), "f1"},
+        {false, false, KEY_F(12), "f12"},
+        {false, false, KEY_F(13), "shift-f1"},
+        {false, false, KEY_F(29), "ctrl-f5"},
+        {false, false, KEY_F(60), "alt-f12"},
+        {false, true, KEY_F(2), "alt-f2"},
+        {false, false, KEY_UP, "up"},
+        {false, false, KEY_BTAB, "shift-tab"},
+        {false, false, KEY_DC, "delete"},
+        {false, false, KEY_MOUSE, ""},
     };
     char stroke[64];
     int shift;
@@ -99,7 +121,8 @@ Test(keys, characters)
     for (unsigned i = 0; i < ARRAY_SIZE(want); i++) {
         const char *key = keysym_key(want[i].sym, &shift);
 
-        cr_assert(key && !strcmp(key, want[i].key) && shift == want[i].shift, "%x: %s %d", want[i].sym, key, shift);
+        cr_assert(key && !strcmp(key, want[i].key) && shift == want[i].shift, "%x: %s %d", want[i].sym, key,
+                  shift);
     }
     for (unsigned i = 0; i < ARRAY_SIZE(typed); i++) {
         tui_stroke(typed[i].wide, typed[i].key, typed[i].alt, stroke, sizeof(stroke));
@@ -121,8 +144,10 @@ Test(keys, options)
     cr_assert_str_eq(s.vnc, "127.0.0.1:3");
     cr_assert_eq(display_parse(&s, "sdl,full-screen=on,window-close=off", &err), 0);
     cr_assert(s.wanted[DISPLAY_SDL] && s.full_screen && s.window_close_off);
-    static const char *const wrong[] = {"gtk", "", "curse", "sdlx", "sdl=on", "sdl,gl=on", "vnc", "vnc=", "vnc=3",
-        "vnc=:1,password=on", "vnc=:1,to=x", "vnc=:1,to=", "spice-app", "cursesx", "sdl,"};
+    static const char *const wrong[] = {
+        "gtk",         "",           "curse",     "sdlx",    "sdl=on",
+        "sdl,gl=on",   "vnc",        "vnc=",      "vnc=3",   "vnc=:1,password=on",
+        "vnc=:1,to=x", "vnc=:1,to=", "spice-app", "cursesx", "sdl,"};
     for (unsigned i = 0; i + 1 < ARRAY_SIZE(wrong); i++) {
         err.cause[0] = err.remedy[0] = 0;
         cr_assert_eq(display_parse(&s, wrong[i], &err), -EINVAL, "%s", wrong[i]);

@@ -44,7 +44,12 @@ static struct rig *rig_new(const void *first, size_t n)
     uint8_t *rom = calloc(1, BIOS_BYTES);
     char path[] = "/tmp/novt-input-XXXXXX";
     struct rig *r = calloc(1, sizeof(*r));
-    struct novt_config c = {.ram_bytes = 4 << 20, .bios = path, .vgabios = "", .debugcon_iobase = 0xe9, .debugcon = on_byte, .debugcon_opaque = r,
+    struct novt_config c = {.ram_bytes = 4 << 20,
+                            .bios = path,
+                            .vgabios = "",
+                            .debugcon_iobase = 0xe9,
+                            .debugcon = on_byte,
+                            .debugcon_opaque = r,
                             .engine = NOVT_ENGINE_BT};
     struct novt_error err;
     int fd = mkstemp(path);
@@ -122,7 +127,8 @@ Test(input, keys_strokes_and_texts_come_in_order)
 
 Test(input, wrong_names)
 {
-    static const char *const wrong[] = {"", "-", "a-", "-a", "nokey", "ctrl-nokey", "a-b-c-d-e-f-g-h-i", "ctrl--", "0x", "0xfffff"};
+    static const char *const wrong[] = {
+        "", "-", "a-", "-a", "nokey", "ctrl-nokey", "a-b-c-d-e-f-g-h-i", "ctrl--", "0x", "0xfffff"};
     struct rig *r = rig_new("", 0);
 
     for (unsigned i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
