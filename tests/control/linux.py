@@ -8,10 +8,12 @@ NOVT names another program, NOVT_GUESTS the guests, as for boot.py. Last line: N
 import argparse
 import json
 import os
+import random
 import re
 import socket
 import sys
 import tempfile
+import threading
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -118,6 +120,35 @@ def pauses(vm, q):
     expect(0 <= after - before < 2.5, f"time went on while stopped: {before} {after}")
 
 
+class Storm:
+    """Stops, looks and goes on as fast as it can, beside whatever the guest does."""
+    def __init__(self, q):
+        self.q, self.rounds, self.ends, self.error = q, 0, False, None
+        self.thread = threading.Thread(target=self.run)
+
+    def run(self):
+        rnd = random.Random(1)
+        try:
+            while not self.ends:
+                self.q.do("stop")
+                time.sleep(rnd.random() * 0.003)
+                self.q.hmp(rnd.choice(["x/4i $pc", "info registers", "info mem", "info irq"]))
+                self.q.do("cont")
+                self.rounds += 1
+                time.sleep(rnd.random() * 0.02)
+        except (Bad, OSError, ValueError) as e:
+            self.error = e
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ends = True
+        self.thread.join()
+        expect(self.error is None, f"storm: {self.error}")
+
+
 def run(kernel):
     guests = os.environ.get("NOVT_GUESTS", os.path.join(ROOT, "build/guests"))
     novt = os.environ.get("NOVT", os.path.join(ROOT, "build/release/novt"))
@@ -137,7 +168,11 @@ def run(kernel):
             expect(power_button(vm) == 1, "the power button was not felt")
             q.do("system_reset")
             expect(q.event("RESET")["data"]["guest"] is False, "reset")
-            vm.wait(PROMPT, BOOT_S)
+            with Storm(q) as storm:
+                vm.wait(PROMPT, BOOT_S)
+                text = shell(vm, "dd if=/dev/zero bs=1M count=8 2>/dev/null | md5sum")
+            expect("96995b58d4cbf6aaa9041b4f00c7f6ae" in text, f"computes {text!r}")
+            expect(storm.rounds > 10, f"{storm.rounds} rounds of stop and cont")
             vm.send("poweroff -f\n")
             expect(q.event("SHUTDOWN")["data"] == {"guest": True, "reason": "guest-shutdown"}, "shutdown")
             rc = vm.finish(60)
