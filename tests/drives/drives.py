@@ -171,12 +171,12 @@ def linux(args, tmp, append, count):
     want.update({name: digest(path) for name, path in (("/dev/sd", hdb), ("/dev/sr", cd), ("/dev/fd", fd))})
     out = subprocess.run([NOVT, "-m", "256", "-kernel", os.path.join(GUESTS, "vmlinuz-686-pae"), "-initrd", initrd, "-append",
                           "console=ttyS0 quiet " + append, "-nographic", "-no-reboot", *drive(hda, "ide", 0), *drive(hdb, "ide", 1),
-                          *drive(cd, "cd", 3), *drive(fd, "floppy"), "--timeout", str(150 * args.patience), *args.options],
+                          *drive(cd, "cd", 2), *drive(fd, "floppy"), "--timeout", str(150 * args.patience), *args.options],
                          stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    got = dict(line.removesuffix("  -").split(" ", 2)[1:] for line in out.stdout.replace("\r", "").split("\n") if line.startswith("RESULT "))
+    lines = (line.partition(" ")[2].partition(" ") for line in out.stdout.replace("\r", "").split("\n") if line.startswith("RESULT "))
+    got = {name: text.removesuffix(" -") for name, _, text in lines}
     expect(out.returncode == 0, f"exit code {out.returncode}; {out.stdout[-1500:]}{out.stderr[-500:]}")
-    got = {name: text.removesuffix(" -") for name, text in got.items()}
-    expect(got == want, f"got {got}, not {want}")
+    expect(got == want, f"got {got}, not {want}; {out.stdout[-1500:]}")
     expect(numbers(hdb, count), "hdb does not hold what the guest wrote")
     expect(numbers(fd, 50000), "the floppy does not hold what the guest wrote")
     images.run("e2fsck", "-fn", hda)
