@@ -27,7 +27,7 @@
 #include "devices/parallel.h"
 #include "devices/pc_info.h"
 #include "devices/uart.h"
-#include "devices/vga_mem.h"
+#include "devices/vga.h"
 #include "devices/virtio_blk.h"
 
 enum {
@@ -373,8 +373,7 @@ static void drain(const struct pc_drive *drive)
 int pc_quiesce(struct pc *pc)
 {
     const struct pc_config *cfg = &pc->config;
-    if (pc->has_vga)
-        vga_map_release(&pc->vga);
+    pc_vga_settle(pc);
     for (unsigned round = 0; round < QUIESCE_ROUNDS; round++) {
         bool busy = pc->fdc.in_flight;
         for (unsigned i = 0; i < PC_IDE_DRIVES; i++) {
