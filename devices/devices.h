@@ -197,6 +197,7 @@ const char *pc_key_name(unsigned key);
 #define PC_KEYS_MAX 160
 /* A key goes down or up. False, and nothing happened: the guest must take earlier ones first. The keyboard repeats by itself. */
 bool pc_key(struct pc *pc, unsigned key, bool down);
+bool pc_key_down(const struct pc *pc, unsigned key);
 bool pc_keys_taken(struct pc *pc); /* the guest has read all of them */
 unsigned pc_kbd_leds(const struct pc *pc); /* bit 0 Scroll Lock, 1 Num Lock, 2 Caps Lock */
 /* Relative motion (y up, z towards the user) and buttons (bit 0 left, 1 right, 2 middle, 3 and 4 on the side). False, and nothing

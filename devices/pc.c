@@ -557,6 +557,11 @@ bool pc_key(struct pc *pc, unsigned key, bool down)
     return i8042_key(&pc->kc, key, down);
 }
 
+bool pc_key_down(const struct pc *pc, unsigned key)
+{
+    return ps2_kbd_held(&pc->kc.kbd, key);
+}
+
 bool pc_keys_taken(struct pc *pc)
 {
     return i8042_idle(&pc->kc);

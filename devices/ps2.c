@@ -106,14 +106,14 @@ void ps2_reply1(struct ps2_queue *q, u8 v)
 
 /* ---- keys ---- */
 
-static bool is_held(const struct ps2_kbd *kbd, unsigned key)
+bool ps2_kbd_held(const struct ps2_kbd *kbd, unsigned key)
 {
-    return kbd->held[key / 8] >> (key % 8) & 1;
+    return key < KEYS_MAX && (kbd->held[key / 8] >> (key % 8) & 1);
 }
 
 static bool is_held_name(const struct ps2_kbd *kbd, const char *one, const char *other)
 {
-    return is_held(kbd, (unsigned)key_find(one)) || is_held(kbd, (unsigned)key_find(other));
+    return ps2_kbd_held(kbd, (unsigned)key_find(one)) || ps2_kbd_held(kbd, (unsigned)key_find(other));
 }
 
 /* Sets 1 and 2: a code with its prefixes. */
@@ -202,7 +202,7 @@ bool ps2_kbd_key(struct ps2_kbd *kbd, unsigned n, bool down)
     const struct key *key = key_get(n);
     u8 seq[8];
 
-    if (!key || is_held(kbd, n) == down)
+    if (!key || ps2_kbd_held(kbd, n) == down)
         return true;
     if (kbd->scanning && !ps2_queue_put(&kbd->keys, seq, key_sequence(kbd, key, down, seq)))
         return false;

@@ -48,6 +48,7 @@ void ps2_kbd_write(struct ps2_kbd *kbd, u8 val);
 /* A key goes down or up. False, and nothing happened: the guest must take some of the earlier ones first. A key that is down
  * already and one that is up already say nothing: the keyboard repeats by itself. */
 bool ps2_kbd_key(struct ps2_kbd *kbd, unsigned key, bool down);
+bool ps2_kbd_held(const struct ps2_kbd *kbd, unsigned key);
 u64 ps2_kbd_delay_ns(const struct ps2_kbd *kbd);  /* until the held key repeats first */
 u64 ps2_kbd_period_ns(const struct ps2_kbd *kbd); /* and from then on */
 void ps2_kbd_repeat(struct ps2_kbd *kbd);

@@ -91,6 +91,7 @@ void call_run_end(struct machine *m);
 /* vm_input.c, around the PC's life. */
 void input_init(struct machine *m);
 void input_fini(struct machine *m);
+void input_loaded(struct machine *m); /* the PC became another one: fingers are where they were */
 
 /* vm_frame.c */
 int frame_init(struct machine *m) MUST_CHECK;

@@ -313,6 +313,23 @@ void input_init(struct machine *m)
     wake_add(pc_wakes(m->vm.pc), &d->wake, on_wake, m);
 }
 
+/* A state was loaded: time is another, and keys that were held when it was saved are not held by anybody now. */
+void input_loaded(struct machine *m)
+{
+    struct input_desk *d = &m->desk;
+
+    pthread_mutex_lock(&d->lock);
+    d->waiting = false;
+    d->idle_ns = LOOK_NS;
+    for (unsigned i = 0; i < PC_KEYS_MAX; i++)
+        if (pc_key_down(m->vm.pc, i) && !held(d, i)) {
+            d->held[i / 8] |= (u8)BIT(i % 8);
+            (void)put_key(d, i, false);
+        }
+    pthread_mutex_unlock(&d->lock);
+    deliver(m);
+}
+
 void input_fini(struct machine *m)
 {
     if (!m->vm.pc)

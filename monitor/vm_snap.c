@@ -412,6 +412,7 @@ static void load_all(struct snap *s, struct snap_reader *r)
     for (unsigned i = 1; i < s->units; i++)
         if (s->unit[i].table->restored)
             s->unit[i].table->restored(s->unit[i].obj);
+    input_loaded(m);
 }
 
 static int load(struct snap *s, const char *path, struct novt_error *err)

@@ -223,3 +223,28 @@ Test(input, mouse_packets)
     novt_vm_stop(r->vm, 0);
     finish(r);
 }
+
+/* Else the PC's keyboard would repeat it for ever. */
+Test(input, a_key_held_in_a_loaded_state_is_let_go)
+{
+    char path[] = "/tmp/novt-input-state-XXXXXX";
+    struct rig *r = rig_new("", 0);
+    struct novt_error err;
+    int fd = mkstemp(path);
+
+    cr_assert_geq(fd, 0);
+    close(fd);
+    start(r);
+    cr_assert_eq(novt_vm_key(r->vm, "x", true), 0);
+    expect(r, "22");
+    cr_assert_eq(novt_vm_save(r->vm, path, &err), 0, "%s", err.cause);
+    cr_assert_eq(novt_vm_key(r->vm, "x", false), 0);
+    expect(r, "f0 22");
+    cr_assert_eq(novt_vm_load(r->vm, path, &err), 0, "%s", err.cause);
+    expect(r, "f0 22");
+    usleep(700000);
+    cr_assert_eq(novt_vm_send_text(r->vm, "y", 1), 1);
+    expect(r, "35 f0 35");
+    finish(r);
+    unlink(path);
+}
