@@ -42,6 +42,7 @@ struct blk_info {
     enum blk_format format;
     bool read_only, snapshot, tray_open;
     bool probed_raw; /* nobody said so: to be warned of */
+    bool odd_size;   /* the last sector is only partly there */
     u64 bytes;
     u64 reads, writes, flushes, read_bytes, written_bytes, errors; /* since the disk was made */
 };

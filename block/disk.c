@@ -399,6 +399,7 @@ void blk_info(struct blk_disk *disk, struct blk_info *info)
         .snapshot = disk->image && disk->snapshot,
         .tray_open = disk->tray_open,
         .probed_raw = disk->image && disk->image->probed_raw,
+        .odd_size = disk->image && disk->image->odd_size,
         .bytes = disk->image ? disk->image->bytes : 0,
         .reads = disk->reads,
         .writes = disk->writes,

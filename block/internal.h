@@ -24,7 +24,7 @@ struct blk_image {
     const struct blk_ops *ops;
     u64 bytes; /* a multiple of 512 */
     bool read_only;
-    bool probed_raw;
+    bool probed_raw, odd_size;
     enum blk_format format;
 };
 

@@ -161,6 +161,7 @@ int overlay_open(struct blk_image **out, struct blk_image *base, struct blk_erro
         return blk_fail(err, false, -ENOMEM, "free memory on the host", "no memory for a snapshot");
     }
     layer->image = (struct blk_image){.ops = &overlay_ops, .bytes = base->bytes, .format = base->format};
+    layer->image.odd_size = base->odd_size;
     layer->base = base;
     layer->bitmap_bytes = base->bytes / DISK_SECTOR_BYTES / 8 + 1;
     layer->bitmap = mmap(NULL, layer->bitmap_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

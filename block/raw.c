@@ -231,6 +231,7 @@ int raw_open(struct blk_image **out, const struct blk_source *source, struct blk
     }
     raw->image.ops = &raw_ops;
     raw->image.format = BLK_RAW;
+    raw->image.odd_size = raw->file_bytes % DISK_SECTOR_BYTES != 0;
     raw->image.bytes = align_up(raw->file_bytes, DISK_SECTOR_BYTES);
     *out = &raw->image;
     return 0;

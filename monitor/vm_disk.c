@@ -119,6 +119,9 @@ static int insert(struct machine *m, struct disk_slot *slot, const struct novt_m
     if (rc)
         return image_fail(err, rc, &why);
     blk_info(slot->disk, &info);
+    if (info.odd_size)
+        warn(m, "WARNING: the size of '%s' is no multiple of 512 bytes: it may be truncated. Its last sector is filled up with zeros",
+             medium->file);
     if (info.probed_raw)
         warn(m,
              "WARNING: Image format was not specified for '%s' and probing guessed raw. Writes that would make it look like another "

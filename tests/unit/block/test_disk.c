@@ -15,10 +15,22 @@ static u8 sector_buf[DISK_REQUEST_SECTORS * 512];
 static void check_model(struct blk_source source, u64 bytes, bool reaches_file)
 {
     struct rig *r = rig_new(bytes);
+    struct blk_info info;
     size_t before_bytes, after_bytes;
     u8 *model = rig_file(r->path, &before_bytes), *before = rig_file(r->path, &before_bytes), *after;
 
+    if (source.cache == BLK_DIRECT || source.cache == BLK_DIRECTSYNC) {
+        int fd = open(r->path, O_RDONLY | O_DIRECT);
+
+        if (fd < 0 && errno == EINVAL) {
+            rig_free(r);
+            cr_skip_test("no direct I/O on this file system");
+        }
+        close(fd);
+    }
     rig_must_insert(r, source);
+    blk_info(r->disk, &info);
+    cr_expect_eq(info.odd_size, bytes % 512 != 0);
     rig_against_model(r, model, (bytes + 511) / 512, 1500);
     cr_assert_eq(blk_flush(r->disk), 0);
     blk_remove(r->disk);
