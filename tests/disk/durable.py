@@ -60,7 +60,8 @@ class Image:
     def command(self):
         guests = os.environ.get("NOVT_GUESTS", os.path.join(ROOT, "build/guests"))
         program = os.environ.get("NOVT", os.path.join(ROOT, "build/release/novt"))
-        script = (f"for m in {MODULES[self.bus]} crc32c_generic ext4; do modprobe $m; done; sleep 0.1; mkdir /tmp/d; mount -t ext4 /dev/{DEVICE[self.bus]} /tmp/d && "
+        legacy = "modprobe virtio_pci force_legacy=1; " if self.name == "virtio-qcow2" else ""  # both register layouts get their turn
+        script = (f"{legacy}for m in {MODULES[self.bus]} crc32c_generic ext4; do modprobe $m; done; sleep 0.1; mkdir /tmp/d; mount -t ext4 /dev/{DEVICE[self.bus]} /tmp/d && "
                   f"i={self.next}; echo READY; while true; do f=/tmp/d/f$((i % {NAMES})); "
                   "dd if=/dev/urandom of=$f bs=1k count=$((i * 7 % 61 + 1)) conv=fsync 2>/tmp/e || echo WRITE FAILED; "
                   "echo FLUSHED $i $(md5sum <$f); i=$((i + 1)); done")
