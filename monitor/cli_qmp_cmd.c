@@ -212,10 +212,9 @@ static void block_here(void *opaque)
         if (d.inserted)
             json_object_set_new(one, "inserted",
                                 json_pack("{s:s,s:s,s:b,s:b,s:{s:s,s:s,s:I}}", "file", d.file, "drv",
-                                          novt_format_name(d.format), "ro", d.read_only,
-                                          "encrypted", 0, "image", "filename", d.file, "format",
-                                          novt_format_name(d.format), "virtual-size",
-                                          (json_int_t)d.bytes));
+                                          novt_format_name(d.format), "ro", d.read_only, "encrypted", 0,
+                                          "image", "filename", d.file, "format", novt_format_name(d.format),
+                                          "virtual-size", (json_int_t)d.bytes));
         json_array_append_new(m->list, one);
     }
 }
@@ -225,6 +224,28 @@ static void cmd_query_block(struct qmp_call *q)
     struct medium_call m = {.q = q, .list = json_array()};
 
     novt_vm_call(q->vm, block_here, &m);
+    q->ret = m.list;
+}
+
+static void blockstats_here(void *opaque)
+{
+    struct medium_call *m = opaque;
+    struct novt_drive_info d;
+
+    for (unsigned n = 0; novt_vm_drive_info(m->q->vm, n, &d); n++)
+        json_array_append_new(m->list,
+                              json_pack("{s:s,s:s,s:{s:I,s:I,s:I,s:I,s:I,s:I}}", "device", d.id, "qdev", d.id,
+                                        "stats", "rd_bytes", (json_int_t)d.read_bytes, "wr_bytes",
+                                        (json_int_t)d.written_bytes, "rd_operations", (json_int_t)d.reads,
+                                        "wr_operations", (json_int_t)d.writes, "flush_operations",
+                                        (json_int_t)d.flushes, "failed_rd_operations", (json_int_t)d.errors));
+}
+
+static void cmd_query_blockstats(struct qmp_call *q)
+{
+    struct medium_call m = {.q = q, .list = json_array()};
+
+    novt_vm_call(q->vm, blockstats_here, &m);
     q->ret = m.list;
 }
 
@@ -441,6 +462,7 @@ static const struct qmp_command commands[] = {
     {"pmemsave", cmd_pmemsave, " val I size I filename S"},
     {"qmp_capabilities", cmd_capabilities, " enable a"},
     {"query-block", cmd_query_block, ""},
+    {"query-blockstats", cmd_query_blockstats, " query-nodes b"},
     {"query-chardev", cmd_query_chardev, ""},
     {"query-commands", cmd_query_commands, ""},
     {"query-cpus-fast", cmd_query_cpus, ""},

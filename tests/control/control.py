@@ -524,6 +524,7 @@ def test_media():
         q.fails("eject", "nosuch", device="nosuch")
         q.fails("eject", "is missing")
         check("rd_operations=" in q.hmp("info blockstats"), "blockstats")
+        check(next(d for d in q.do("query-blockstats") if d["device"] == "floppy0")["stats"]["wr_bytes"] == 0, "query-blockstats")
 
 def test_screendump():
     """SeaBIOS's screen as PPM and PNG; where nothing can be written, and without a card."""
