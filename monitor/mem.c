@@ -343,8 +343,8 @@ bool mem_block(struct cpu *cpu, unsigned seg, u32 off, u32 bytes, bool write, st
     enum mmu_backing kind;
     u32 lin;
 
-    if (cpu->mode & (MODE_AC | MODE_DB) || linear(cpu, seg, off, bytes, write, &lin) || page_left(lin, bytes) != bytes ||
-        translate(cpu, lin, false, write, &b->gpa))
+    if (cpu->mode & (MODE_AC | MODE_DB) || vm->brk_flags & BRK_F_DATA || linear(cpu, seg, off, bytes, write, &lin) ||
+        page_left(lin, bytes) != bytes || translate(cpu, lin, false, write, &b->gpa))
         return false;
     b->ram = mmu_ptr(vm->mmu, b->gpa, &kind);
     if (b->ram && write)
