@@ -23,7 +23,7 @@ sys.path.insert(0, os.path.join(ROOT, "scripts"))
 from vmdrive import VM  # noqa: E402
 
 PROMPT = "novt# "
-CARDS = {"e1000": "e1000", "ne2k_pci": "ne2k-pci", "virtio-net-pci": "virtio_pci virtio_net"}
+CARDS = {"e1000": "e1000", "ne2k_pci": "ne2k-pci", "rtl8139": "8139too", "virtio-net-pci": "virtio_pci virtio_net"}
 LEASE = '#!/bin/sh\n[ "$1" = bound ] || exit 0\nifconfig $interface $ip netmask $subnet\nroute add default gw $router\n'
 SLOW_MIB = 1  # QEMU's NE2000 loses most of what comes in bursts
 HZ = os.sysconf("SC_CLK_TCK")

@@ -68,7 +68,7 @@ struct pc_virtio_disk {
 };
 
 /* A network card. Those on PCI take the first free slot from 3 up unless one is asked for. */
-enum pc_nic_model { PC_NIC_NE2K_ISA, PC_NIC_NE2K_PCI, PC_NIC_E1000, PC_NIC_VIRTIO };
+enum pc_nic_model { PC_NIC_NE2K_ISA, PC_NIC_NE2K_PCI, PC_NIC_E1000, PC_NIC_RTL8139, PC_NIC_VIRTIO };
 #define PC_NICS 8
 
 struct pc_nic {

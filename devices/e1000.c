@@ -179,7 +179,8 @@ static void eecd_write(struct e1000 *e, u32 val)
     if (e->wire.reading)
         return;
     e->wire.in = e->wire.in << 1 | !!(val & EECD_DI);
-    if (++e->wire.in_bits == 9) {
+    e->wire.in_bits += e->wire.in != 0; /* it begins with the 1 */
+    if (e->wire.in_bits == 9) {
         e->wire.reading = (e->wire.in >> 6 & 7) == 6;
         e->wire.out_bit = (e->wire.in & 63) * 16 - 1;
     }

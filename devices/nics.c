@@ -11,6 +11,7 @@
 
 #include "devices/e1000.h"
 #include "devices/ne2k.h"
+#include "devices/rtl8139.h"
 #include "devices/state_tables.h"
 #include "devices/virtio_net.h"
 
@@ -21,6 +22,7 @@ union nics_card {
     struct ne2k_pci ne2k_pci;
     struct e1000 e1000;
     struct virtio_net virtio;
+    struct rtl8139 rtl8139;
 };
 
 static const u16 isa_base[] = {0x300, 0x320, 0x340, 0x280, 0x380}; /* without 360h, where IDE and floppy controllers are */
@@ -73,6 +75,10 @@ static int init_pci(union nics_card *card, const struct pc_nic *config, const st
         virtio_net_init(&card->virtio, w->dma, pin, config->mac, &config->back);
         dev = &card->virtio.virtio.pci;
         break;
+    case PC_NIC_RTL8139:
+        rtl8139_init(&card->rtl8139, w->dma, w->clk, pin, config->mac, &config->back);
+        dev = &card->rtl8139.pci;
+        break;
     }
     return dev ? pci_dev_plug(w->pci, dev, slot, 0) : -EINVAL;
 }
@@ -124,6 +130,10 @@ unsigned nics_units(struct nics *nics, struct state_unit *unit, unsigned max)
             unit[n].table = &virtio_net_state;
             unit[n].bytes = sizeof(card->virtio);
             break;
+        case PC_NIC_RTL8139:
+            unit[n].table = &rtl8139_state;
+            unit[n].bytes = sizeof(card->rtl8139);
+            break;
         }
     }
     return n;
@@ -137,6 +147,7 @@ void nics_reset(struct nics *nics)
         case PC_NIC_NE2K_PCI: ne2k_reset(&nics->slot[i].card->ne2k_pci.core); break;
         case PC_NIC_E1000: e1000_reset(&nics->slot[i].card->e1000); break;
         case PC_NIC_VIRTIO: virtio_net_reset(&nics->slot[i].card->virtio); break;
+        case PC_NIC_RTL8139: rtl8139_reset(&nics->slot[i].card->rtl8139); break;
         }
 }
 
@@ -156,6 +167,7 @@ const struct nic_front *nics_front(struct nics *nics, unsigned n)
     case PC_NIC_NE2K_PCI: return &nics->slot[n].card->ne2k_pci.core.front;
     case PC_NIC_E1000: return &nics->slot[n].card->e1000.front;
     case PC_NIC_VIRTIO: return &nics->slot[n].card->virtio.front;
+    case PC_NIC_RTL8139: return &nics->slot[n].card->rtl8139.front;
     }
     return NULL;
 }

@@ -5,6 +5,7 @@
  */
 #include "devices/e1000.h"
 #include "devices/ne2k.h"
+#include "devices/rtl8139.h"
 #include "devices/state_tables.h"
 #include "devices/virtio_blk.h"
 #include "devices/virtio_net.h"
@@ -126,6 +127,50 @@ static void e1000_restored(void *obj)
     ask_again(&e->front, &e->back);
 }
 TABLE(e1000_state, e1000_rows, NULL, e1000_restored);
+#undef S
+
+/* ---- RTL8139 ---- */
+
+#define S struct rtl8139
+static const struct state_field rtl8139_rows[] = {
+    STATE_PART(S, pci, &pci_dev_state),
+    STATE_BYTES(S, idr),
+    STATE_BYTES(S, mar),
+    STATE_ARRAY(S, tsd),
+    STATE_ARRAY(S, tsad),
+    STATE_ARRAY(S, tx_order),
+    STATE_MAX(S, tx_n, RTL_TX_SLOTS),
+    STATE(S, rbstart),
+    STATE(S, tcr),
+    STATE(S, rcr),
+    STATE(S, capr),
+    STATE(S, cbr),
+    STATE(S, imr),
+    STATE(S, isr),
+    STATE(S, cr),
+    STATE(S, cr9346),
+    STATE(S, config1),
+    STATE(S, config3),
+    STATE(S, config4),
+    STATE(S, bmcr),
+    STATE(S, anar),
+    STATE(S, wire_in),
+    STATE(S, wire_bits),
+    STATE(S, wire_out),
+    STATE_BOOL(S, wire_reading),
+    STATE_BOOL(S, held),
+    STATE_TIMER(S, nudge),
+    STATE_MAX(S, timer_from_ns, TIME_MAX),
+    STATE_BOOL(S, link_down),
+};
+
+static void rtl8139_restored(void *obj)
+{
+    const struct rtl8139 *n = obj;
+
+    ask_again(&n->front, &n->back);
+}
+TABLE(rtl8139_state, rtl8139_rows, NULL, rtl8139_restored);
 #undef S
 
 /* ---- virtio ---- */

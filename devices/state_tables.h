@@ -20,7 +20,7 @@ extern const struct state_table pci_dev_state;
 /* state_disk.c: struct ide, fdc */
 extern const struct state_table ide_state, fdc_state;
 
-/* state_net.c: struct ne2k, ne2k_pci, e1000, virtio_blk, virtio_net */
-extern const struct state_table ne2k_state, ne2k_pci_state, e1000_state, virtio_blk_state, virtio_net_state;
+/* state_net.c: struct ne2k, ne2k_pci, e1000, virtio_blk, virtio_net, rtl8139 */
+extern const struct state_table ne2k_state, ne2k_pci_state, e1000_state, virtio_blk_state, virtio_net_state, rtl8139_state;
 
 #endif

@@ -54,7 +54,7 @@ struct novt_serial {
 
 /* A network card. */
 struct novt_nic {
-    const char *model; /* ne2k_isa ne2k_pci e1000 virtio-net-pci; NULL: e1000 */
+    const char *model; /* ne2k_isa ne2k_pci rtl8139 e1000 virtio-net-pci; NULL: e1000 */
     const char *net;   /* the other end of its cable, as QEMU's -netdev without id: "user,hostfwd=tcp::2222-:22"; NULL: nowhere */
     bool optional;     /* where the host has no libslirp for "user" the cable ends nowhere, instead of an error */
     uint8_t mac[6];    /* all zero: 52:54:00:12:34:56, counting up */

@@ -15,11 +15,11 @@ static const struct {
     const char *name, *model;
 } cards[] = {
     {"e1000", "e1000"},       {"e1000-82540em", "e1000"}, {"ne2k_pci", "ne2k_pci"},
-    {"ne2k_isa", "ne2k_isa"}, {"virtio-net-pci", "virtio-net-pci"}, {"virtio", "virtio-net-pci"},
+    {"ne2k_isa", "ne2k_isa"}, {"rtl8139", "rtl8139"}, {"virtio-net-pci", "virtio-net-pci"}, {"virtio", "virtio-net-pci"},
     {"virtio-net", "virtio-net-pci"}, {"virtio-net-pci-transitional", "virtio-net-pci"},
 };
 
-static const char cards_remedy[] = "use e1000, virtio-net-pci, ne2k_pci or ne2k_isa";
+static const char cards_remedy[] = "use e1000, virtio-net-pci, rtl8139, ne2k_pci or ne2k_isa";
 
 static const char *find_card(const char *name)
 {

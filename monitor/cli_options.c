@@ -96,7 +96,7 @@ static const struct option_row option_rows[] = {
      "                            user: hostfwd=tcp|udp:[ADDR]:PORT-[ADDR]:PORT net= host= dns= dhcpstart= hostname=\n"
      "                                  restrict=on tftp=DIR bootfile= ipv6=on\n"
      "                            tap: ifname= fd=    socket: listen= connect= mcast= udp=,localaddr=\n"
-     "                            CARD: ne2k_isa ne2k_pci e1000 virtio-net-pci, or help"},
+     "                            CARD: ne2k_isa ne2k_pci rtl8139 e1000 virtio-net-pci, or help"},
     {"netdev", ARG_NEEDED, opt_netdev, "-netdev TYPE,id=ID[,...]  the network alone, for -device CARD,netdev=ID[,mac=MAC][,addr=SLOT]"},
     {"net", ARG_NEEDED, opt_net, "-net nic[,model=CARD]|TYPE|none  the same in the old spelling"},
     {"monitor", ARG_NEEDED, opt_monitor,

@@ -15,6 +15,7 @@ static const struct {
     {"e1000", PC_NIC_E1000},
     {"ne2k_pci", PC_NIC_NE2K_PCI},
     {"ne2k_isa", PC_NIC_NE2K_ISA},
+    {"rtl8139", PC_NIC_RTL8139},
     {"virtio-net-pci", PC_NIC_VIRTIO},
 };
 
@@ -48,7 +49,7 @@ static int find_model(const char *name, enum pc_nic_model *model, struct novt_er
             *model = models[i].model;
             return 0;
         }
-    return mon_fail(err, NOVT_ERR_USAGE, -EINVAL, "use e1000, virtio-net-pci, ne2k_pci or ne2k_isa", "unknown network card \"%s\"", name);
+    return mon_fail(err, NOVT_ERR_USAGE, -EINVAL, "use e1000, virtio-net-pci, rtl8139, ne2k_pci or ne2k_isa", "unknown network card \"%s\"", name);
 }
 
 int net_make(struct machine *m, struct pc_config *cfg, struct novt_error *err)

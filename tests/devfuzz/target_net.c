@@ -118,6 +118,21 @@ static void ne2k(struct fuzz *f, u16 port)
     pc_pio_write(f->pc, port, 1, fuzz_below(f, 2) ? 0x26 : 0x0a + 8 * fuzz_below(f, 2));
 }
 
+static void rtl8139(struct fuzz *f, u16 port)
+{
+    if (!fuzz_below(f, 8)) {
+        pc_pio_write(f->pc, port + 0x37, 1, 0x10);
+        pc_pio_write(f->pc, port + 0x30, 4, fuzz_below(f, 4) ? RX_RING : fuzz_edge(f));
+        pc_pio_write(f->pc, port + 0x37, 1, 0x0c);
+        pc_pio_write(f->pc, port + 0x44, 4, 0x0f | (fuzz_random(f) & 0x1880));
+    }
+    pc_pio_write(f->pc, (u16)(port + fuzz_below(f, 0x70)), 1u << fuzz_below(f, 3), fuzz_edge(f));
+    pc_pio_write(f->pc, (u16)(port + 0x20 + 4 * fuzz_below(f, 4)), 4, fuzz_below(f, 2) ? TX_RING : fuzz_edge(f));
+    pc_pio_write(f->pc, (u16)(port + 0x10 + 4 * fuzz_below(f, 4)), 4, fuzz_random(f) & 0x1fff);
+    pc_pio_write(f->pc, port + 0x38, 2, fuzz_random(f));
+    (void)pc_pio_read(f->pc, (u16)(port + fuzz_below(f, 0x100)), 1u << fuzz_below(f, 3));
+}
+
 void target_net(struct fuzz *f)
 {
     u32 slot = FIRST_SLOT + fuzz_below(f, SLOTS), id = config_read(f, slot, 0), bar = MMIO_BASE + (slot << 20);
@@ -128,7 +143,7 @@ void target_net(struct fuzz *f)
         ne2k(f, 0x300);
         return;
     }
-    if (!is_e1000 && id != 0x802910ec && id != 0x10001af4)
+    if (!is_e1000 && id != 0x802910ec && id != 0x813910ec && id != 0x10001af4)
         return;
     if (!(config_read(f, slot, 4) & 4) || !fuzz_below(f, 32)) {
         config_write(f, slot, 0x10, is_e1000 ? bar : port);
@@ -139,6 +154,8 @@ void target_net(struct fuzz *f)
             e1000(f, bar);
         else if (id == 0x10001af4)
             virtio(f, port);
+        else if (id == 0x813910ec)
+            rtl8139(f, port);
         else
             ne2k(f, port);
     }

@@ -27,7 +27,7 @@ from vmdrive import VM, Timeout  # noqa: E402
 PROMPT = "novt# "
 BOOT_S = 120
 DATA = hashlib.shake_128(b"novt").digest(6 << 20)
-MODULES = {"e1000": "e1000", "ne2k_pci": "ne2k-pci", "virtio-net-pci": "virtio_pci virtio_net"}
+MODULES = {"e1000": "e1000", "ne2k_pci": "ne2k-pci", "rtl8139": "8139too", "virtio-net-pci": "virtio_pci virtio_net"}
 LEASE = """#!/bin/sh
 [ "$1" = bound ] || exit 0
 ifconfig $interface $ip netmask $subnet
