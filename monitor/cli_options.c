@@ -135,7 +135,7 @@ void cli_help(void)
     for (size_t i = 0; i < ARRAY_SIZE(option_rows); i++)
         if (option_rows[i].help)
             printf("  %s\n", option_rows[i].help);
-    puts("\nOn a terminal: Ctrl-A X quits, Ctrl-A Ctrl-A sends Ctrl-A, Ctrl-A H helps.\n"
+    puts("\nOn a terminal: Ctrl-A X quits, Ctrl-A C switches to the monitor and back, Ctrl-A H helps.\n"
          "Exit codes: 0 powered off, 2 usage, 3 host resource, 4 bad image, 5 nothing bootable, 6 triple "
          "fault,\n"
          "7 guest dead, 70 bug in novt, 124 timeout; isa-debug-exit: (value << 1) | 1.");
