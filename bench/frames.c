@@ -54,7 +54,8 @@ int main(int argc, char **argv)
     }
     cpu = seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
     wall = seconds(CLOCK_MONOTONIC) - wall;
-    printf("{\"metric\": \"vga_idle\", \"value\": %.2f, \"unit\": \"percent of a core\", \"frames\": %u, \"changed\": %u}\n",
+    printf("{\"metric\": \"vga_idle\", \"value\": %.2f, \"unit\": \"percent of a core\", \"frames\": %u, "
+           "\"changed\": %u}\n",
            100 * cpu / wall, frames, changed);
     novt_vm_stop(vm, 0);
     pthread_join(thread, NULL);

@@ -40,7 +40,8 @@ static struct beam beam_of(const struct vga *vga)
 {
     static const u32 clock_khz[4] = {25175, 28322, 28322, 28322};
     const u8 *crtc = vga->crtc, over = crtc[CRTC_OVERFLOW];
-    u32 dots = vga->seq[SEQ_CLOCKING] & CLOCKING_8_DOTS ? 8 : 9, khz = clock_khz[(vga->misc & MISC_CLOCK) >> 2];
+    u32 dots = vga->seq[SEQ_CLOCKING] & CLOCKING_8_DOTS ? 8 : 9,
+        khz = clock_khz[(vga->misc & MISC_CLOCK) >> 2];
     struct beam b = {.lines = (crtc[CRTC_V_TOTAL] | (over & 0x01u) << 8 | (over & 0x20u) << 4) + 2,
                      .shown = vga_crtc_lines(vga),
                      .retrace = crtc[CRTC_V_RETRACE_START] | (over & 0x04u) << 6 | (over & 0x80u) << 2,
@@ -48,11 +49,17 @@ static struct beam beam_of(const struct vga *vga)
                      .chars_shown = crtc[CRTC_H_DISPLAY_END] + 1u};
     b.line_ns = (u64)b.chars * dots * 1000000 / khz << (vga->seq[SEQ_CLOCKING] & CLOCKING_HALF ? 1 : 0);
     u64 frame_ns = b.line_ns * b.lines;
-    if (frame_ns < FRAME_NS / 4 || frame_ns > FRAME_NS * 4 || b.shown >= b.lines || b.retrace < b.shown || b.retrace >= b.lines)
-        return (struct beam){.line_ns = LINE_NS, .lines = FRAME_NS / LINE_NS, .shown = FRAME_NS / LINE_NS - RETRACE_LINES,
-                             .retrace = FRAME_NS / LINE_NS - RETRACE_LINES, .retrace_end = FRAME_NS / LINE_NS,
-                             .chars = 100, .chars_shown = 80};
-    b.retrace_end = b.retrace + 1 + ((crtc[CRTC_V_RETRACE_END] - b.retrace - 1) & 15); /* the end is 4 bits to meet */
+    if (frame_ns < FRAME_NS / 4 || frame_ns > FRAME_NS * 4 || b.shown >= b.lines || b.retrace < b.shown ||
+        b.retrace >= b.lines)
+        return (struct beam){.line_ns = LINE_NS,
+                             .lines = FRAME_NS / LINE_NS,
+                             .shown = FRAME_NS / LINE_NS - RETRACE_LINES,
+                             .retrace = FRAME_NS / LINE_NS - RETRACE_LINES,
+                             .retrace_end = FRAME_NS / LINE_NS,
+                             .chars = 100,
+                             .chars_shown = 80};
+    b.retrace_end =
+        b.retrace + 1 + ((crtc[CRTC_V_RETRACE_END] - b.retrace - 1) & 15); /* the end is 4 bits to meet */
     if (b.retrace_end > b.lines)
         b.retrace_end = b.lines;
     return b;

@@ -41,9 +41,9 @@ struct vga {
     u32 bank; /* byte offset of the 64 KiB window at A0000h */
 
     /* What is mapped now (vga_map.c). Not the guest's: vga_map_update() may start from none at any time. */
-    u32 map; /* enum vga_map */
+    u32 map;                             /* enum vga_map */
     u32 map_offset, map_bytes, map_from; /* in A0000h-BFFFFh; where it comes from in mem */
-    u64 lfb_gpa; /* linear frame buffer; 0: not mapped */
+    u64 lfb_gpa;                         /* linear frame buffer; 0: not mapped */
     u32 heat, lfb_heat;
     bool text_live; /* the cells are in mem + VGA_VRAM_BYTES, VRAM's are old */
 

@@ -6,9 +6,16 @@
  */
 #include "devices/vga_pixels.h"
 
-enum { PHASE_CURSOR_OFF = 1, PHASE_BLINK_OFF = 2, ATTR_BLINKS = 0x80, LINE_GRAPHICS = 0xc0, LINE_GRAPHICS_MASK = 0xe0 };
+enum {
+    PHASE_CURSOR_OFF = 1,
+    PHASE_BLINK_OFF = 2,
+    ATTR_BLINKS = 0x80,
+    LINE_GRAPHICS = 0xc0,
+    LINE_GRAPHICS_MASK = 0xe0
+};
 
-void vga_cells_changed(const struct vga *vga, const struct vga_picture *p, struct vga_row *row, u16 *cell, bool all, u32 phase)
+void vga_cells_changed(const struct vga *vga, const struct vga_picture *p, struct vga_row *row, u16 *cell,
+                       bool all, u32 phase)
 {
     const struct vga_scan *s = &p->scan;
     u32 turned = phase ^ p->phase;
@@ -19,7 +26,8 @@ void vga_cells_changed(const struct vga *vga, const struct vga_picture *p, struc
         u32 at = (row->at + i) & s->mask;
         const u8 *from = vga->vram + (size_t)at * 4;
         u16 now = (u16)(from[0] | from[1] << 8);
-        bool differs = all || now != cell[i] || (turned & PHASE_BLINK_OFF && s->blink && from[1] & ATTR_BLINKS) ||
+        bool differs = all || now != cell[i] ||
+                       (turned & PHASE_BLINK_OFF && s->blink && from[1] & ATTR_BLINKS) ||
                        (turned & PHASE_CURSOR_OFF && at == s->cursor);
 
         cell[i] = now;
@@ -43,8 +51,8 @@ static u32 glyph(const struct vga_picture *p, u16 cell, u32 line)
     return dots << 1;
 }
 
-void vga_draw_cells(const struct vga *vga, const struct vga_picture *p, const struct vga_row *row, const u16 *cell, u32 line,
-                    u32 phase, u32 *to)
+void vga_draw_cells(const struct vga *vga, const struct vga_picture *p, const struct vga_row *row,
+                    const u16 *cell, u32 line, u32 phase, u32 *to)
 {
     const struct vga_scan *s = &p->scan;
     u32 end = s->width >> s->wide;
@@ -53,7 +61,8 @@ void vga_draw_cells(const struct vga *vga, const struct vga_picture *p, const st
     for (u32 i = row->first; i < row->end; i++) {
         u8 attr = (u8)(cell[i] >> 8);
         u32 fg = attr & 15, bg = attr >> 4, dots = glyph(p, cell[i], line);
-        bool cursor = ((row->at + i) & s->mask) == s->cursor && line >= s->cursor_first && line <= s->cursor_last;
+        bool cursor =
+            ((row->at + i) & s->mask) == s->cursor && line >= s->cursor_first && line <= s->cursor_last;
 
         if (s->blink)
             bg &= 7;

@@ -75,7 +75,7 @@ static void scan_linear(const struct vga *vga, struct vga_scan *s)
         s->mask = VGA_VRAM_BYTES / 4 - 1;
         return;
     }
-    s->kind = bpp <= 8 ? VGA_LINEAR8 : bpp == 15 ? VGA_LINEAR15 : VGA_LINEAR8 + bytes;
+    s->kind = bpp <= 8 ? VGA_LINEAR8 : bpp == 15 ? VGA_LINEAR15 : bytes < 4 ? VGA_LINEAR8 + bytes : VGA_LINEAR32;
     s->pitch = width * bytes;
     s->start = vga->vbe[VBE_Y_OFFSET] * s->pitch + vga->vbe[VBE_X_OFFSET] * bytes;
     s->mask = VGA_VRAM_BYTES - 1;
@@ -141,7 +141,9 @@ static void scan_planes(const struct vga *vga, struct vga_scan *s)
     s->cell_height = (crtc[CRTC_CELL_HEIGHT] & CRTC_SCAN_LINE) + 1u;
     s->tall = crtc[CRTC_CELL_HEIGHT] >> 7;
     s->wide = vga->seq[SEQ_CLOCKING] & CLOCKING_HALF ? 1 : 0;
-    s->split = (crtc[CRTC_LINE_COMPARE] | (crtc[CRTC_OVERFLOW] & 0x10u) << 4 | (crtc[CRTC_CELL_HEIGHT] & 0x40u) << 3) + 1;
+    s->split = (crtc[CRTC_LINE_COMPARE] | (crtc[CRTC_OVERFLOW] & 0x10u) << 4 |
+                (crtc[CRTC_CELL_HEIGHT] & 0x40u) << 3) +
+               1;
     if (vga->gfx[GFX_MISC] & GFX_MISC_GRAPHICS)
         scan_graphics(vga, s);
     else
@@ -162,7 +164,8 @@ static void scan_make(const struct vga *vga, struct vga_scan *s)
         scan_linear(vga, s);
     else
         scan_planes(vga, s);
-    if (!s->width || !s->height || !vga->crtc[CRTC_V_DISPLAY_END] || (!vga_linear(vga) && off && s->height < 100)) {
+    if (!s->width || !s->height || !vga->crtc[CRTC_V_DISPLAY_END] ||
+        (!vga_linear(vga) && off && s->height < 100)) {
         s->width = EMPTY_WIDTH;
         s->height = EMPTY_HEIGHT;
         off = true;
@@ -204,7 +207,8 @@ static int make_room(struct vga_picture *p, const struct vga_scan *s)
     u32 cells = s->kind == VGA_CELLS ? (s->columns + 1) * s->height : 1;
 
     if (!grow(&p->pixel, &p->room_pixels, s->width * s->height, sizeof(u32)) ||
-        !grow(&p->row, &p->room_rows, s->height, sizeof(u64)) || !grow(&p->cell, &p->cells, cells, sizeof(u16)))
+        !grow(&p->row, &p->room_rows, s->height, sizeof(u64)) ||
+        !grow(&p->cell, &p->cells, cells, sizeof(u16)))
         return -ENOMEM;
     return 0;
 }
@@ -315,7 +319,8 @@ static bool draw_text(const struct vga *vga, struct vga_picture *p, bool all, u3
         u32 in_row, at = line_address(s, y, &in_row);
 
         if (y == 0 || at != row.at || y == s->split) {
-            row = (struct vga_row){.at = at, .first = s->columns + 1, .pan = y < s->split ? s->pan : s->split_pan};
+            row = (struct vga_row){
+                .at = at, .first = s->columns + 1, .pan = y < s->split ? s->pan : s->split_pan};
             vga_cells_changed(vga, p, &row, cell, all, phase);
             cell += s->columns + 1;
         }
@@ -339,7 +344,8 @@ int vga_draw(struct vga *vga, struct vga_picture *p, u64 now_ns)
     vga_collect(vga);
     scan_make(vga, &s);
     make_palette(vga, &s, palette);
-    all = p->once || !p->pixel || memcmp(&s, &p->scan, sizeof(s)) != 0 || memcmp(palette, p->palette, sizeof(palette)) != 0;
+    all = p->once || !p->pixel || memcmp(&s, &p->scan, sizeof(s)) != 0 ||
+          memcmp(palette, p->palette, sizeof(palette)) != 0;
     if (all && make_room(p, &s)) {
         p->scan = (struct vga_scan){0};
         return -ENOMEM;

@@ -31,16 +31,16 @@ enum vga_kind {
  * addresses count in units of four bytes of VRAM, one of each plane; linear kinds count bytes. */
 struct vga_scan {
     u32 kind;
-    u32 width, height; /* of the picture */
-    u32 start, pitch;  /* address of the first line and from one row to the next */
-    u32 mask;          /* addresses wrap at */
-    u32 columns;       /* plane addresses, or cells, in a line */
-    u32 split;         /* lines from this one on start again at address 0 */
+    u32 width, height;                       /* of the picture */
+    u32 start, pitch;                        /* address of the first line and from one row to the next */
+    u32 mask;                                /* addresses wrap at */
+    u32 columns;                             /* plane addresses, or cells, in a line */
+    u32 split;                               /* lines from this one on start again at address 0 */
     u32 cell_width, cell_height, wide, tall; /* wide, tall: log2 of how often a dot, a line is repeated */
     u32 pan, split_pan, preset;              /* first dot, in both parts; first line in the row */
-    u32 row_bits;      /* CGA: address bits that are bits 0 and 1 of the line in the row (0: none) */
+    u32 row_bits; /* CGA: address bits that are bits 0 and 1 of the line in the row (0: none) */
     u32 row_bit[2];
-    u32 font[2];       /* plane addresses of the character maps, for attribute bit 3 clear and set */
+    u32 font[2]; /* plane addresses of the character maps, for attribute bit 3 clear and set */
     u32 nine, blink, mono;
     u32 cursor, cursor_first, cursor_last; /* cell, lines; first > last: off */
 };
@@ -52,7 +52,8 @@ struct vga_picture {
     u64 generation; /* goes up when something changed */
     u64 still_ns;   /* for so long nothing will blink; VGA_PICTURE_STILL: never */
     bool text;
-    bool once;       /* in: a picture for one use; what changed in VRAM is kept for others, and what blinks is shown */
+    bool
+        once; /* in: a picture for one use; what changed in VRAM is kept for others, and what blinks is shown */
     u32 room_pixels; /* that fit into pixel */
     u32 room_rows;
     /* what it was drawn from */

@@ -11,7 +11,8 @@
 #include "base.h"
 
 #define VGA_VRAM_BYTES (16u << 20)
-#define VGA_TEXT_BYTES (32u << 10) /* behind VRAM: text memory as the processor sees it while that is mapped */
+#define VGA_TEXT_BYTES \
+    (32u << 10) /* behind VRAM: text memory as the processor sees it while that is mapped */
 #define VGA_MEM_BYTES (VGA_VRAM_BYTES + VGA_TEXT_BYTES)
 #define VGA_MEM_PAGES (VGA_MEM_BYTES / PAGE_BYTES)
 #define VGA_DIRTY_WORDS ((VGA_MEM_PAGES + 63) / 64)

@@ -52,7 +52,8 @@ static u32 wanted(const struct vga *vga, u32 *offset, u32 *bytes, u32 *from)
         return VGA_MAP_NONE;
     if (vga->seq[SEQ_MEM_MODE] & SEQ_CHAIN4)
         return map == 15 && *from + *bytes <= VGA_VRAM_BYTES ? VGA_MAP_LINEAR : VGA_MAP_NONE;
-    if (!(vga->gfx[GFX_MODE] & GFX_MODE_ODD_EVEN) || (map & 3) != 3 || vga->gfx[GFX_READ_MAP] & 2 || *bytes != VGA_TEXT_BYTES)
+    if (!(vga->gfx[GFX_MODE] & GFX_MODE_ODD_EVEN) || (map & 3) != 3 || vga->gfx[GFX_READ_MAP] & 2 ||
+        *bytes != VGA_TEXT_BYTES)
         return VGA_MAP_NONE;
     *from = VGA_VRAM_BYTES;
     return VGA_MAP_TEXT;
@@ -129,7 +130,8 @@ void vga_map_update(struct vga *vga)
 {
     const struct pci_bar *bar = &vga->pci.bar[0];
     u32 offset, bytes, from, map = wanted(vga, &offset, &bytes, &from);
-    bool same = map == vga->map && offset == vga->map_offset && bytes == vga->map_bytes && from == vga->map_from;
+    bool same =
+        map == vga->map && offset == vga->map_offset && bytes == vga->map_bytes && from == vga->map_from;
 
     if (vga->lfb_gpa && (!bar->mapped || bar->mapped_at != vga->lfb_gpa))
         lfb_unmap(vga);

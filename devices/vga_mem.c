@@ -112,7 +112,8 @@ u8 vga_mem_read(struct vga *vga, u32 offset)
         return 0xff;
     word = word_at(vga, at);
     memcpy(vga->latch, &word, 4);
-    return vga->gfx[GFX_MODE] & GFX_MODE_COMPARE ? compare(vga, word) : vga->latch[vga->gfx[GFX_READ_MAP] & 3];
+    return vga->gfx[GFX_MODE] & GFX_MODE_COMPARE ? compare(vga, word)
+                                                 : vga->latch[vga->gfx[GFX_READ_MAP] & 3];
 }
 
 /* ---- writes ---- */
@@ -122,7 +123,8 @@ static u32 combine(const struct vga *vga, u8 val)
 {
     unsigned turn = vga->gfx[GFX_ROTATE] & 7;
     u8 rotated = (u8)(val >> turn | val << (8 - turn)), bits = vga->gfx[GFX_BIT_MASK];
-    u32 set = planes(vga->gfx[GFX_SET_RESET]), enable = planes(vga->gfx[GFX_ENABLE_SR]), old = latch(vga), v, mask;
+    u32 set = planes(vga->gfx[GFX_SET_RESET]), enable = planes(vga->gfx[GFX_ENABLE_SR]), old = latch(vga), v,
+        mask;
 
     switch (vga->gfx[GFX_MODE] & GFX_MODE_WRITE) {
     case 0: v = (set & enable) | (rotated * 0x01010101u & ~enable); break;
@@ -224,7 +226,8 @@ static void write_block(void *opaque, u32 offset, const u8 *from, u32 n)
 static void move_block(void *opaque, u32 from, u32 to, u32 n)
 {
     struct vga *vga = opaque;
-    u32 whole = (u32)min_u64(fits(vga, from, n), fits(vga, to, n)), map = planes(vga->seq[SEQ_MAP_MASK]), i = 0;
+    u32 whole = (u32)min_u64(fits(vga, from, n), fits(vga, to, n)), map = planes(vga->seq[SEQ_MAP_MASK]),
+        i = 0;
     u32 source = decode(vga, from), at = decode(vga, to), p = vga->gfx[GFX_READ_MAP] & 3;
     bool plain_read = !(vga->gfx[GFX_MODE] & GFX_MODE_COMPARE);
 

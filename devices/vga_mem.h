@@ -7,7 +7,14 @@
 #include "devices/vga.h"
 
 enum { MISC_COLOUR = 0x01, MISC_CLOCK = 0x0c };
-enum { SEQ_RESET = 0, SEQ_CLOCKING = 1, SEQ_MAP_MASK = 2, SEQ_CHAR_MAP = 3, SEQ_MEM_MODE = 4, SEQ_CHAIN4 = 0x08 };
+enum {
+    SEQ_RESET = 0,
+    SEQ_CLOCKING = 1,
+    SEQ_MAP_MASK = 2,
+    SEQ_CHAR_MAP = 3,
+    SEQ_MEM_MODE = 4,
+    SEQ_CHAIN4 = 0x08
+};
 enum { CLOCKING_8_DOTS = 0x01, CLOCKING_HALF = 0x08, CLOCKING_OFF = 0x20 };
 enum {
     GFX_SET_RESET = 0,
@@ -22,7 +29,13 @@ enum {
 };
 enum { GFX_MODE_WRITE = 0x03, GFX_MODE_COMPARE = 0x08, GFX_MODE_ODD_EVEN = 0x10, GFX_MISC_GRAPHICS = 0x01 };
 enum { ATTR_MODE = 0x10, ATTR_PLANES = 0x12, ATTR_PAN = 0x13, ATTR_COLOUR_SELECT = 0x14, ATTR_REGS = 21 };
-enum { ATTR_MONO = 0x02, ATTR_LINE_GRAPHICS = 0x04, ATTR_BLINK = 0x08, ATTR_PAN_TOP = 0x20, ATTR_SELECT = 0x80 };
+enum {
+    ATTR_MONO = 0x02,
+    ATTR_LINE_GRAPHICS = 0x04,
+    ATTR_BLINK = 0x08,
+    ATTR_PAN_TOP = 0x20,
+    ATTR_SELECT = 0x80
+};
 enum { ATTR_INDEX_VIDEO = 0x20 };
 enum {
     CRTC_H_TOTAL = 0x00,
@@ -43,7 +56,13 @@ enum {
     CRTC_MODE = 0x17,
     CRTC_LINE_COMPARE = 0x18,
 };
-enum { CRTC_SCAN_LINE = 0x1f, CRTC_CURSOR_OFF = 0x20, CRTC_DOUBLE_SCAN = 0x80, CRTC_PROTECT = 0x80, CRTC_MODE_BYTE = 0x40 };
+enum {
+    CRTC_SCAN_LINE = 0x1f,
+    CRTC_CURSOR_OFF = 0x20,
+    CRTC_DOUBLE_SCAN = 0x80,
+    CRTC_PROTECT = 0x80,
+    CRTC_MODE_BYTE = 0x40
+};
 enum {
     VBE_ID,
     VBE_XRES,
@@ -91,10 +110,11 @@ extern const struct bus_ops vga_window_ops; /* the same as MMIO */
 extern const struct bus_ops vga_lfb_ops;    /* VRAM, linear */
 
 /* ---- vga_map.c ---- */
-void vga_map_update(struct vga *vga);            /* registers or BARs changed: unmaps what is no longer plain memory */
-void vga_map_release(struct vga *vga);           /* the window is the card's again, VRAM up to date */
-void vga_map_access(struct vga *vga, u32 n);     /* n bytes went through the window's callbacks: soon it may be worth a mapping */
+void vga_map_update(struct vga *vga);  /* registers or BARs changed: unmaps what is no longer plain memory */
+void vga_map_release(struct vga *vga); /* the window is the card's again, VRAM up to date */
+void vga_map_access(struct vga *vga,
+                    u32 n); /* n bytes went through the window's callbacks: soon it may be worth a mapping */
 void vga_map_access_lfb(struct vga *vga, u32 n); /* ... the linear frame buffer's */
-void vga_collect(struct vga *vga);               /* what mappings have noticed goes to dirty, text memory to VRAM */
+void vga_collect(struct vga *vga); /* what mappings have noticed goes to dirty, text memory to VRAM */
 
 #endif

@@ -12,7 +12,8 @@
 
 u32 vga_line_bytes(const struct vga_scan *s)
 {
-    static const u8 bytes[] = {[VGA_LINEAR8] = 1, [VGA_LINEAR15] = 2, [VGA_LINEAR16] = 2, [VGA_LINEAR24] = 3, [VGA_LINEAR32] = 4};
+    static const u8 bytes[] = {
+        [VGA_LINEAR8] = 1, [VGA_LINEAR15] = 2, [VGA_LINEAR16] = 2, [VGA_LINEAR24] = 3, [VGA_LINEAR32] = 4};
 
     return s->kind >= VGA_LINEAR8 ? s->width * bytes[s->kind] : (s->columns + 1) * 4;
 }
@@ -62,7 +63,8 @@ static u32 make_dots(const struct vga *vga, const struct vga_scan *s, u32 at, u8
     return n;
 }
 
-static void draw_dots(const struct vga *vga, const struct vga_scan *s, const u32 palette[256], u32 at, u32 pan, u32 *to)
+static void draw_dots(const struct vga *vga, const struct vga_scan *s, const u32 palette[256], u32 at,
+                      u32 pan, u32 *to)
 {
     u8 dot[MAX_COLUMNS * 8] = {0};
     u32 n = make_dots(vga, s, at, dot), wide = s->wide + (n == 4), dots = (s->width >> wide) + 1;
@@ -120,7 +122,8 @@ static void convert(const struct vga_scan *s, const u32 palette[256], const u8 *
     }
 }
 
-static void draw_linear(const struct vga *vga, const struct vga_scan *s, const u32 palette[256], u32 at, u32 *to)
+static void draw_linear(const struct vga *vga, const struct vga_scan *s, const u32 palette[256], u32 at,
+                        u32 *to)
 {
     u32 bytes = vga_line_bytes(s), first = VGA_VRAM_BYTES - at;
     u8 line[VGA_PICTURE_MAX_WIDTH * 4];
@@ -134,7 +137,8 @@ static void draw_linear(const struct vga *vga, const struct vga_scan *s, const u
     convert(s, palette, line, s->width, to);
 }
 
-void vga_draw_line(const struct vga *vga, const struct vga_scan *s, const u32 palette[256], u32 at, u32 pan, u32 *to)
+void vga_draw_line(const struct vga *vga, const struct vga_scan *s, const u32 palette[256], u32 at, u32 pan,
+                   u32 *to)
 {
     if (s->kind >= VGA_LINEAR8)
         draw_linear(vga, s, palette, at, to);

@@ -84,7 +84,7 @@ static const struct option_row option_rows[] = {
     {"S", ARG_NONE, opt_start_paused, "-S                      do not start: wait for a debugger or the monitor"},
     {"timeout", ARG_NEEDED, opt_timeout, "--timeout SECONDS       end with code 124 after this time"},
     {"dump-screen", ARG_NEEDED, opt_dump_screen,
-     "--dump-screen FILE      at the end write what the text screen shows, UTF-8"},
+     "--dump-screen FILE      at the end write the screen: pixels to FILE.png or .ppm, else text, UTF-8"},
     {"stats", ARG_EQUALS, opt_stats, "--stats[=json]          counters on stderr at the end"},
     {"engine", ARG_NEEDED, opt_engine, "-engine auto|bt|direct  how guest code runs"},
     {"stress", ARG_NEEDED, opt_stress,

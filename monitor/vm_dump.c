@@ -67,8 +67,8 @@ static int write_png(const struct vga_picture *p, FILE *f, u8 *line)
         return errno ? -errno : -EIO;
     }
     png_init_io(png, f);
-    png_set_IHDR(png, info, p->width, p->height, 8, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
-                 PNG_FILTER_TYPE_DEFAULT);
+    png_set_IHDR(png, info, p->width, p->height, 8, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
+                 PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
     png_write_info(png, info);
     for (u32 y = 0; y < p->height; y++) {
         rgb_line(p, y, line);
@@ -93,7 +93,8 @@ static int fail(struct novt_error *err, int rc, const char *what)
     static const char place[] = "choose a writable place with room";
 
     if (rc == -ENODATA)
-        return mon_fail(err, NOVT_ERR_USAGE, rc, "run it with -vga std", "screendump: the machine has no VGA card");
+        return mon_fail(err, NOVT_ERR_USAGE, rc, "run it with -vga std",
+                        "screendump: the machine has no VGA card");
     if (rc == -ENOTSUP)
         return mon_fail(err, NOVT_ERR_USAGE, rc, "use the ppm format, or build with libpng-dev installed",
                         "screendump: this build cannot write PNG");
@@ -115,7 +116,8 @@ static int dump(struct novt_vm *vm, FILE *f, enum novt_picture_format format)
     return rc;
 }
 
-static int dump_and_close(struct novt_vm *vm, FILE *f, enum novt_picture_format format, const char *what, struct novt_error *err)
+static int dump_and_close(struct novt_vm *vm, FILE *f, enum novt_picture_format format, const char *what,
+                          struct novt_error *err)
 {
     int rc = dump(vm, f, format);
 
@@ -125,7 +127,8 @@ static int dump_and_close(struct novt_vm *vm, FILE *f, enum novt_picture_format 
     return rc ? fail(err, rc, what) : 0;
 }
 
-int novt_vm_screendump(struct novt_vm *vm, const char *path, enum novt_picture_format format, struct novt_error *err)
+int novt_vm_screendump(struct novt_vm *vm, const char *path, enum novt_picture_format format,
+                       struct novt_error *err)
 {
     FILE *f = fopen(path, "wbe");
 

@@ -85,7 +85,8 @@ static void add_rect(struct novt_frame *f, u32 x, u32 y, u32 end, u32 below)
 {
     struct novt_rect *last = &f->rect[f->rects ? f->rects - 1 : 0];
 
-    if (f->rects && (f->rects == NOVT_FRAME_RECTS || (last->y + last->height == y && below - last->y <= BAND_LINES))) {
+    if (f->rects &&
+        (f->rects == NOVT_FRAME_RECTS || (last->y + last->height == y && below - last->y <= BAND_LINES))) {
         u32 right = last->x + last->width > end ? last->x + last->width : end;
 
         last->x = last->x < x ? last->x : x;

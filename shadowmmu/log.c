@@ -94,7 +94,8 @@ static void protect_small(struct mmu *m, u32 page, u32 end)
         while (m->rmap[page]) {
             u32 who = m->nodes[m->rmap[page]].who, n = 1;
 
-            while (page + n < end && (who & (LINEAR_PAGES - 1)) + n < LINEAR_PAGES && is_mapped_at(m, page + n, who + n))
+            while (page + n < end && (who & (LINEAR_PAGES - 1)) + n < LINEAR_PAGES &&
+                   is_mapped_at(m, page + n, who + n))
                 n++;
             (void)shadow_protect(m, m->wins[who >> 20], who & (LINEAR_PAGES - 1), n, false);
         }

@@ -70,7 +70,8 @@ static u32 text_dot(const struct test *t, u32 x, u32 y, u32 columns, u32 skip, b
 
     if (cell >= 2000)
         ch = ' ', attr = 0x1e;
-    on = dot < 8 ? t->font[ch * 16 + line] >> (7 - dot) & 1 : (ch & 0xe0) == 0xc0 && (t->font[ch * 16 + line] & 1);
+    on = dot < 8 ? t->font[ch * 16 + line] >> (7 - dot) & 1
+                 : (ch & 0xe0) == 0xc0 && (t->font[ch * 16 + line] & 1);
     if (mono && (attr & 7) == 1 && line == 15)
         on = true;
     if (row == 2 && column == 5 && (line == 13 || line == 14))
@@ -193,8 +194,8 @@ static void compare(struct test *t, char step, const char *what, const u32 *pixe
     }
     save(t, step, "want", t->want, w, h);
     if (differ)
-        printf("FAIL %c %s: %u pixels differ, first at %u,%u: %06x, want %06x\n", step, what, differ, first % w, first / w,
-               pixels[first], t->want[first]);
+        printf("FAIL %c %s: %u pixels differ, first at %u,%u: %06x, want %06x\n", step, what, differ,
+               first % w, first / w, pixels[first], t->want[first]);
     *(differ ? &t->failed : &t->passed) += 1;
 }
 
@@ -225,7 +226,8 @@ static void take_font(struct test *t)
     u8 at[4];
 
     if (novt_vm_read_memory(t->vm, 0x500, at, 4) ||
-        novt_vm_read_memory(t->vm, (u32)(at[2] | at[3] << 8) * 16 + (at[0] | at[1] << 8), t->font, sizeof(t->font)))
+        novt_vm_read_memory(t->vm, (u32)(at[2] | at[3] << 8) * 16 + (at[0] | at[1] << 8), t->font,
+                            sizeof(t->font)))
         printf("no font\n");
 }
 
@@ -256,7 +258,8 @@ static void copy_rects(const struct novt_frame *f, u32 *copy)
 {
     for (u32 i = 0; i < f->rects; i++)
         for (u32 y = f->rect[i].y; y < f->rect[i].y + f->rect[i].height; y++)
-            memcpy(copy + y * f->width + f->rect[i].x, f->pixel + y * f->width + f->rect[i].x, f->rect[i].width * sizeof(*copy));
+            memcpy(copy + y * f->width + f->rect[i].x, f->pixel + y * f->width + f->rect[i].x,
+                   f->rect[i].width * sizeof(*copy));
 }
 
 static void *watch(void *opaque)
@@ -284,7 +287,8 @@ static void *watch(void *opaque)
 int main(int argc, char **argv)
 {
     struct test *t = calloc(1, sizeof(*t));
-    struct novt_config c = {.debugcon_iobase = 0xe9, .debugcon = ready, .debugcon_opaque = t, .ram_bytes = 16 << 20};
+    struct novt_config c = {
+        .debugcon_iobase = 0xe9, .debugcon = ready, .debugcon_opaque = t, .ram_bytes = 16 << 20};
     struct novt_outcome out = {0};
     struct novt_error err;
 

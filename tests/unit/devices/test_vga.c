@@ -80,7 +80,8 @@ static struct card *card_new(bool mapped)
 {
     static const u8 rom[64];
     struct card *c = calloc(1, sizeof(*c));
-    struct vga_host host = {.mem = calloc(1, VGA_MEM_BYTES), .opaque = c, .map = map, .unmap = unmap, .written = written};
+    struct vga_host host = {
+        .mem = calloc(1, VGA_MEM_BYTES), .opaque = c, .map = map, .unmap = unmap, .written = written};
 
     c->b = board_new();
     c->mem = host.mem;
@@ -267,8 +268,8 @@ Test(vga_memory, planes_by_the_manual)
 
 static void set_text(struct card *c)
 {
-    static const u8 crtc[][2] = {{0x01, 79}, {0x06, 0xbf}, {0x07, 0x1f}, {0x09, 0x4f}, {0x0a, 13}, {0x0b, 14}, {0x12, 0x8f}, {0x13, 40}, {0x17, 0xa3},
-                                 {0x18, 0xff}};
+    static const u8 crtc[][2] = {{0x01, 79}, {0x06, 0xbf}, {0x07, 0x1f}, {0x09, 0x4f}, {0x0a, 13},
+                                 {0x0b, 14}, {0x12, 0x8f}, {0x13, 40},   {0x17, 0xa3}, {0x18, 0xff}};
 
     outb(c->b, 0x3c2, 0x67);
     reg(c, 0x3d4, 0x11, 0);
@@ -301,12 +302,12 @@ static void set_mode(struct card *c, unsigned mode)
     static const struct {
         u8 map_mask, mem_mode, gfx5, gfx6, chain;
     } m[] = {
-        {3, 2, 0x10, 0x0e, 0}, /* text */
+        {3, 2, 0x10, 0x0e, 0},   /* text */
         {15, 14, 0x40, 0x05, 0}, /* 13h */
-        {15, 6, 0x00, 0x05, 0}, /* planar */
-        {4, 6, 0x00, 0x04, 0}, /* font */
-        {15, 6, 0x40, 0x05, 0}, /* X */
-        {3, 2, 0x30, 0x0f, 0}, /* CGA */
+        {15, 6, 0x00, 0x05, 0},  /* planar */
+        {4, 6, 0x00, 0x04, 0},   /* font */
+        {15, 6, 0x40, 0x05, 0},  /* X */
+        {3, 2, 0x30, 0x0f, 0},   /* CGA */
     };
     bool linear = mode >= ARRAY_SIZE(m);
 
@@ -373,7 +374,8 @@ static void same_picture(struct card *a, struct vga_picture *kept, struct card *
     cr_assert_eq(vga_draw(&b->vga, &fresh, now), 1);
     cr_assert(kept->width == fresh.width && kept->height == fresh.height && kept->text == fresh.text);
     for (u32 i = 0; i < fresh.width * fresh.height; i++)
-        cr_assert_eq(kept->pixel[i], fresh.pixel[i], "pixel %u,%u kind %u", i % fresh.width, i / fresh.width, kept->scan.kind);
+        cr_assert_eq(kept->pixel[i], fresh.pixel[i], "pixel %u,%u kind %u", i % fresh.width, i / fresh.width,
+                     kept->scan.kind);
     vga_picture_free(&fresh);
 }
 
@@ -400,7 +402,8 @@ static void side_by_side(u64 seed, unsigned rounds)
                 guest_write(a, place, 4, v);
                 guest_write(b, place, 4, v);
             } else {
-                cr_assert_eq(guest_read(a, place, 2), guest_read(b, place, 2), "round %u at %llx", round, (unsigned long long)place);
+                cr_assert_eq(guest_read(a, place, 2), guest_read(b, place, 2), "round %u at %llx", round,
+                             (unsigned long long)place);
             }
         }
         if (round % 8 == 0)
@@ -450,7 +453,9 @@ Test(vga_draw, text_details)
     u32 *px, fg, bg;
 
     set_text(c);
-    set_mode(c, 3); /* font: character 1 has its left and right dots, c4h a line with its right dot, in map 0; all dots in map 4 */
+    set_mode(
+        c,
+        3); /* font: character 1 has its left and right dots, c4h a line with its right dot, in map 0; all dots in map 4 */
     for (u32 line = 0; line < 16; line++) {
         guest_write(c, 0xa0000 + 32 + line, 1, 0x81);
         guest_write(c, 0xa0000 + 0xc4 * 32 + line, 1, 0xff);
@@ -462,7 +467,8 @@ Test(vga_draw, text_details)
     guest_write(c, 0xb8004, 4, 0x17011f01);
     px = draw_text(c, &p, 0);
     fg = px[0], bg = px[1];
-    cr_assert(fg != bg && px[7] == fg && px[8] == bg && px[9] == fg && px[17] == bg, "no ninth dot: line graphics is off");
+    cr_assert(fg != bg && px[7] == fg && px[8] == bg && px[9] == fg && px[17] == bg,
+              "no ninth dot: line graphics is off");
     (void)inb(c->b, 0x3da);
     outb(c->b, 0x3c0, 0x30);
     outb(c->b, 0x3c0, 0x04);
@@ -506,7 +512,8 @@ Test(vga_draw, cursor_and_characters_blink)
     guest_write(c, 0xb8000, 4, 0x8f010f00);
     px = draw_text(c, &p, 0);
     on = px[9], off = px[0];
-    cr_assert(on != off && px[13 * 720] == on && px[12 * 720] == off && px[14 * 720 + 8] == on && px[15 * 720] == off);
+    cr_assert(on != off && px[13 * 720] == on && px[12 * 720] == off && px[14 * 720 + 8] == on &&
+              px[15 * 720] == off);
     cr_assert_eq(p.still_ns, half);
     px = draw_text(c, &p, half);
     cr_assert(px[13 * 720] == off && px[9] == on, "the cursor is gone, the character still there");
@@ -560,7 +567,8 @@ Test(vga_draw, colours)
 
 Test(vga_draw, no_register_is_too_strange)
 {
-    static const u16 ports[] = {0x3c0, 0x3c2, 0x3c4, 0x3c5, 0x3c6, 0x3c7, 0x3c8, 0x3c9, 0x3ce, 0x3cf, 0x3d4, 0x3d5, 0x3da, 0x3b4, 0x3b5};
+    static const u16 ports[] = {0x3c0, 0x3c2, 0x3c4, 0x3c5, 0x3c6, 0x3c7, 0x3c8, 0x3c9,
+                                0x3ce, 0x3cf, 0x3d4, 0x3d5, 0x3da, 0x3b4, 0x3b5};
     struct card *c = card_new(true);
     struct vga_picture p = {0};
     u64 s = 77;

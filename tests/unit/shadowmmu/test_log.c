@@ -15,7 +15,8 @@ static u64 offset;
 
 static void start(void)
 {
-    struct mmu_config cfg = {.ram_bytes = 16 * MB, .rom_bytes = BYTES, .log_offset = 16 * MB, .log_bytes = BYTES};
+    struct mmu_config cfg = {
+        .ram_bytes = 16 * MB, .rom_bytes = BYTES, .log_offset = 16 * MB, .log_bytes = BYTES};
 
     guest_start(16 * MB, 0, 0);
     mmu_free(g.m);
@@ -79,7 +80,9 @@ Test(log, every_write_is_noted_once)
     memset(want, 0, sizeof(want));
     for (u32 step = 0; step < 6000; step++) {
         u32 page = next(&seed) % PAGES, what = next(&seed) % 40, v, window_of = next(&seed) % 3;
-        u32 lin = window_of == 0 ? DEVICE + page * 4096 : page < 1024 && page & 1 ? 4 * MB + page * 4096 : 8 * MB + page * 4096;
+        u32 lin = window_of == 0            ? DEVICE + page * 4096
+                  : page < 1024 && page & 1 ? 4 * MB + page * 4096
+                                            : 8 * MB + page * 4096;
 
         window(window_of == 0 ? &flat : window_of == 1 ? &a : &b, MMU_SUPER);
         w[window_of] = g.w;
@@ -101,7 +104,8 @@ Test(log, every_write_is_noted_once)
         }
         if (step % 200 == 0)
             for (u32 i = 0; i < 3 && w[2]; i++)
-                cr_assert(bit(want, page) || host_rights(w[i], i == 0 ? DEVICE + page * 4096 : 8 * MB + page * 4096) < 2);
+                cr_assert(bit(want, page) ||
+                          host_rights(w[i], i == 0 ? DEVICE + page * 4096 : 8 * MB + page * 4096) < 2);
     }
     guest_stop();
 }
