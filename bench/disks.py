@@ -10,7 +10,7 @@ import tempfile
 
 from vmdrive import VM
 
-MIB = 96
+MIB = 256
 SMALL = 4000
 BAR = 3.0
 BUSES = {"ide": ("ata_piix sd_mod", "sda"), "virtio": ("virtio_pci virtio_blk", "vda")}
