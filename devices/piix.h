@@ -25,7 +25,7 @@ int i440fx_init(struct i440fx *fx, struct pci_bus *pci,
 struct piix3 {
     struct pci_dev pci;
     struct pic *pic;
-    bool pirq[4]; /* level of PIRQA-D */
+    u32 pirq[4];  /* PIRQA-D: which slots drive it (wired OR) */
     u16 driven;   /* ISA interrupts currently driven high for a PIRQ */
 };
 

@@ -27,7 +27,8 @@ static void route(struct piix3 *piix)
 static bool set_pirq(void *opaque, unsigned n, bool level)
 {
     struct piix3 *piix = opaque;
-    piix->pirq[n & 3] = level;
+    u32 slot = BIT(n >> 2 & 31), *pirq = &piix->pirq[n & 3];
+    *pirq = level ? *pirq | slot : *pirq & ~slot;
     route(piix);
     return true;
 }
@@ -35,7 +36,7 @@ static bool set_pirq(void *opaque, unsigned n, bool level)
 struct irq_line piix3_pin(struct piix3 *piix, unsigned slot, unsigned pin)
 {
     /* The pins of neighbouring slots are rotated, slot 1's INTA being PIRQA. */
-    return (struct irq_line){.fn = set_pirq, .opaque = piix, .n = (slot + pin + 2) & 3};
+    return (struct irq_line){.fn = set_pirq, .opaque = piix, .n = (slot & 31) << 2 | ((slot + pin + 2) & 3)};
 }
 
 static void written(void *opaque, unsigned offset, unsigned size)

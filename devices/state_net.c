@@ -138,7 +138,7 @@ static const struct state_field rtl8139_rows[] = {
     STATE_BYTES(S, mar),
     STATE_ARRAY(S, tsd),
     STATE_ARRAY(S, tsad),
-    STATE_ARRAY(S, tx_order),
+    STATE_ROW(S, tx_order, RTL_TX_SLOTS, STATE_KIND_UINT, RTL_TX_SLOTS - 1, NULL),
     STATE_MAX(S, tx_n, RTL_TX_SLOTS),
     STATE(S, rbstart),
     STATE(S, tcr),

@@ -46,7 +46,7 @@ TABLE(i440fx_state, i440fx_rows, NULL, NULL);
 
 #define S struct piix3
 static const struct state_field piix3_rows[] = {
-    STATE_PART(S, pci, &pci_dev_state), STATE_BOOLS(S, pirq), STATE(S, driven)};
+    STATE_PART(S, pci, &pci_dev_state), STATE_ARRAY(S, pirq), STATE(S, driven)};
 TABLE(piix3_state, piix3_rows, NULL, NULL);
 #undef S
 

@@ -17,6 +17,7 @@
 #include "devices/ne2k.h"
 #include "devices/pic.h"
 #include "devices/piix.h"
+#include "devices/rtl8139.h"
 #include "devices/state_tables.h"
 #include "devices/vga.h"
 #include "devices/virtio_blk.h"
@@ -80,8 +81,9 @@ static struct rig *rig_new(void)
         .vga_rom_bytes = sizeof(rom),
         .rtc_epoch_s = 1000000000,
         .clk_source = &source,
-        .nic = {{.model = PC_NIC_NE2K_ISA}, {.model = PC_NIC_NE2K_PCI}, {.model = PC_NIC_E1000}, {.model = PC_NIC_VIRTIO}},
-        .nics = 4,
+        .nic = {{.model = PC_NIC_NE2K_ISA}, {.model = PC_NIC_NE2K_PCI}, {.model = PC_NIC_E1000}, {.model = PC_NIC_VIRTIO},
+                {.model = PC_NIC_RTL8139}},
+        .nics = 5,
     };
 
     r->ram = calloc(1, RAM_BYTES);
@@ -204,6 +206,7 @@ static const struct {
     RANGE(ne2k_pci_state, struct ne2k_pci, core.frame),
     RANGE(e1000_state, struct e1000, tx.frame),
     RANGE(e1000_state, struct e1000, rx),
+    RANGE(rtl8139_state, struct rtl8139, frame),
     RANGE(virtio_blk_state, struct virtio_blk, slot),
     RANGE(fdc_state, struct fdc, request),
     RANGE(fdc_state, struct fdc, abandoned),
