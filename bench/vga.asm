@@ -69,12 +69,12 @@ start:  mov ax, cs
         bench bios_print, 20, 80, "text_print_bios"
         mode 0x13
         bench fill13, 1000, 1, "mode13_fill"
-        bench pixels13, 50, 64000, "mode13_pixel"
+        bench pixels13, 400, 64000, "mode13_pixel"
         mode 0x12
         bench planar_fill, 40, 1, "planar_fill"
         bench planar_scroll, 10, 1, "planar_scroll"
-        bench planar_bytes, 10, 9600, "planar_byte"
-        bench planar_dots, 5, 9600, "planar_dot"
+        bench planar_bytes, 60, 9600, "planar_byte"
+        bench planar_dots, 60, 9600, "planar_dot"
         mov ax, 0x4f01          ; where the linear frame buffer is
         mov cx, 0x112
         mov di, info
