@@ -179,8 +179,9 @@ void atapi_packet(struct ide_drive *d)
 static void set_features(struct ide_drive *d)
 {
     u8 mode = d->count.now;
-    if (d->feature.now == 0x03 && (mode <= 1 || (mode >= 0x08 && mode <= 0x0c) || (mode >= 0x10 && mode <= 0x12) ||
-                                   (mode >= 0x20 && mode <= 0x22) || (mode >= 0x40 && mode <= 0x45))) {
+    if (d->feature.now == 0x03 &&
+        (mode <= 1 || (mode >= 0x08 && mode <= 0x0c) || (mode >= 0x10 && mode <= 0x12) ||
+         (mode >= 0x20 && mode <= 0x22) || (mode >= 0x40 && mode <= 0x45))) {
         d->transfer_mode = mode;
         ide_done(d);
     } else if (d->feature.now == 0x66 || d->feature.now == 0xcc) {

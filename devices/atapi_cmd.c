@@ -9,7 +9,15 @@
 #include "devices/ide_core.h"
 
 enum { SENSE_NOT_READY = 2, SENSE_ILLEGAL = 5, SENSE_ATTENTION = 6 };
-enum { ASC_OPCODE = 0x20, ASC_RANGE = 0x21, ASC_FIELD = 0x24, ASC_CHANGED = 0x28, ASC_SAVING = 0x39, ASC_NO_MEDIUM = 0x3a, ASC_LOCKED = 0x53 };
+enum {
+    ASC_OPCODE = 0x20,
+    ASC_RANGE = 0x21,
+    ASC_FIELD = 0x24,
+    ASC_CHANGED = 0x28,
+    ASC_SAVING = 0x39,
+    ASC_NO_MEDIUM = 0x3a,
+    ASC_LOCKED = 0x53
+};
 enum { NEEDS_MEDIUM = 1, TELLS_CHANGE = 2 };
 enum { PROFILE_CD = 0x0008, PROFILE_DVD = 0x0010, CD_MOST_BLOCKS = 80 * 60 * 75 }; /* more is a DVD */
 
@@ -94,16 +102,14 @@ static u32 make_page(const struct ide_drive *d, u8 page, u8 *p)
         mode_page(p, page, 6);
         p[3] = 5; /* retries */
         return 8;
-    case 0x0e: /* audio control */
-        mode_page(p, page, 14);
-        return 16;
+    case 0x0e: /* audio control */ mode_page(p, page, 14); return 16;
     case 0x2a: /* capabilities */
         mode_page(p, page, 18);
-        p[2] = 0x3b; /* reads CD-R, CD-RW, DVD-ROM and more */
-        p[4] = 0x70; /* mode 2 forms 1 and 2, multi-session */
+        p[2] = 0x3b;                                                 /* reads CD-R, CD-RW, DVD-ROM and more */
+        p[4] = 0x70;                                                 /* mode 2 forms 1 and 2, multi-session */
         p[6] = (u8)(1 | 1 << 3 | 1 << 5 | (d->tray_locked ? 2 : 0)); /* locks, ejects, has a tray */
-        put16(p + 8, 706); /* KB/s */
-        put16(p + 10, 2);  /* volume levels */
+        put16(p + 8, 706);                                           /* KB/s */
+        put16(p + 10, 2);                                            /* volume levels */
         put16(p + 12, 512);
         put16(p + 14, 706);
         return 20;
@@ -357,9 +363,9 @@ static void get_configuration(struct ide_drive *d, u32 blocks)
     u16 from = (u16)be16(d->packet + 2), now = profile(blocks);
     u32 n = 8;
     const u8 profiles[8] = {0, PROFILE_DVD, now == PROFILE_DVD, 0, 0, PROFILE_CD, now == PROFILE_CD, 0};
-    const u8 core[8] = {0, 0, 0, 2, 0, 0, 0, 0};       /* ATAPI */
-    const u8 removable[4] = {0x29, 0, 0, 0};           /* tray, ejects, locks */
-    const u8 random[8] = {0, 0, 8, 0, 0, 16, 0, 0};    /* blocks of 2048 */
+    const u8 core[8] = {0, 0, 0, 2, 0, 0, 0, 0};    /* ATAPI */
+    const u8 removable[4] = {0x29, 0, 0, 0};        /* tray, ejects, locks */
+    const u8 random[8] = {0, 0, 8, 0, 0, 16, 0, 0}; /* blocks of 2048 */
     const struct {
         u16 code;
         u8 flags, bytes;

@@ -98,13 +98,15 @@ void io_bus_write(struct io_bus *bus, u16 port, unsigned size, u32 val)
 u32 io_bus_read_string(struct io_bus *bus, u16 port, unsigned size, void *to, u32 count)
 {
     const struct bus_range *r = size == 1 || size == 2 || size == 4 ? io_whole(bus, port, size) : NULL;
-    return r && r->ops->read_string ? r->ops->read_string(r->opaque, port - (u32)r->base, size, to, count) : 0;
+    return r && r->ops->read_string ? r->ops->read_string(r->opaque, port - (u32)r->base, size, to, count)
+                                    : 0;
 }
 
 u32 io_bus_write_string(struct io_bus *bus, u16 port, unsigned size, const void *from, u32 count)
 {
     const struct bus_range *r = size == 1 || size == 2 || size == 4 ? io_whole(bus, port, size) : NULL;
-    return r && r->ops->write_string ? r->ops->write_string(r->opaque, port - (u32)r->base, size, from, count) : 0;
+    return r && r->ops->write_string ? r->ops->write_string(r->opaque, port - (u32)r->base, size, from, count)
+                                     : 0;
 }
 
 void mmio_bus_init(struct mmio_bus *bus)

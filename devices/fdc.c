@@ -231,20 +231,13 @@ static const struct {
     {0x1f, 0x0c, 9, fdc_transfer}, /* READ DELETED */
     {0x9f, 0x02, 9, fdc_transfer}, /* READ TRACK */
     {0x1f, 0x16, 9, fdc_transfer}, /* VERIFY */
-    {0xbf, 0x0d, 6, fdc_format},
-    {0xbf, 0x0a, 2, read_id},
-    {0xff, 0x07, 2, recalibrate},
-    {0xff, 0x08, 1, sense_interrupt},
-    {0xff, 0x03, 3, specify},
-    {0xff, 0x04, 2, sense_drive},
-    {0xff, 0x0f, 3, seek},
-    {0xbf, 0x8f, 3, relative_seek},
-    {0xff, 0x0e, 1, dump},
-    {0xff, 0x10, 1, version},
-    {0xff, 0x12, 2, perpendicular},
-    {0xff, 0x13, 4, configure},
-    {0x7f, 0x14, 1, lock},
-    {0xff, 0x18, 1, part_id},
+    {0xbf, 0x0d, 6, fdc_format},    {0xbf, 0x0a, 2, read_id},
+    {0xff, 0x07, 2, recalibrate},   {0xff, 0x08, 1, sense_interrupt},
+    {0xff, 0x03, 3, specify},       {0xff, 0x04, 2, sense_drive},
+    {0xff, 0x0f, 3, seek},          {0xbf, 0x8f, 3, relative_seek},
+    {0xff, 0x0e, 1, dump},          {0xff, 0x10, 1, version},
+    {0xff, 0x12, 2, perpendicular}, {0xff, 0x13, 4, configure},
+    {0x7f, 0x14, 1, lock},          {0xff, 0x18, 1, part_id},
     {0x00, 0x00, 1, invalid},
 };
 
@@ -404,7 +397,8 @@ static void media_changed(void *opaque)
     d->changed = true;
 }
 
-int fdc_init(struct fdc *f, struct io_bus *io, struct i8237 *dma, struct irq_line irq, const struct pc_drive floppy[PC_FLOPPIES])
+int fdc_init(struct fdc *f, struct io_bus *io, struct i8237 *dma, struct irq_line irq,
+             const struct pc_drive floppy[PC_FLOPPIES])
 {
     memset(f, 0, sizeof(*f));
     f->dma = dma;

@@ -16,11 +16,11 @@
 #define FDC_DMA_CHANNEL 2u
 
 enum fdc_phase {
-    FDC_COMMAND,   /* the guest writes a command, byte by byte */
-    FDC_WORKING,   /* the back end */
-    FDC_DMA,       /* data or room for it is there: the DMA channel */
-    FDC_PIO,       /* the same, by the data register */
-    FDC_RESULT,    /* the guest reads it */
+    FDC_COMMAND, /* the guest writes a command, byte by byte */
+    FDC_WORKING, /* the back end */
+    FDC_DMA,     /* data or room for it is there: the DMA channel */
+    FDC_PIO,     /* the same, by the data register */
+    FDC_RESULT,  /* the guest reads it */
 };
 
 /* What lies in a drive. */
@@ -52,16 +52,16 @@ struct fdc {
     enum fdc_phase phase;
     u8 fifo[FDC_COMMAND_BYTES]; /* command, later result */
     u8 at, len;
-    u8 st0;         /* of the last seek or reset, for SENSE INTERRUPT STATUS */
-    bool interrupt; /* pending */
+    u8 st0;          /* of the last seek or reset, for SENSE INTERRUPT STATUS */
+    bool interrupt;  /* pending */
     u8 reset_senses; /* drives whose ready change after a reset is not yet sensed, from drive 4 - n */
-    u8 specify[2];  /* step rate, head load; bit 0 of the second: no DMA */
+    u8 specify[2];   /* step rate, head load; bit 0 of the second: no DMA */
     u8 config, precompensation, perpendicular, end_of_track;
     bool locked;
 
     /* the command under way */
     u8 command, unit, side, track;
-    u8 sector, last;       /* next, and EOT */
+    u8 sector, last; /* next, and EOT */
     bool multi_track, careful;
     u8 st2;
     u32 verify_left;       /* VERIFY with a count; FORMAT TRACK: sectors */
@@ -73,7 +73,8 @@ struct fdc {
 };
 
 /* floppy[n]: drives A and B, kind PC_DRIVE_FLOPPY or PC_DRIVE_NONE. 0 or -errno. */
-int fdc_init(struct fdc *fdc, struct io_bus *io, struct i8237 *dma, struct irq_line irq, const struct pc_drive floppy[PC_FLOPPIES]) MUST_CHECK;
+int fdc_init(struct fdc *fdc, struct io_bus *io, struct i8237 *dma, struct irq_line irq,
+             const struct pc_drive floppy[PC_FLOPPIES]) MUST_CHECK;
 void fdc_reset(struct fdc *fdc); /* waits for what is in flight */
 void fdc_fini(struct fdc *fdc);
 

@@ -6,14 +6,20 @@
 
 #include "devices/fdc.h"
 
-enum { ST0_ABNORMAL = 0x40, ST0_INVALID = 0x80, ST0_READY_CHANGE = 0xc0, ST0_SEEK_END = 0x20, ST0_EQUIPMENT = 0x10 };
+enum {
+    ST0_ABNORMAL = 0x40,
+    ST0_INVALID = 0x80,
+    ST0_READY_CHANGE = 0xc0,
+    ST0_SEEK_END = 0x20,
+    ST0_EQUIPMENT = 0x10
+};
 enum { ST1_END = 0x80, ST1_DATA = 0x20, ST1_NO_DATA = 0x04, ST1_PROTECTED = 0x02, ST1_NO_MARK = 0x01 };
 enum { ST2_DELETED = 0x40, ST2_DATA = 0x20, ST2_CYLINDER = 0x10 };
 enum { CONFIG_IMPLIED_SEEK = 0x40, SPECIFY_NO_DMA = 0x01 };
 
 /* fdc.c */
 void fdc_raise(struct fdc *f);
-void fdc_result(struct fdc *f, unsigned bytes); /* fifo holds them */
+void fdc_result(struct fdc *f, unsigned bytes);        /* fifo holds them */
 struct fdc_drive *fdc_unit(struct fdc *f, unsigned n); /* NULL: not connected */
 void fdc_step(struct fdc_drive *d, u8 track);
 /* Ends a command with data: ST0-ST2 and where it stopped. Interrupts. */
@@ -30,6 +36,7 @@ bool fdc_has_ids(struct fdc *f, const struct fdc_drive *d);
 
 /* fdc_media.c */
 void fdc_look_at_medium(struct fdc_drive *d);
-u8 fdc_type_of(const struct fdc_drive *d, unsigned kib); /* CMOS type; kib 0: what fits the medium. 0: no such drive */
+u8 fdc_type_of(const struct fdc_drive *d,
+               unsigned kib); /* CMOS type; kib 0: what fits the medium. 0: no such drive */
 
 #endif

@@ -49,7 +49,8 @@ void fdc_look_at_medium(struct fdc_drive *d)
     d->medium = (struct fdc_medium){0};
     if (!f)
         return;
-    d->medium = (struct fdc_medium){.tracks = f->tracks, .heads = f->heads, .spt = f->spt, .rate = f->rate, .read_only = g.read_only};
+    d->medium = (struct fdc_medium){
+        .tracks = f->tracks, .heads = f->heads, .spt = f->spt, .rate = f->rate, .read_only = g.read_only};
     d->medium.any_low_rate = f->spt == 9 && f->tracks == 40;
 }
 

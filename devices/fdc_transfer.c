@@ -45,7 +45,8 @@ static u32 row(const struct fdc *f, const struct fdc_medium *m)
     if (!f->sector || f->sector > last)
         return 0;
     u32 n = last - f->sector + 1u;
-    if (f->multi_track && f->side == 0 && m->heads == 2 && last == m->spt) /* only then do both sides lie in a row */
+    if (f->multi_track && f->side == 0 && m->heads == 2 &&
+        last == m->spt) /* only then do both sides lie in a row */
         n += last;
     return n < FDC_BUF_SECTORS ? n : FDC_BUF_SECTORS;
 }
@@ -65,7 +66,8 @@ static void step_sectors(struct fdc *f, u32 n)
 
 static void finish(struct fdc *f, u8 st0, u8 st1, u8 st2)
 {
-    if (!st0 && f->sector > f->last) { /* ended well behind the last sector: the address of the next cylinder */
+    if (!st0 &&
+        f->sector > f->last) { /* ended well behind the last sector: the address of the next cylinder */
         f->sector = 1;
         f->track++;
         f->side = f->multi_track ? 0 : f->side;
@@ -181,7 +183,11 @@ static void request_done(void *opaque, struct disk_request *req, int err)
         go_on(f);
     } else if (err) {
         bool none = err == -ENOMEDIUM || err == -ERANGE;
-        finish(f, ST0_ABNORMAL, err == -EROFS ? ST1_PROTECTED : none ? ST1_NO_DATA : ST1_DATA, err == -EROFS || none ? 0 : ST2_DATA);
+        finish(f, ST0_ABNORMAL,
+               err == -EROFS ? ST1_PROTECTED
+               : none        ? ST1_NO_DATA
+                             : ST1_DATA,
+               err == -EROFS || none ? 0 : ST2_DATA);
     } else if (what == IS_FORMAT) {
         format_done(f);
     } else if (what == IS_VERIFY) {
@@ -221,8 +227,9 @@ void fdc_transfer(struct fdc *f)
     f->sector = f->fifo[4];
     f->last = f->end_of_track = f->fifo[6];
     f->careful = false;
-    f->st2 = (f->command & 0x1f) == 0x0c ? ST2_DELETED : 0; /* there is no deleted data here: found the other kind */
-    if ((f->command & 0x1f) == 0x02) { /* READ TRACK: from the index on */
+    f->st2 = (f->command & 0x1f) == 0x0c ? ST2_DELETED
+                                         : 0; /* there is no deleted data here: found the other kind */
+    if ((f->command & 0x1f) == 0x02) {        /* READ TRACK: from the index on */
         f->sector = 1;
         f->multi_track = false;
     }
@@ -239,7 +246,8 @@ void fdc_transfer(struct fdc *f)
     } else {
         bool counted = f->fifo[1] & 0x80;
         u32 to_end = f->sector <= f->last ? f->last - f->sector + 1u : 0;
-        f->verify_left = counted ? (f->fifo[8] ? f->fifo[8] : 256u) : to_end + (f->multi_track && !f->side ? f->last : 0);
+        f->verify_left =
+            counted ? (f->fifo[8] ? f->fifo[8] : 256u) : to_end + (f->multi_track && !f->side ? f->last : 0);
         go_on(f);
     }
 }
@@ -321,7 +329,8 @@ static void pio_step(struct fdc *f)
 
 u8 fdc_pio_read(struct fdc *f)
 {
-    if (f->phase != FDC_PIO || kind(f) != IS_READ || f->data_at >= f->data_end || f->data_end > sizeof(f->buf))
+    if (f->phase != FDC_PIO || kind(f) != IS_READ || f->data_at >= f->data_end ||
+        f->data_end > sizeof(f->buf))
         return 0;
     u8 v = f->buf[f->data_at];
     pio_step(f);
@@ -334,7 +343,8 @@ u8 fdc_pio_read(struct fdc *f)
 
 void fdc_pio_write(struct fdc *f, u8 val)
 {
-    if (f->phase != FDC_PIO || kind(f) == IS_READ || f->data_at >= f->data_end || f->data_end > sizeof(f->buf))
+    if (f->phase != FDC_PIO || kind(f) == IS_READ || f->data_at >= f->data_end ||
+        f->data_end > sizeof(f->buf))
         return;
     f->buf[f->data_at] = val;
     pio_step(f);

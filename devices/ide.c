@@ -299,7 +299,8 @@ static u32 data_read(struct ide_drive *d, u8 *to, u32 bytes)
 static u32 data_write(struct ide_drive *d, const u8 *from, u32 bytes)
 {
     bool packet = d->phase == IDE_PACKET;
-    if ((d->phase != IDE_DATA_OUT && !packet) || d->at >= d->end || d->end > (packet ? IDE_PACKET_BYTES : IDE_BUF_BYTES))
+    if ((d->phase != IDE_DATA_OUT && !packet) || d->at >= d->end ||
+        d->end > (packet ? IDE_PACKET_BYTES : IDE_BUF_BYTES))
         return 0;
     u32 n = (u32)min_u64(bytes, d->end - d->at);
     memcpy((packet ? d->packet : d->buf) + d->at, from, n);
@@ -370,7 +371,8 @@ static const struct bus_ops command_ops = {
     .write_string = command_block_write_string,
     .max_size = 4,
 };
-static const struct bus_ops control_ops = {.read = control_block_read, .write = control_block_write, .max_size = 1};
+static const struct bus_ops control_ops = {
+    .read = control_block_read, .write = control_block_write, .max_size = 1};
 
 /* ---- wiring ---- */
 
@@ -407,22 +409,26 @@ static int drive_init(struct ide_drive *d, const struct pc_drive *cfg, unsigned 
     char serial[] = "QM00001";
     if (cfg->kind == PC_DRIVE_NONE)
         return 0;
-    if ((cfg->kind != PC_DRIVE_DISK && cfg->kind != PC_DRIVE_CDROM) || !cfg->back.submit || !cfg->back.geometry)
+    if ((cfg->kind != PC_DRIVE_DISK && cfg->kind != PC_DRIVE_CDROM) || !cfg->back.submit ||
+        !cfg->back.geometry)
         return -EINVAL;
     serial[6] = (char)('1' + n);
     d->kind = cfg->kind == PC_DRIVE_DISK ? IDE_DISK : IDE_CDROM;
     d->back = cfg->back;
     d->front = (struct disk_front){.media_changed = media_changed, .locked = locked, .opaque = d};
     take_string(d->serial, sizeof(d->serial), cfg->serial ? cfg->serial : serial);
-    take_string(d->model, sizeof(d->model), cfg->model ? cfg->model : d->kind == IDE_DISK ? "QEMU HARDDISK" : "QEMU DVD-ROM");
+    take_string(d->model, sizeof(d->model),
+                cfg->model            ? cfg->model
+                : d->kind == IDE_DISK ? "QEMU HARDDISK"
+                                      : "QEMU DVD-ROM");
     d->write_cache_default = !cfg->write_cache_off;
     if (d->kind == IDE_DISK)
         ide_geometry(d);
     return 0;
 }
 
-int ide_init(struct ide *ide, struct io_bus *io, struct pci_bus *pci, const struct irq_line irq[2], const struct dma_mem *mem,
-             const struct pc_drive drive[PC_IDE_DRIVES])
+int ide_init(struct ide *ide, struct io_bus *io, struct pci_bus *pci, const struct irq_line irq[2],
+             const struct dma_mem *mem, const struct pc_drive drive[PC_IDE_DRIVES])
 {
     static const struct pci_id id = {.vendor = 0x8086, .device = 0x7010, .class = 0x0101, .prog_if = 0x80};
     memset(ide, 0, sizeof(*ide));

@@ -79,9 +79,9 @@ struct ide_drive {
     bool careful;  /* a read failed: what can be read of it is read piecemeal */
     bool flushing; /* the request in flight is the flush behind a write */
     u8 command;
-    u64 lba;       /* first sector (CD-ROM: block) not yet at its destination */
-    u32 left;      /* as many from there */
-    u32 block;     /* sectors in a DRQ block */
+    u64 lba;   /* first sector (CD-ROM: block) not yet at its destination */
+    u32 left;  /* as many from there */
+    u32 block; /* sectors in a DRQ block */
     u32 at, end, filled;
 
     u8 packet[IDE_PACKET_BYTES];
@@ -101,10 +101,10 @@ struct ide_drive {
 /* Bus master of one channel. */
 struct ide_master {
     u8 command, status;
-    u32 table;              /* BMIDTP */
-    u32 next;               /* descriptor fetched next */
+    u32 table; /* BMIDTP */
+    u32 next;  /* descriptor fetched next */
     u32 segment_gpa, segment_bytes;
-    bool last;              /* the segment is the table's last */
+    bool last; /* the segment is the table's last */
 };
 
 struct ide_channel {
@@ -123,8 +123,8 @@ struct ide {
 };
 
 /* drive[n]: primary master, primary slave, secondary master, secondary slave. 0 or -errno. */
-int ide_init(struct ide *ide, struct io_bus *io, struct pci_bus *pci, const struct irq_line irq[2], const struct dma_mem *mem,
-             const struct pc_drive drive[PC_IDE_DRIVES]) MUST_CHECK;
+int ide_init(struct ide *ide, struct io_bus *io, struct pci_bus *pci, const struct irq_line irq[2],
+             const struct dma_mem *mem, const struct pc_drive drive[PC_IDE_DRIVES]) MUST_CHECK;
 void ide_reset(struct ide *ide); /* waits for what is in flight */
 void ide_fini(struct ide *ide);  /* likewise; the back ends may go then */
 

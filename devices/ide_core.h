@@ -15,23 +15,27 @@ enum { CTL_NIEN = 0x02, CTL_SRST = 0x04, CTL_HOB = 0x80 };
 enum { DEV_SLAVE = 0x10, DEV_LBA = 0x40, DEV_FIXED = 0xa0 };
 
 /* ide.c */
-void ide_raise(struct ide_drive *d);                /* INTRQ */
-void ide_done(struct ide_drive *d);                 /* the command ends well; interrupts */
-void ide_fail(struct ide_drive *d, u8 error);       /* or with ERR; interrupts */
-void ide_data_phase(struct ide_drive *d, enum ide_phase phase, u32 at, u32 end); /* DRQ; the caller interrupts or not */
-void ide_submit(struct ide_drive *d, enum disk_op op, u64 sector, u32 sectors);  /* BSY; ends in ide_backend_done() */
+void ide_raise(struct ide_drive *d);          /* INTRQ */
+void ide_done(struct ide_drive *d);           /* the command ends well; interrupts */
+void ide_fail(struct ide_drive *d, u8 error); /* or with ERR; interrupts */
+void ide_data_phase(struct ide_drive *d, enum ide_phase phase, u32 at,
+                    u32 end); /* DRQ; the caller interrupts or not */
+void ide_submit(struct ide_drive *d, enum disk_op op, u64 sector,
+                u32 sectors); /* BSY; ends in ide_backend_done() */
 void ide_signature(struct ide_drive *d);
-void ide_string(u8 *to, const char *from, size_t bytes); /* ATA's: padded with blanks, the bytes of each word swapped */
+void ide_string(u8 *to, const char *from,
+                size_t bytes); /* ATA's: padded with blanks, the bytes of each word swapped */
 
 /* ide_disk.c */
 void ide_disk_command(struct ide_drive *d, u8 command);
-void ide_disk_block_over(struct ide_drive *d); /* the guest has moved buf up to end, or the bus master up to filled */
+void ide_disk_block_over(
+    struct ide_drive *d); /* the guest has moved buf up to end, or the bus master up to filled */
 void ide_disk_request_over(struct ide_drive *d, int err);
 
 /* ide_identify.c */
-void ide_identify_disk(const struct ide_drive *d, u8 *to);  /* 512 bytes each */
+void ide_identify_disk(const struct ide_drive *d, u8 *to); /* 512 bytes each */
 void ide_identify_cdrom(const struct ide_drive *d, u8 *to);
-void ide_geometry(struct ide_drive *d);                     /* of a disk: asks its back end, reads its partition table */
+void ide_geometry(struct ide_drive *d); /* of a disk: asks its back end, reads its partition table */
 
 /* ide_dma.c */
 void ide_master_run(struct ide_drive *d); /* the drive is in a DMA phase: as much as the bus master takes */

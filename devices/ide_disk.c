@@ -25,7 +25,9 @@ static void take_address(struct ide_drive *d)
     } else {
         u32 cylinder = mid | high << 8, head = d->device & 15;
         /* Sector 0 and heads beyond the last do not exist: an address past every disk. */
-        d->lba = low && low <= d->now_spt && head < d->now_heads ? ((u64)cylinder * d->now_heads + head) * d->now_spt + low - 1 : UINT64_MAX;
+        d->lba = low && low <= d->now_spt && head < d->now_heads
+                     ? ((u64)cylinder * d->now_heads + head) * d->now_spt + low - 1
+                     : UINT64_MAX;
     }
 }
 
@@ -281,8 +283,8 @@ static void set_features(struct ide_drive *d)
         flush(d);
         return;
     case 0x03: /* PIO default, PIO 0-4, multiword and single-word DMA 0-2, UDMA 0-5 */
-        if (!(mode <= 1 || (mode >= 0x08 && mode <= 0x0c) || (mode >= 0x10 && mode <= 0x12) || (mode >= 0x20 && mode <= 0x22) ||
-              (mode >= 0x40 && mode <= 0x45))) {
+        if (!(mode <= 1 || (mode >= 0x08 && mode <= 0x0c) || (mode >= 0x10 && mode <= 0x12) ||
+              (mode >= 0x20 && mode <= 0x22) || (mode >= 0x40 && mode <= 0x45))) {
             ide_fail(d, ER_ABRT);
             return;
         }

@@ -49,9 +49,11 @@ void ide_master_run(struct ide_drive *d)
     struct ide_channel *c = d->channel;
     struct ide_master *m = &c->master;
     bool to_memory = d->phase == IDE_DMA_IN;
-    if ((d->phase != IDE_DMA_IN && d->phase != IDE_DMA_OUT) || !(m->status & STA_ACTIVE) || d->filled > IDE_BUF_BYTES)
+    if ((d->phase != IDE_DMA_IN && d->phase != IDE_DMA_OUT) || !(m->status & STA_ACTIVE) ||
+        d->filled > IDE_BUF_BYTES)
         return;
-    if (!(pci_get16(&c->ide->pci, PCI_COMMAND) & PCI_COMMAND_MASTER) || to_memory != !!(m->command & COM_TO_MEMORY)) {
+    if (!(pci_get16(&c->ide->pci, PCI_COMMAND) & PCI_COMMAND_MASTER) ||
+        to_memory != !!(m->command & COM_TO_MEMORY)) {
         failed(d);
         return;
     }
@@ -112,7 +114,9 @@ static u32 bm_read(void *opaque, u32 offset, unsigned size)
 {
     struct ide *ide = opaque;
     const struct ide_master *m = &ide->channel[offset >> 3 & 1].master;
-    const u8 reg[8] = {m->command, 0xff, m->status, 0xff, (u8)m->table, (u8)(m->table >> 8), (u8)(m->table >> 16), (u8)(m->table >> 24)};
+    const u8 reg[8] = {
+        m->command,          0xff, m->status, 0xff, (u8)m->table, (u8)(m->table >> 8), (u8)(m->table >> 16),
+        (u8)(m->table >> 24)};
     u32 v = 0;
     for (unsigned i = 0; i < size; i++)
         v |= (u32)reg[(offset + i) & 7] << 8 * i;
@@ -130,7 +134,8 @@ static void bm_write(void *opaque, u32 offset, unsigned size, u32 val)
         if (reg == 0)
             command_write(c, v);
         else if (reg == 2)
-            m->status = (u8)((v & STA_CAPABLE) | (m->status & STA_ACTIVE) | (m->status & ~v & (STA_ERROR | STA_INTR)));
+            m->status = (u8)((v & STA_CAPABLE) | (m->status & STA_ACTIVE) |
+                             (m->status & ~v & (STA_ERROR | STA_INTR)));
         else if (reg >= 4)
             m->table = ((m->table & ~(0xffu << shift)) | (u32)v << shift) & ~3u;
     }

@@ -76,7 +76,7 @@ void ide_identify_disk(const struct ide_drive *d, u8 *to)
         put(to, i, 120); /* ns a cycle */
     put(to, 80, 0xf0);
     put(to, 81, 0x16);
-    put(to, 82, BIT(14) | BIT(5)); /* NOP, write cache */
+    put(to, 82, BIT(14) | BIT(5));                      /* NOP, write cache */
     put(to, 83, BIT(14) | BIT(13) | BIT(12) | BIT(10)); /* FLUSH CACHE EXT, FLUSH CACHE, 48 bits */
     put(to, 84, BIT(14));
     put(to, 85, BIT(14) | (d->write_cache ? BIT(5) : 0));
@@ -170,8 +170,10 @@ void ide_geometry(struct ide_drive *d)
         d->spt = (u16)min_u64(g.sectors_per_track, 255);
         d->bios_translation = d->cylinders <= 1024 ? TRANSLATION_NONE : TRANSLATION_LBA;
     } else if (read_first_sector(d, mbr) && geometry_of_partitions(mbr, d->sectors, &c, &h, &s)) {
-        if (h > CHS_HEADS) { /* a translated one: the drive's own is the usual, the BIOS translates likewise */
-            d->bios_translation = (u32)d->cylinders * d->heads <= 131072 ? TRANSLATION_LARGE : TRANSLATION_LBA;
+        if (h >
+            CHS_HEADS) { /* a translated one: the drive's own is the usual, the BIOS translates likewise */
+            d->bios_translation =
+                (u32)d->cylinders * d->heads <= 131072 ? TRANSLATION_LARGE : TRANSLATION_LBA;
         } else {
             d->cylinders = (u16)c;
             d->heads = (u16)h;

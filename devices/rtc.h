@@ -13,7 +13,7 @@ struct rtc {
     u8 cmos[RTC_CMOS_BYTES]; /* registers A-D and memory; the time only while it is being set */
     u8 index;
     bool nmi_off; /* bit 7 of port 70h: the gate in the CPU's NMI line */
-    i64 base_s; /* seconds since 1970 at base_ns */
+    i64 base_s;   /* seconds since 1970 at base_ns */
     u64 base_ns;
     i64 seen_s;    /* newest second whose update and alarm flags are set */
     u64 next_tick; /* periodic: index of the first edge not delivered */

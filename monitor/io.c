@@ -8,7 +8,7 @@
 #include "monitor/step.h"
 #include "monitor/sys.h"
 
-#define IO_BATCH 1024u /* iterations a call: bounds the delay of an interrupt */
+#define IO_BATCH 1024u    /* iterations a call: bounds the delay of an interrupt */
 #define IO_RUN_BYTES 512u /* of one run: what mem_write() takes */
 #define TSS32_IOMAP 0x66
 

@@ -19,9 +19,9 @@ static const struct {
     const char *name;
     void (*fn)(struct fuzz *f);
 } targets[] = {
-    {"ports", target_ports}, {"pci", target_pci},     {"mmio", target_mmio},   {"time", target_time},
-    {"disks", target_disks}, {"ide", target_ide},     {"atapi", target_atapi}, {"floppy", target_floppy},
-    {"net", target_net},
+    {"ports", target_ports}, {"pci", target_pci},       {"mmio", target_mmio},
+    {"time", target_time},   {"disks", target_disks},   {"ide", target_ide},
+    {"atapi", target_atapi}, {"floppy", target_floppy}, {"net", target_net},
 };
 
 enum { DISK_SECTORS = 6000, SEEDS_A_CHILD = 100, CHILD_S = 60 };
@@ -93,8 +93,10 @@ static void machine(struct fuzz *f)
         if (fuzz_below(f, 3))
             add_drive(f, PC_IDE_DRIVES + n, &cfg.floppy[n], PC_DRIVE_FLOPPY);
     for (cfg.nics = 0; cfg.nics < PC_NICS && fuzz_below(f, 4); cfg.nics++)
-        cfg.nic[cfg.nics] = (struct pc_nic){.model = (enum pc_nic_model)(cfg.nics ? 1 + fuzz_below(f, PC_NIC_VIRTIO) : fuzz_below(f, PC_NIC_VIRTIO + 1)),
-                                            .back = fuzz_nic_back(f)};
+        cfg.nic[cfg.nics] =
+            (struct pc_nic){.model = (enum pc_nic_model)(cfg.nics ? 1 + fuzz_below(f, PC_NIC_VIRTIO)
+                                                                  : fuzz_below(f, PC_NIC_VIRTIO + 1)),
+                            .back = fuzz_nic_back(f)};
     f->ram = calloc(1, FUZZ_RAM);
     if (!f->ram || pc_new(&f->pc, &cfg))
         abort();
@@ -180,7 +182,9 @@ int main(int argc, char **argv)
         else if (!strcmp(argv[i], "--target") && target_named(val) >= 0)
             only = target_named(val);
         else {
-            fprintf(stderr, "novt-fuzz-devices: %s %s: unknown\nusage: [--seed N] [--count N] [--time S] [--steps N] [--target NAME] [--list]\n",
+            fprintf(stderr,
+                    "novt-fuzz-devices: %s %s: unknown\nusage: [--seed N] [--count N] [--time S] [--steps N] "
+                    "[--target NAME] [--list]\n",
                     argv[i], val);
             return 2;
         }
@@ -193,9 +197,9 @@ int main(int argc, char **argv)
     for (double end = seconds() + limit; passed < count && seconds() < end;) {
         u64 n = count - passed < SEEDS_A_CHILD ? count - passed : SEEDS_A_CHILD;
         if (!run_child(seed + passed, n, steps, only, at)) {
-            printf("seed %llu died; again: --seed %llu --count 1 --steps %u%s%s\n%llu passed, 1 failed\n", (unsigned long long)*at,
-                   (unsigned long long)*at, steps, only >= 0 ? " --target " : "", only >= 0 ? targets[only].name : "",
-                   (unsigned long long)passed);
+            printf("seed %llu died; again: --seed %llu --count 1 --steps %u%s%s\n%llu passed, 1 failed\n",
+                   (unsigned long long)*at, (unsigned long long)*at, steps, only >= 0 ? " --target " : "",
+                   only >= 0 ? targets[only].name : "", (unsigned long long)passed);
             return 1;
         }
         passed += n;

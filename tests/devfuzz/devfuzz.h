@@ -38,7 +38,13 @@ static inline u32 fuzz_below(struct fuzz *f, u32 n)
 static inline u32 fuzz_edge(struct fuzz *f)
 {
     u32 r = fuzz_below(f, 8), bit = 1u << fuzz_below(f, 32);
-    return r == 0 ? 0 : r == 1 ? 1 : r == 2 ? bit : r == 3 ? bit - 1 : r == 4 ? 0u - bit : r == 5 ? 0xffffffffu : fuzz_random(f);
+    return r == 0   ? 0
+           : r == 1 ? 1
+           : r == 2 ? bit
+           : r == 3 ? bit - 1
+           : r == 4 ? 0u - bit
+           : r == 5 ? 0xffffffffu
+                    : fuzz_random(f);
 }
 
 static inline void fuzz_out(struct fuzz *f, u16 port, u32 val)

@@ -18,7 +18,8 @@ static void move_data(struct fuzz *f, u16 port, u32 most)
     memset(buf, (int)fuzz_random(f), sizeof(buf));
     for (u32 n = fuzz_below(f, most), done; n; n -= done < n ? done : n) {
         u32 units = n < 512 ? n : 512, size = fuzz_below(f, 4) ? 2 : 4;
-        done = in ? pc_pio_read_string(f->pc, port, size, buf, units) : pc_pio_write_string(f->pc, port, size, buf, units);
+        done = in ? pc_pio_read_string(f->pc, port, size, buf, units)
+                  : pc_pio_write_string(f->pc, port, size, buf, units);
         if (done)
             continue;
         if (in)
@@ -41,7 +42,8 @@ static void bus_master(struct fuzz *f, unsigned channel)
     }
     if (fuzz_below(f, 2)) {
         for (u32 i = 0; i < 4; i++) {
-            u32 e[2] = {fuzz_below(f, 8) ? fuzz_below(f, FUZZ_RAM) : fuzz_edge(f), fuzz_edge(f) | (fuzz_below(f, 4) ? 0 : 0x80000000u)};
+            u32 e[2] = {fuzz_below(f, 8) ? fuzz_below(f, FUZZ_RAM) : fuzz_edge(f),
+                        fuzz_edge(f) | (fuzz_below(f, 4) ? 0 : 0x80000000u)};
             memcpy(f->ram + 0x100 + 8 * i, e, 8);
         }
         table = 0x100;
@@ -64,8 +66,9 @@ static void task_file(struct fuzz *f, u16 base)
 
 void target_ide(struct fuzz *f)
 {
-    static const u8 known[] = {0x20, 0x24, 0x25, 0x29, 0x30, 0x34, 0x35, 0x39, 0x40, 0x42, 0x90, 0x91, 0xa0, 0xa1, 0xc4, 0xc5,
-                               0xc6, 0xc8, 0xca, 0xe0, 0xe4, 0xe7, 0xe8, 0xea, 0xec, 0xef, 0x08, 0x27, 0xf8, 0x70, 0x10};
+    static const u8 known[] = {0x20, 0x24, 0x25, 0x29, 0x30, 0x34, 0x35, 0x39, 0x40, 0x42, 0x90,
+                               0x91, 0xa0, 0xa1, 0xc4, 0xc5, 0xc6, 0xc8, 0xca, 0xe0, 0xe4, 0xe7,
+                               0xe8, 0xea, 0xec, 0xef, 0x08, 0x27, 0xf8, 0x70, 0x10};
     unsigned channel = fuzz_below(f, 2);
     u16 base = channel ? 0x170 : 0x1f0;
     switch (fuzz_below(f, 8)) {
@@ -89,7 +92,8 @@ void target_ide(struct fuzz *f)
 
 void target_atapi(struct fuzz *f)
 {
-    static const u8 known[] = {0x00, 0x03, 0x12, 0x1a, 0x1b, 0x1e, 0x25, 0x28, 0x2b, 0x43, 0x46, 0x4a, 0x51, 0x5a, 0xa8, 0xad, 0xbb, 0xbd, 0xbe};
+    static const u8 known[] = {0x00, 0x03, 0x12, 0x1a, 0x1b, 0x1e, 0x25, 0x28, 0x2b, 0x43,
+                               0x46, 0x4a, 0x51, 0x5a, 0xa8, 0xad, 0xbb, 0xbd, 0xbe};
     unsigned channel = fuzz_below(f, 2);
     u16 base = channel ? 0x170 : 0x1f0;
     u32 limit = fuzz_below(f, 2) ? 2048 : fuzz_edge(f);
@@ -127,9 +131,10 @@ static void dma_channel(struct fuzz *f)
 
 void target_floppy(struct fuzz *f)
 {
-    static const u8 known[] = {0x66, 0xe6, 0x45, 0xc5, 0x49, 0x4c, 0x42, 0x16, 0x4d, 0x4a, 0x07, 0x08, 0x03, 0x04, 0x0f, 0x8f, 0xcf,
-                               0x0e, 0x10, 0x12, 0x13, 0x14, 0x94, 0x18};
-    u8 cylinder = (u8)fuzz_below(f, 3), side = (u8)fuzz_below(f, 2), drive = (u8)(fuzz_below(f, 8) ? 0 : fuzz_below(f, 4));
+    static const u8 known[] = {0x66, 0xe6, 0x45, 0xc5, 0x49, 0x4c, 0x42, 0x16, 0x4d, 0x4a, 0x07, 0x08,
+                               0x03, 0x04, 0x0f, 0x8f, 0xcf, 0x0e, 0x10, 0x12, 0x13, 0x14, 0x94, 0x18};
+    u8 cylinder = (u8)fuzz_below(f, 3), side = (u8)fuzz_below(f, 2),
+       drive = (u8)(fuzz_below(f, 8) ? 0 : fuzz_below(f, 4));
     switch (fuzz_below(f, 8)) {
     case 0:
         fuzz_out(f, 0x3f2, fuzz_below(f, 2) ? 0x08 : fuzz_random(f));
@@ -145,7 +150,14 @@ void target_floppy(struct fuzz *f)
         fuzz_out(f, 0x3f5, 0x08);
         break;
     default: {
-        const u8 args[] = {(u8)(side << 2 | drive), cylinder, side, (u8)(1 + fuzz_below(f, 20)), 2, (u8)(fuzz_below(f, 2) ? 18 : fuzz_edge(f)), 27, 0xff};
+        const u8 args[] = {(u8)(side << 2 | drive),
+                           cylinder,
+                           side,
+                           (u8)(1 + fuzz_below(f, 20)),
+                           2,
+                           (u8)(fuzz_below(f, 2) ? 18 : fuzz_edge(f)),
+                           27,
+                           0xff};
         dma_channel(f);
         fuzz_out(f, 0x3f5, known[fuzz_below(f, ARRAY_SIZE(known))]);
         for (unsigned i = 0; i < sizeof(args) && (pc_pio_read(f->pc, 0x3f4, 1) & 0xd0) == 0x90; i++)

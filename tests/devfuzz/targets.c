@@ -11,9 +11,11 @@ static unsigned any_size(struct fuzz *f)
 void target_ports(struct fuzz *f)
 {
     /* What has registers; the rest of the 64 Ki only now and then. */
-    static const u16 base[] = {0x00, 0x20, 0x40, 0x60, 0x70, 0x80, 0xa0, 0xc0, 0xf0, 0x170, 0x1cc, 0x1f0, 0x278, 0x2e8, 0x2f8, 0x300,
-                               0x370, 0x378, 0x3b0, 0x3c0, 0x3d0, 0x3e8, 0x3f0, 0x3f8, 0x400, 0x4d0, 0x500, 0x510, 0xcf8, 0xb000, 0xb100};
-    u16 port = (u16)(fuzz_below(f, 16) ? base[fuzz_below(f, ARRAY_SIZE(base))] + fuzz_below(f, 16) : fuzz_random(f));
+    static const u16 base[] = {0x00,  0x20,  0x40,  0x60,  0x70,  0x80,  0xa0,  0xc0,   0xf0,  0x170, 0x1cc,
+                               0x1f0, 0x278, 0x2e8, 0x2f8, 0x300, 0x370, 0x378, 0x3b0,  0x3c0, 0x3d0, 0x3e8,
+                               0x3f0, 0x3f8, 0x400, 0x4d0, 0x500, 0x510, 0xcf8, 0xb000, 0xb100};
+    u16 port =
+        (u16)(fuzz_below(f, 16) ? base[fuzz_below(f, ARRAY_SIZE(base))] + fuzz_below(f, 16) : fuzz_random(f));
     u8 buf[1024];
     switch (fuzz_below(f, 6)) {
     case 0:
@@ -41,7 +43,8 @@ void target_pci(struct fuzz *f)
 
 void target_mmio(struct fuzz *f)
 {
-    static const u32 base[] = {0xa0000, 0xb8000, 0xe0000000, 0xf0000000, 0xfd000000, 0xfe000000, 0xfeb00000, 0xfebf0000, 0xfec00000, 0xfee00000};
+    static const u32 base[] = {0xa0000,    0xb8000,    0xe0000000, 0xf0000000, 0xfd000000,
+                               0xfe000000, 0xfeb00000, 0xfebf0000, 0xfec00000, 0xfee00000};
     u64 gpa = base[fuzz_below(f, ARRAY_SIZE(base))] + (u64)fuzz_below(f, fuzz_below(f, 2) ? 0x1000 : 0x20000);
     unsigned size = 1 + fuzz_below(f, 8);
     if (fuzz_below(f, 3))
@@ -68,7 +71,8 @@ void target_disks(struct fuzz *f)
     static const u32 size[] = {0, 1, 640, 720, 1440, 2400, 2880, 5760, 4000};
     unsigned n = fuzz_below(f, FUZZ_DISKS);
     struct fake_disk *d = f->disk[n];
-    const struct disk_front *front = n < PC_IDE_DRIVES ? pc_ide_front(f->pc, n) : pc_floppy_front(f->pc, n - PC_IDE_DRIVES);
+    const struct disk_front *front =
+        n < PC_IDE_DRIVES ? pc_ide_front(f->pc, n) : pc_floppy_front(f->pc, n - PC_IDE_DRIVES);
     if (!d)
         return;
     switch (fuzz_below(f, 8)) {

@@ -111,7 +111,11 @@ static inline void fake_free(struct fake_disk *f)
 
 static inline struct disk_back fake_back(struct fake_disk *f)
 {
-    return (struct disk_back){.geometry = fake_geometry, .submit = fake_submit, .drain = fake_drain, .eject = fake_eject, .opaque = f};
+    return (struct disk_back){.geometry = fake_geometry,
+                              .submit = fake_submit,
+                              .drain = fake_drain,
+                              .eject = fake_eject,
+                              .opaque = f};
 }
 
 #endif

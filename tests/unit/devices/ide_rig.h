@@ -173,10 +173,10 @@ static inline void packet(struct ide_rig *r, const u8 *bytes, unsigned n, u16 li
     write_words(r, IDE2, p, 6);
 }
 
-#define PACKET(r, limit, ...)                           \
-    do {                                                \
-        const u8 bytes_[] = {__VA_ARGS__};              \
-        packet(r, bytes_, sizeof(bytes_), limit);       \
+#define PACKET(r, limit, ...)                     \
+    do {                                          \
+        const u8 bytes_[] = {__VA_ARGS__};        \
+        packet(r, bytes_, sizeof(bytes_), limit); \
     } while (0)
 
 /* The reply's blocks, until there are no more; returns the bytes. */

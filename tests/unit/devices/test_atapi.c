@@ -77,14 +77,15 @@ Test(atapi, reads_in_blocks_of_the_hosts_byte_count)
     cr_assert_eq(reply(r, buf, 4 * 2048), 3 * 2048);
     cr_assert_eq(mark_of(buf), 40);
     cr_assert_eq(mark_of(buf + 2 * 2048 + 3 * 512), 51);
-    cr_assert_eq(r->b->line[1].rises - before, 4); /* three blocks and the end */
+    cr_assert_eq(r->b->line[1].rises - before, 4);        /* three blocks and the end */
     PACKET(r, 0xffff, 0xa8, 0, 0, 0, 0, 0, 0, 0, 0, 101); /* more than one request, odd byte count */
     cr_assert_eq(reply(r, buf, 102 * 2048), 101 * 2048);
     for (u32 n = 0; n < 404; n++)
         cr_assert_eq(mark_of(buf + 512 * n), n);
     PACKET(r, 2352, 0xbe, 0, 0, 0, 0, 16, 0, 0, 2, 0xf8); /* raw */
     cr_assert_eq(reply(r, buf, 3 * 2352), 2 * 2352);
-    cr_assert_eq(memcmp(buf + 2352, "\0\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\0\0\x02\x17\x01", 16), 0); /* 17 + 150 frames */
+    cr_assert_eq(memcmp(buf + 2352, "\0\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\0\0\x02\x17\x01", 16),
+                 0); /* 17 + 150 frames */
     cr_assert_eq(mark_of(buf + 16), 64);
     cr_assert_eq(mark_of(buf + 2352 + 16), 68);
     PACKET(r, 2048, 0xbe, 0, 0, 0, 0, 16, 0, 0, 1, 0x10);

@@ -47,7 +47,8 @@ static struct rig *rig_new(u64 sectors, unsigned kib)
     r->ram = calloc(1, RAM);
     r->a = fake_new(sectors);
     const struct dma_mem mem = {.read = ram_read, .write = ram_write, .opaque = r};
-    const struct pc_drive drive[PC_FLOPPIES] = {{.kind = PC_DRIVE_FLOPPY, .back = fake_back(r->a), .floppy_kib = kib}};
+    const struct pc_drive drive[PC_FLOPPIES] = {
+        {.kind = PC_DRIVE_FLOPPY, .back = fake_back(r->a), .floppy_kib = kib}};
     cr_assert_eq(i8237_init(&r->dma, &r->b->io, &mem), 0);
     cr_assert_eq(fdc_init(r->f, &r->b->io, &r->dma, board_line(r->b, 0), drive), 0);
     return r;
@@ -319,7 +320,8 @@ Test(fdc, formats_by_size_and_rate)
             ready(r, rate);
             command(r, 2, 0x4a, 0);
             result(r, b, 7);
-            cr_assert_eq(b[0] == 0, rate == cases[i].rate || both, "%u sectors, rate %u", cases[i].sectors, rate);
+            cr_assert_eq(b[0] == 0, rate == cases[i].rate || both, "%u sectors, rate %u", cases[i].sectors,
+                         rate);
         }
         cr_assert_eq(r->f->drive[0].medium.spt, cases[i].spt);
         cr_assert_eq(r->f->drive[0].medium.tracks, cases[i].tracks);

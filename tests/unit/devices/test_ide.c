@@ -119,8 +119,8 @@ Test(ide, data_port_takes_bytes_dwords_and_runs)
     ata(r, 0x20, 7, 2);
     fake_run(r->hd);
     cr_assert_eq(io_bus_read(&r->b->io, IDE1, 4), 7);
-    cr_assert_eq(inb(r->b, IDE1), 0);                                       /* takes a word */
-    cr_assert_eq(io_bus_read_string(&r->b->io, IDE1, 2, run, 300), 253);    /* to the block's end, no further */
+    cr_assert_eq(inb(r->b, IDE1), 0);                                    /* takes a word */
+    cr_assert_eq(io_bus_read_string(&r->b->io, IDE1, 2, run, 300), 253); /* to the block's end, no further */
     cr_assert_eq(run[252] >> 8, (7 * 7 + 3) & 0xff);
     cr_assert_eq(io_bus_read_string(&r->b->io, IDE1, 4, buf, 3), 3);
     cr_assert_eq(mark_of(buf), 8);
@@ -454,12 +454,15 @@ Test(ide, geometry_from_partitions_and_command_line)
         f->geometry.heads = cases[i].g.heads;
         f->geometry.sectors_per_track = cases[i].g.sectors_per_track;
         if (cases[i].heads) {
-            const u8 p[16] = {0x80, 1, 1, 0, 6, (u8)(cases[i].heads - 1), cases[i].spt, 9, 63, 0, 0, 0, 0x10, 0x20, 0, 0};
+            const u8 p[16] = {0x80, 1,    1,    0, 6, (u8)(cases[i].heads - 1), cases[i].spt, 9, 63, 0, 0,
+                              0,    0x10, 0x20, 0, 0};
             memcpy(f->data + 0x1be, p, 16);
             f->data[510] = 0x55;
             f->data[511] = 0xaa;
         }
-        const struct pc_drive drive[PC_IDE_DRIVES] = {[1] = {.kind = PC_DRIVE_DISK, .back = fake_back(f), .serial = "a serial that is too long for it"}};
+        const struct pc_drive drive[PC_IDE_DRIVES] = {[1] = {.kind = PC_DRIVE_DISK,
+                                                             .back = fake_back(f),
+                                                             .serial = "a serial that is too long for it"}};
         const struct dma_mem mem = {0};
         struct ide_bios_disk got;
         cr_assert_eq(pci_init(&pci, &b->io, &b->mmio, NULL, NULL), 0);
@@ -467,8 +470,8 @@ Test(ide, geometry_from_partitions_and_command_line)
         cr_assert_not(ide_bios_disk(ide, 0, &got));
         cr_assert_not(ide_bios_disk(ide, 9, &got));
         cr_assert(ide_bios_disk(ide, 1, &got));
-        cr_assert_eq(memcmp(&got, &cases[i].want, sizeof(got)), 0, "case %u: %u/%u/%u translation %u", i, got.cylinders, got.heads,
-                     got.spt, got.translation);
+        cr_assert_eq(memcmp(&got, &cases[i].want, sizeof(got)), 0, "case %u: %u/%u/%u translation %u", i,
+                     got.cylinders, got.heads, got.spt, got.translation);
         cr_assert_null(ide_front(ide, 1));
         ide_fini(ide);
         fake_free(f);

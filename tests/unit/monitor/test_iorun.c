@@ -33,7 +33,8 @@ static void emit(struct guest *g, const char *bytes, size_t n)
 
 static void out_port(struct guest *g, uint16_t port, uint8_t val)
 {
-    const uint8_t b[] = {0xba, (uint8_t)port, (uint8_t)(port >> 8), 0xb0, val, 0xee}; /* mov dx, port; mov al, val; out dx, al */
+    const uint8_t b[] = {0xba, (uint8_t)port, (uint8_t)(port >> 8),
+                         0xb0, val,           0xee}; /* mov dx, port; mov al, val; out dx, al */
 
     emit(g, (const char *)b, sizeof(b));
 }
@@ -66,9 +67,14 @@ static void guest_init(struct guest *g)
         cr_assert_eq(write(fd, buf, sizeof(buf)), (ssize_t)sizeof(buf));
     }
     close(fd);
-    const struct novt_drive drive = {.bus = NOVT_BUS_IDE, .medium = {.file = g->path, .format = NOVT_FORMAT_RAW}};
-    const struct novt_config c = {
-        .no_firmware = true, .no_reboot = true, .ram_bytes = 4 << 20, .debug_exit_iobase = EXIT_PORT, .drive = &drive, .drives = 1};
+    const struct novt_drive drive = {.bus = NOVT_BUS_IDE,
+                                     .medium = {.file = g->path, .format = NOVT_FORMAT_RAW}};
+    const struct novt_config c = {.no_firmware = true,
+                                  .no_reboot = true,
+                                  .ram_bytes = 4 << 20,
+                                  .debug_exit_iobase = EXIT_PORT,
+                                  .drive = &drive,
+                                  .drives = 1};
     cr_assert_eq(novt_vm_new(&g->vm, &c, &err), 0, "%s", err.cause);
 }
 
@@ -79,7 +85,8 @@ static void guest_fini(struct guest *g)
 }
 
 /* The command on `count` sectors from 1, and waiting until the drive is ready for data; then the string instruction. */
-static void program(struct guest *g, uint8_t command, uint8_t count, bool down, uint16_t pointer, uint16_t words, const char *rep)
+static void program(struct guest *g, uint8_t command, uint8_t count, bool down, uint16_t pointer,
+                    uint16_t words, const char *rep)
 {
     g->n = 0;
     out_port(g, 0x1f6, 0xe0);
