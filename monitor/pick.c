@@ -57,21 +57,27 @@ enum pick mon_pick_engine(const struct pick_state *s)
         return PICK_PAGE;
     if (s->option == ENGINE_DIRECT)
         return PICK_DIRECT;
-    return s->stretch >= s->worthwhile && s->now >= s->not_before ? PICK_DIRECT : PICK_COST;
+    return s->pays && s->now >= s->not_before ? PICK_DIRECT : PICK_COST;
 }
 
 #define BACKOFF_MAX 9u
 
 void pick_learn(struct pick_history *h, u64 cycles, bool direct, u64 worthwhile, u64 now)
 {
-    /* One long stretch is news enough; short ones have to be several. */
-    h->stretch = cycles > 4 * h->stretch ? (h->stretch + cycles) / 2 : (7 * h->stretch + cycles) / 8;
-    if (!direct)
-        return;
-    if (h->stretch < worthwhile) {
-        h->backoff += h->backoff < BACKOFF_MAX;
-        h->not_before = now + (worthwhile << (2 + h->backoff));
-    } else if (cycles > 16 * worthwhile) {
-        h->backoff = 0;
+    u64 fee = PICK_FEE * worthwhile, most = fee / 2 + worthwhile;
+
+    h->account += cycles < most ? cycles : most;
+    h->account -= h->account < worthwhile ? h->account : worthwhile;
+    if (h->account >= fee) {
+        h->account = fee;
+        h->pays = true;
+    } else if (!h->account) {
+        if (direct && h->pays) {
+            h->backoff += h->backoff < BACKOFF_MAX;
+            h->not_before = now + (worthwhile << (2 + h->backoff));
+        }
+        h->pays = false;
     }
+    if (direct && cycles > 16 * worthwhile)
+        h->backoff = 0;
 }

@@ -21,9 +21,10 @@
  *   -                                   the page of code holds sensitive instructions (scan.h)
  *   -                                   cost: see below
  *
- * Cost: a hand-off costs what some 100 us of translated code lose, so a context goes direct when its stretches at CPL 3 have
- * lately been longer than that, and comes back when its direct stretches prove shorter; each time it comes
- * back it waits twice as long before it tries again.
+ * Cost: a hand-off costs what some 200 us of translated code lose, and an empty sandbox has to be filled page by page. So each context has an
+ * account: a stretch at CPL 3 pays its length in and takes out what a hand-off has to earn. A context goes direct when it
+ * has saved up the entrance fee, on which no single stretch counts for more than half (the host may have had the CPU meanwhile), and comes back
+ * when the account is empty; each time it comes back it waits twice as long before it tries again.
  */
 #ifndef NOVT_MONITOR_PICK_H
 #define NOVT_MONITOR_PICK_H
@@ -62,8 +63,7 @@ struct pick_state {
     bool inhibit;        /* behind STI or MOV SS */
     u8 odd_segs;         /* bit per segment register (enum dec_seg) that a box cannot have so (sandbox_state.c) */
     bool page_bad;       /* the page at EIP was scanned and is not fit, or cannot be executed in a sandbox */
-    u64 stretch;         /* average cycles of the last stretches at CPL 3, on whatever engine */
-    u64 worthwhile;      /* cycles from which a hand-off pays */
+    bool pays;           /* pick_learn() says so */
     u64 now, not_before; /* TSC: no direct execution earlier than this */
 };
 
@@ -72,13 +72,16 @@ enum pick mon_pick_engine(const struct pick_state *s);
 
 /* What a context has learnt about cost. All zero: nothing. */
 struct pick_history {
-    u64 stretch; /* running average, cycles */
+    u64 account; /* cycles, up to the entrance fee */
     u64 since;   /* TSC when the current stretch began, 0: none */
     u64 not_before;
     u8 backoff; /* how often it came back in a row */
+    bool pays;  /* the fee is paid, and the account not yet empty again */
 };
 
-/* A stretch at CPL 3 of so many cycles has ended. direct: on which engine. Pure but for *h. */
+#define PICK_FEE 10u /* in units of worthwhile */
+
+/* A stretch at CPL 3 of so many cycles has ended. direct: on which engine. worthwhile: cycles that a hand-off has to earn. Pure but for *h. */
 void pick_learn(struct pick_history *h, u64 cycles, bool direct, u64 worthwhile, u64 now);
 
 #endif

@@ -144,6 +144,8 @@ static void look_around(struct novt_vm *vm)
     if (clk_run_due(pc_clk(vm->pc)))
         vm->run->armed_ns = CLK_NEVER - 1;
     mon_timer_update(vm);
+    if (vm->sandbox)
+        vm->sandbox->look = true;
 }
 
 /* Paused: the clock stands still; sleep from kick to kick. */
@@ -318,9 +320,9 @@ int mon_callout(struct cpu *cpu, const struct dec_insn *insn)
     struct novt_vm *vm = mon_vm(cpu);
     int rc = mon_emulate(cpu, insn);
 
-    /* A target that the loop would enter at once. Ring 3 is another engine's, perhaps. */
-    if (rc != BT_LEAVE || cpu->exit_kind != BT_EXIT_LOOKUP || cpu->cpl == 3 || vm->trace || vm->stop ||
-        vm->paused || irq_deliverable(cpu) || must_step(cpu))
+    /* A target that the loop would enter at once, unless it is another engine's. */
+    if (rc != BT_LEAVE || cpu->exit_kind != BT_EXIT_LOOKUP || vm->trace || vm->stop || vm->paused || irq_deliverable(cpu) ||
+        must_step(cpu) || (cpu->cpl == 3 && sandbox_wants(vm)))
         return rc;
     check_ret_stack(vm);
     return BT_JUMP;

@@ -32,7 +32,7 @@ int sandbox_new(struct novt_vm *vm, enum mon_engine_option option)
     struct sandbox *s;
     u64 bytes;
 
-    if (option != ENGINE_DIRECT) /* "auto" translates only until its decision was measured on real programs */
+    if (option == ENGINE_BT)
         return 0;
     s = calloc(1, sizeof(*s));
     if (!s)
@@ -360,11 +360,18 @@ static unsigned head_of(struct novt_vm *vm, u32 page, u32 backing)
     return scan_head(before, mmu_backing_ptr(vm->mmu, (u64)backing << PAGE_SHIFT), vm->cpu.features);
 }
 
+static struct scan_cpu scan_as(const struct novt_vm *vm)
+{
+    const struct sandbox *s = vm->sandbox;
+
+    return (struct scan_cpu){vm->cpu.features, s->host, s->option != ENGINE_DIRECT};
+}
+
 static u8 scan(struct novt_vm *vm, u32 page, u64 gpa, u32 backing)
 {
     struct sandbox *s = vm->sandbox;
     u16 entries[SCAN_ENTRIES_MAX];
-    struct scan_cpu cpu = {vm->cpu.features, s->host};
+    struct scan_cpu cpu = scan_as(vm);
     struct scan_result r;
     const struct cc_page *p = cc_page(vm->cc, (u32)gpa & ~PAGE_MASK);
     u32 n = entries_of(vm, gpa, entries, SCAN_ENTRIES_MAX - 1), eip = sandbox_lin_eip(vm);
@@ -397,7 +404,7 @@ static u8 scan(struct novt_vm *vm, u32 page, u64 gpa, u32 backing)
 static bool straddle_fits(struct novt_vm *vm, const struct sandbox_box *b, u32 page, u32 backing)
 {
     struct sandbox *s = vm->sandbox;
-    struct scan_cpu cpu = {vm->cpu.features, s->host};
+    struct scan_cpu cpu = scan_as(vm);
     const u8 *here = mmu_backing_ptr(vm->mmu, (u64)backing << PAGE_SHIFT);
     u32 before = page ? b->mirror[page - 1] : 0, after = page + 1 < LINEAR_PAGES ? b->mirror[page + 1] : 0;
 

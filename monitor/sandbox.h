@@ -61,6 +61,7 @@ struct sandbox {
     u32 host;  /* scan_host() */
     u8 option; /* enum mon_engine_option */
     bool started;
+    bool look;           /* the run loop has looked around since the last decision */
     bool translate_next; /* the last entry got nowhere: once, do not ask again */
     u8 *page;            /* per memfd page: PAGE_* below and the number of rescans in bits 7..4 */
     u8 *tail;            /* per memfd page: scan_result.tail_bytes */
@@ -76,10 +77,19 @@ void sandbox_free(struct novt_vm *vm);
 /* The thread that ran the VM leaves mon_run(): its boxes would die with it. */
 void sandbox_thread_end(struct novt_vm *vm);
 
+/* Would a decision now be more than a formality? Cheap: asked at every return to ring 3. */
+static inline bool sandbox_wants(const struct novt_vm *vm)
+{
+    const struct sandbox *s = vm->sandbox;
+    const struct mon_ctx *c = vm->win->user;
+
+    return s && (s->option == ENGINE_DIRECT || s->look || (c && c->history.pays));
+}
+
 /* The decision for the guest's next instruction. */
 enum pick sandbox_pick(struct novt_vm *vm);
-/* The window was switched: measures stretches at CPL 3 and asks for the run loop when the new context should run directly. */
-void sandbox_window_switched(struct novt_vm *vm, struct mmu_window *old, struct mmu_window *new);
+/* The window was switched at TSC now: measures stretches at CPL 3 and asks for the run loop when the new context should run directly. */
+void sandbox_window_switched(struct novt_vm *vm, struct mmu_window *old, struct mmu_window *new, u64 now);
 /* Run directly until something happens; like bt_enter(). After PICK_DIRECT only. */
 enum bt_exit_kind sandbox_enter(struct novt_vm *vm);
 const char *sandbox_exit_name(unsigned kind); /* enum dx_exit_kind */

@@ -85,14 +85,13 @@ static void describe(struct novt_vm *vm, struct pick_state *p)
         .inhibit = cpu->inhibit,
         .odd_segs = sandbox_odd_segments(cpu),
         .page_bad = sandbox_page_bad(vm, sandbox_lin_eip(vm)),
-        .stretch = c ? c->history.stretch : 0,
-        .worthwhile = s->worthwhile,
+        .pays = c && c->history.pays,
         .now = now,
         .not_before = c ? c->history.not_before : 0,
     };
     /* The stretch that is still going on counts too: a program that never calls the kernel has no other. */
-    if (c && c->history.since && p->now - c->history.since > p->stretch)
-        p->stretch = p->now - c->history.since;
+    if (c && c->history.since && p->now - c->history.since > PICK_FEE * s->worthwhile)
+        p->pays = true;
 }
 
 enum pick sandbox_pick(struct novt_vm *vm)
@@ -107,6 +106,11 @@ enum pick sandbox_pick(struct novt_vm *vm)
         s->stats.picks[PICK_RING]++;
         return PICK_RING;
     }
+    if (!sandbox_wants(vm)) {
+        s->stats.picks[PICK_COST]++;
+        return PICK_COST;
+    }
+    s->look = false;
     describe(vm, &p);
     p.page_bad |= s->translate_next;
     s->translate_next = false;
@@ -117,15 +121,13 @@ enum pick sandbox_pick(struct novt_vm *vm)
     return pick;
 }
 
-void sandbox_window_switched(struct novt_vm *vm, struct mmu_window *old, struct mmu_window *new)
+void sandbox_window_switched(struct novt_vm *vm, struct mmu_window *old, struct mmu_window *new, u64 now)
 {
     struct mon_ctx *from = old ? old->user : NULL, *to = new->user;
     struct sandbox *s = vm->sandbox;
-    u64 now;
 
     if (!s || s->refused)
         return;
-    now = __rdtsc();
     if (from && old->priv == MMU_USER && from->history.since)
         pick_learn(&from->history, now - from->history.since, false, s->worthwhile, now);
     if (from)
@@ -133,7 +135,7 @@ void sandbox_window_switched(struct novt_vm *vm, struct mmu_window *old, struct 
     if (!to || new->priv != MMU_USER)
         return;
     to->history.since = now;
-    if (s->option == ENGINE_DIRECT || (to->history.stretch >= s->worthwhile && now >= to->history.not_before))
+    if (s->option == ENGINE_DIRECT || (to->history.pays && now >= to->history.not_before))
         vm->cpu.kick = 1; /* translated code leaves at its next gate, and the run loop decides */
 }
 

@@ -120,7 +120,7 @@ enum scan_reason scan_insn(const struct dec_insn *in, const u8 *bytes, const str
     case OP_FNSTENV:
     case OP_FLDENV:
     case OP_FNSAVE:
-    case OP_FRSTOR:
+    case OP_FRSTOR: return cpu->x87_env ? SCAN_CLEAN : SCAN_FPUENV;
     case OP_FXSAVE:
     case OP_FXRSTOR: return SCAN_FPUENV;
     default: return SCAN_CLEAN;

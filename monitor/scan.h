@@ -31,6 +31,9 @@ enum { SCAN_HOST_RTM = 1, SCAN_HOST_PKU = 2, SCAN_HOST_VEX = 4, SCAN_HOST_XOP = 
 struct scan_cpu {
     u32 features; /* of the guest's CPU model, 1u << enum dec_feature */
     u32 host;     /* SCAN_HOST_* */
+    /* FNSTENV, FLDENV, FNSAVE and FRSTOR pass: the C library's mathematics is full of them, and the selectors and pointers that
+     * they show mean nothing unless an unmasked x87 exception is pending (APM vol. 2, 11.4.4), where they would be the host's. */
+    bool x87_env;
 };
 u32 scan_host(void); /* of the CPU that this runs on */
 

@@ -94,9 +94,8 @@ static void demote(struct novt_vm *vm)
 
 /* A user program that has the CPU for a while gets direct links where the guards would say yes; the first window of another
  * program takes them back. Other privileges run other blocks: they do not matter here. */
-static void consider_promotion(struct novt_vm *vm, struct mmu_window *w)
+static void consider_promotion(struct novt_vm *vm, struct mmu_window *w, u64 now)
 {
-    u64 now = __rdtsc();
     if (w->priv != MMU_USER)
         return;
     if (w->id != vm->user_window) {
@@ -118,8 +117,9 @@ int mon_window_switched(struct novt_vm *vm, struct mmu_window *old, struct mmu_w
         to = ctx_new(vm, new);
     if (!to)
         return -ENOMEM;
-    consider_promotion(vm, new);
-    sandbox_window_switched(vm, old, new);
+    u64 now = __rdtsc();
+    consider_promotion(vm, new, now);
+    sandbox_window_switched(vm, old, new, now);
     bt_set_window(vm->bt, new->base, to->jcache, to->code_map, to->ret_lo, to->ret_top, to->ret_sp);
     return 0;
 }

@@ -21,8 +21,7 @@ static struct pick_state good(void)
         .cr0 = CR0_PE | CR0_PG | CR0_NE | CR0_WP | CR0_AM,
         .cr4 = CR4_OSFXSR,
         .eflags = EFL_R1 | EFL_IF,
-        .stretch = 1000,
-        .worthwhile = 1000,
+        .pays = true,
         .now = 50,
         .not_before = 50,
     };
@@ -65,7 +64,7 @@ Test(pick, each_condition_alone)
     ONE(s.cr4 &= ~CR4_OSFXSR, PICK_FPU);
     ONE(s.mode &= ~MODE_CS32, PICK_SEGMENT);
     ONE(s.page_bad = true, PICK_PAGE);
-    ONE(s.stretch = 999, PICK_COST);
+    ONE(s.pays = false, PICK_COST);
     ONE(s.now = 49, PICK_COST);
 }
 
@@ -77,32 +76,62 @@ Test(pick, segments)
 
 Test(pick, forced_direct_asks_for_no_price_but_for_legality)
 {
-    ONE((s.option = ENGINE_DIRECT, s.stretch = 0, s.now = 0), PICK_DIRECT);
+    ONE((s.option = ENGINE_DIRECT, s.pays = false, s.now = 0), PICK_DIRECT);
     ONE((s.option = ENGINE_DIRECT, s.eflags &= ~EFL_IF), PICK_IF);
     ONE((s.option = ENGINE_DIRECT, s.page_bad = true), PICK_PAGE);
     ONE((s.option = ENGINE_DIRECT, s.mode &= ~MODE_CPL3), PICK_RING);
 }
 
-Test(pick, long_stretches_are_learnt_fast_and_short_ones_send_back)
+#define WORTH 1000u
+
+Test(pick, two_long_stretches_pay_the_fee_and_one_does_not)
 {
     struct pick_history h = {0};
-    u64 now = 0;
 
-    pick_learn(&h, 100, false, 1000, now);
-    cr_assert_lt(h.stretch, 1000);
-    pick_learn(&h, 4000, false, 1000, now);
-    cr_assert_geq(h.stretch, 1000);
-    for (int i = 0; i < 40; i++)
-        pick_learn(&h, 10, true, 1000, now += 10);
-    cr_assert_lt(h.stretch, 1000);
-    cr_assert_gt(h.not_before, now);
-    cr_assert_gt(h.backoff, 1);
-    u64 wait = h.not_before - now;
+    pick_learn(&h, 1000 * WORTH, false, WORTH, 0);
+    cr_assert_not(h.pays);
+    pick_learn(&h, 1000 * WORTH, false, WORTH, 0);
+    cr_assert(h.pays);
+}
 
-    now = h.not_before;
-    for (int i = 0; i < 3; i++)
-        pick_learn(&h, 10, true, 1000, now);
-    cr_assert_geq(h.not_before - now, wait);
-    pick_learn(&h, 1000000, true, 1000, now);
+Test(pick, stretches_that_do_not_earn_a_hand_off_never_pay)
+{
+    struct pick_history h = {0};
+
+    for (int i = 0; i < 1000; i++) {
+        pick_learn(&h, i % 20 ? WORTH / 2 : 1000 * WORTH, false, WORTH, 0); /* among them some during which the host was elsewhere */
+        cr_assert_not(h.pays);
+    }
+}
+
+Test(pick, short_direct_stretches_send_back_for_longer_and_longer)
+{
+    struct pick_history h = {0};
+    u64 now = 0, wait = 0;
+
+    for (int round = 0; round < 5; round++) {
+        now = h.not_before;
+        for (int i = 0; i < 2; i++)
+            pick_learn(&h, 1000 * WORTH, false, WORTH, now);
+        cr_assert(h.pays);
+        for (int i = 0; i < 100 && h.pays; i++)
+            pick_learn(&h, 10, true, WORTH, now);
+        cr_assert_not(h.pays);
+        cr_assert_gt(h.not_before - now, wait);
+        wait = h.not_before - now;
+    }
+    pick_learn(&h, 1000 * WORTH, true, WORTH, now);
     cr_assert_eq(h.backoff, 0);
+}
+
+Test(pick, a_few_short_stretches_among_long_ones_change_nothing)
+{
+    struct pick_history h = {0};
+
+    for (int i = 0; i < 2; i++)
+        pick_learn(&h, 1000 * WORTH, false, WORTH, 0);
+    for (int i = 0; i < 1000; i++) {
+        pick_learn(&h, i % 4 ? 10 : 20 * WORTH, true, WORTH, 0);
+        cr_assert(h.pays);
+    }
 }

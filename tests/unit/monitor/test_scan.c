@@ -9,7 +9,7 @@
 
 static struct scan_cpu model(void)
 {
-    return (struct scan_cpu){cpuid_features(CPU_MAX), SCAN_HOST_VEX | SCAN_HOST_RTM};
+    return (struct scan_cpu){cpuid_features(CPU_MAX), SCAN_HOST_VEX | SCAN_HOST_RTM, false};
 }
 
 static struct scan_result scan_at(u32 at, const void *code, unsigned n, u16 entry)
@@ -91,10 +91,27 @@ Test(scan, lzcnt_of_the_host_is_bsr_in_an_older_model)
     u32 old = cpuid_features(CPU_PENTIUM4);
 
     cr_assert_eq(dec_decode(&in, bytes, sizeof(bytes), true, old), 0);
-    struct scan_cpu cpu = {old, 0};
+    struct scan_cpu cpu = {old, 0, false};
     cr_assert_eq(scan_insn(&in, bytes, &cpu), SCAN_MODEL);
     cpu.features |= 1u << FEAT_LZCNT;
     cr_assert_eq(scan_insn(&in, bytes, &cpu), SCAN_CLEAN);
+}
+
+Test(scan, x87_environment_passes_where_it_may)
+{
+    static const u8 bytes[4][2] = {{0xd9, 0x30}, {0xd9, 0x20}, {0xdd, 0x30}, {0xdd, 0x20}}, fxsave[] = {0x0f, 0xae, 0x00};
+    struct scan_cpu cpu = model();
+    struct dec_insn in;
+
+    for (unsigned i = 0; i < 4; i++) {
+        cr_assert_eq(dec_decode(&in, bytes[i], 2, true, cpu.features), 0);
+        cpu.x87_env = false;
+        cr_expect_eq(scan_insn(&in, bytes[i], &cpu), SCAN_FPUENV);
+        cpu.x87_env = true;
+        cr_expect_eq(scan_insn(&in, bytes[i], &cpu), SCAN_CLEAN);
+    }
+    cr_assert_eq(dec_decode(&in, fxsave, sizeof(fxsave), true, cpu.features), 0);
+    cr_expect_eq(scan_insn(&in, fxsave, &cpu), SCAN_FPUENV, "shows the host's MXCSR_MASK");
 }
 
 Test(scan, what_traps_is_welcome)
