@@ -117,8 +117,10 @@ Test(rtl8139, tells_its_address)
 
     cr_expect_eq(eeprom_word(t, 0), 0x8129);
     for (u32 i = 0; i < 3; i++) {
-        cr_expect_eq(eeprom_word(t, 7 + i), rig_mac[2 * i] | rig_mac[2 * i + 1] << 8);
-        cr_expect_eq(in(t, 2 * i, 2), rig_mac[2 * i] | rig_mac[2 * i + 1] << 8);
+        u32 word = rig_mac[2 * i] | (u32)rig_mac[2 * i + 1] << 8;
+
+        cr_expect_eq(eeprom_word(t, 7 + i), word);
+        cr_expect_eq(in(t, 2 * i, 2), word);
     }
     cr_expect_eq(in(t, 0x40, 4) & 0x7c800000, 0x74000000, "a C");
     rig_free(t);
