@@ -259,6 +259,7 @@ static const struct {
     {"pic", "interrupt controllers", NULL},
     {"registers", "of the CPU", NULL},
     {"stats", "all counters", NULL},
+    {"screen", "the text on it", hmp_info_screen},
     {"status", "running or paused", info_status},
     {"tlb", "pages of linear addresses that are mapped", NULL},
     {"uuid", "of the machine", info_uuid},

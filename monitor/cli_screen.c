@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #include "display/display.h"
+#include "monitor/cli_session.h"
+#include "monitor/cli_text.h"
 
 #define MAX_CELLS (256u * 128u)
 
@@ -80,6 +82,17 @@ static void row_to_file(void *opaque, const char *text)
 void screen_print(struct novt_vm *vm)
 {
     for_each_row(vm, true, row_to_stderr, NULL);
+}
+
+static void row_to_text(void *opaque, const char *text)
+{
+    text_printf(opaque, "%s\n", text);
+}
+
+void hmp_info_screen(struct hmp_args *a)
+{
+    if (!for_each_row(a->vm, false, row_to_text, a->out))
+        text_puts(a->out, "The screen is not in a text mode\n");
 }
 
 int screen_open(struct cli_options *opt, struct novt_error *err)

@@ -88,6 +88,9 @@ void hmp_pmemsave(struct hmp_args *a);
 /* [addr, addr + bytes) into a file; 0, or -errno with *why a static word. */
 int control_memsave(struct novt_vm *vm, bool linear, u64 addr, u64 bytes, const char *path, const char **why);
 
+/* ---- cli_screen.c ---- */
+void hmp_info_screen(struct hmp_args *a); /* rows in UTF-8, trailing blanks cut */
+
 /* ---- cli_snap.c ---- */
 void hmp_savevm(struct hmp_args *a);
 void hmp_loadvm(struct hmp_args *a);
