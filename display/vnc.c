@@ -70,26 +70,6 @@ static bool make_room(struct vnc *v)
     return true;
 }
 
-static void take_in(struct vnc *v, int listen_fd)
-{
-    int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), one = 1;
-    struct vnc_client *c;
-
-    if (fd < 0)
-        return;
-    c = make_room(v) ? malloc(sizeof(*c)) : NULL;
-    if (!c) {
-        close(fd);
-        return;
-    }
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
-    (void)novt_vm_frame(v->vm, &v->frame); /* the first picture has today's size */
-    vnc_client_init(c, fd, v->vm, &v->frame, v->title);
-    c->serial = v->arrivals++;
-    v->client[v->clients++] = c;
-}
-
 static void hear(struct vnc_client *c)
 {
     u8 buf[4096];
@@ -148,6 +128,26 @@ static bool look(struct vnc *v)
     return true;
 }
 
+static void take_in(struct vnc *v, int listen_fd)
+{
+    int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), one = 1;
+    struct vnc_client *c;
+
+    if (fd < 0)
+        return;
+    c = make_room(v) ? malloc(sizeof(*c)) : NULL;
+    if (!c) {
+        close(fd);
+        return;
+    }
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+    look(v); /* the first picture has today's size; who is there already is told what changed */
+    vnc_client_init(c, fd, v->vm, &v->frame, v->title);
+    c->serial = v->arrivals++;
+    v->client[v->clients++] = c;
+}
+
 static void serve(struct vnc *v)
 {
     for (unsigned i = 0; i < v->clients;) {
@@ -189,12 +189,12 @@ static void *vnc_thread(void *opaque)
         for (unsigned i = 0; i < clients; i++)
             if (p[1 + v->listeners + i].revents & (POLLIN | POLLERR | POLLHUP))
                 hear(v->client[i]);
-        if (awaited(v))
-            busy |= look(v);
-        serve(v);
         for (unsigned i = 0; i < v->listeners; i++)
             if (p[1 + i].revents & POLLIN)
                 take_in(v, v->listen_fd[i]);
+        if (awaited(v))
+            busy |= look(v);
+        serve(v);
         wait_ms = display_next_ms(wait_ms, busy);
     }
     while (v->clients)

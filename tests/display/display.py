@@ -351,6 +351,23 @@ def test_vnc_every_encoding_shows_the_same():
         raise Fail("pixel formats differ")
 
 
+def test_vnc_newcomer_takes_nothing_from_others():
+    """What changed since the last look is told to who was there, also when it is a newcomer's first picture that shows it."""
+    with Novt("newcomer", "-vnc", vnc(PORT + 9)).ready():
+        a = connect(PORT + 9)
+        wait_for(lambda: a.update(False) and a.lit() > 500, "a picture")
+        a.type("new")  # and asks for nothing: nobody looks at the screen now
+        expect("newcomer", "ready:new")
+        time.sleep(0.3)
+        b = connect(PORT + 9)
+        b.update(False)
+        for _ in range(10):  # a cursor may have blinked between the two
+            if a.update(timeout=1) and a.pixels == b.pixels:
+                return
+            b.update(False)
+        raise Fail("the first client never saw what was typed")
+
+
 def test_vnc_stalled_and_hostile_clients():
     with Novt("stall", "-vnc", vnc(PORT + 2)).ready() as n:
         stalled = connect(PORT + 2, encodings=(rfb.RAW,))
