@@ -242,6 +242,9 @@ void disks_close(struct machine *m)
 {
     if (!m->disks)
         return;
+    /* Chips ask their disks about requests in flight when they go, which is after the disks. */
+    if (m->vm.pc && pc_quiesce(m->vm.pc))
+        pc_reset(m->vm.pc);
     for (unsigned i = 0; i < m->disks->n; i++)
         blk_free(m->disks->slot[i].disk);
     free(m->disks);
