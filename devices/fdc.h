@@ -13,6 +13,7 @@
 
 #define FDC_BUF_SECTORS 96u /* both sides of the densest track */
 #define FDC_COMMAND_BYTES 16u
+#define FDC_COUNT_MAX 512u /* sectors that VERIFY or FORMAT counts: two sides of a track of 255 */
 #define FDC_DMA_CHANNEL 2u
 
 enum fdc_phase {

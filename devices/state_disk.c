@@ -163,7 +163,7 @@ static const struct state_field fdc_rows[] = {
     STATE_BOOL(S, multi_track),
     STATE_BOOL(S, careful),
     STATE(S, st2),
-    STATE_MAX(S, verify_left, 65536),
+    STATE_MAX(S, verify_left, FDC_COUNT_MAX),
     STATE_MAX(S, data_at, FDC_BUF_SECTORS * DISK_SECTOR_BYTES),
     STATE_MAX(S, data_end, FDC_BUF_SECTORS * DISK_SECTOR_BYTES),
     STATE_BYTES(S, buf),
@@ -177,6 +177,9 @@ static const char *check_fdc(const void *obj)
         return "a request was under way";
     if (f->unit >= PC_FLOPPIES && (f->phase == FDC_DMA || f->phase == FDC_PIO))
         return "no such drive";
+    /* FORMAT's data are four bytes a sector, however many the saved end says. */
+    if (f->phase == FDC_DMA && (f->command & 0x1f) == 0x0d && f->data_at > 4 * f->verify_left)
+        return "data ends before it begins";
     return f->at > f->len || f->data_at > f->data_end ? "data ends before it begins" : NULL;
 }
 TABLE(fdc_state, fdc_rows, check_fdc, NULL);

@@ -316,6 +316,36 @@ Test(state, what_is_wrong_is_said)
     rig_free(r);
 }
 
+/* A track under FORMAT whose four bytes a sector would not fit into the controller's buffer. */
+Test(state, a_format_command_stays_in_its_buffer)
+{
+    static const struct {
+        u32 sectors, at;
+        int rc;
+    } cases[] = {{18, 8, 0}, {18, 4 * 18, 0}, {18, 4 * 18 + 1, -EINVAL}, {1, FDC_BUF_SECTORS * DISK_SECTOR_BYTES, -EINVAL}, {65536, 0, -EINVAL}};
+    struct rig *r = rig_new();
+    struct state_unit unit[PC_UNITS_MAX];
+    unsigned n = pc_units(r->pc, unit), k = 0;
+    char why[STATE_WHY_BYTES];
+
+    while (k < n && unit[k].table != &fdc_state)
+        k++;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct fdc *f = unit[k].obj;
+        struct state_buf b = {0};
+
+        f->phase = FDC_DMA;
+        f->command = 0x4d;
+        f->verify_left = cases[i].sectors;
+        f->data_at = cases[i].at;
+        f->data_end = FDC_BUF_SECTORS * DISK_SECTOR_BYTES;
+        state_save(&b, &fdc_state, f);
+        cr_expect_eq(state_try(&unit[k], b.data, b.len, why), cases[i].rc, "case %zu: %s", i, why);
+        state_free(&b);
+    }
+    rig_free(r);
+}
+
 /* Whatever is accepted is survived: loaded, driven, saved. */
 Test(state, mutations, .timeout = 200)
 {
