@@ -209,7 +209,7 @@ static bool store_more(struct virtio_net *n, const u8 *frame, u32 total)
     room = chain->in_bytes < total - n->rx_bytes ? chain->in_bytes : total - n->rx_bytes;
     if (n->rx_bytes == 0 && room >= header)
         at = (u32)virtio_write(&n->virtio, chain, 0, zero, header);
-    if (n->rx_n || room >= header) /* else the first cannot even hold the header: it goes back empty */
+    if (n->rx_n || at == header) /* else the first cannot hold the header, or is no memory: it goes back empty */
         virtio_write(&n->virtio, chain, at, frame + (n->rx_bytes + at - header), room - at);
     n->rx_head[n->rx_n] = chain->head;
     n->rx_written[n->rx_n] = room;
