@@ -19,6 +19,7 @@
 #include "devices/state.h"
 #include "devices/disk.h"
 #include "devices/nic.h"
+#include "devices/sound.h"
 #include "devices/vga_draw.h"
 #include "devices/vga_host.h"
 #include "devices/wake.h"
@@ -103,6 +104,7 @@ struct pc_config {
     struct chr_back parallel;
     bool parallel_present; /* LPT1 378h IRQ 7 */
     u8 uuid[16];
+    struct sound_back speaker; /* the PC speaker's */
 
     u16 debugcon_iobase; /* 402h or E9h; 0 = none */
     struct chr_back debugcon;

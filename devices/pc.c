@@ -20,6 +20,7 @@
 #include "devices/nics.h"
 #include "devices/piix.h"
 #include "devices/pic.h"
+#include "devices/pcspk.h"
 #include "devices/pit.h"
 #include "devices/ports.h"
 #include "devices/rtc.h"
@@ -55,6 +56,7 @@ struct pc {
     struct a20 a20;
     struct pic pic;
     struct pit pit;
+    struct pcspk speaker;
     struct rtc rtc;
     struct i8042 kc;
     struct uart uart[PC_SERIALS];
@@ -210,6 +212,7 @@ static int wire_isa(struct pc *pc)
 
     TRY(pic_init(pic, io, (struct irq_line){.fn = on_intr, .opaque = pc}));
     TRY(pit_init(&pc->pit, io, clk, pic_line(pic, IRQ_PIT, 0)));
+    TRY(pcspk_init(&pc->speaker, &pc->pit, clk, &cfg->speaker));
     TRY(rtc_init(&pc->rtc, io, clk, pic_line(pic, IRQ_RTC, 0), cfg->rtc_epoch_s));
     rtc_set_machine(&pc->rtc, cfg->ram_below_4g_bytes, cfg->ram_above_4g_bytes,
                     cfg->boot ? cfg->boot : "cad");

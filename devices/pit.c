@@ -283,6 +283,12 @@ static u32 pit_read(void *opaque, u32 offset, unsigned size)
     return offset < 3 ? read_counter(opaque, offset) : 0xff;
 }
 
+static void tell_speaker(struct pit *pit)
+{
+    if (pit->changed)
+        pit->changed(pit->changed_opaque, &pit->counter[2], pit->port61 & 2);
+}
+
 static void pit_write(void *opaque, u32 offset, unsigned size, u32 val)
 {
     (void)size;
@@ -290,6 +296,8 @@ static void pit_write(void *opaque, u32 offset, unsigned size, u32 val)
         write_counter(opaque, offset, (u8)val);
     else
         write_control(opaque, (u8)val);
+    if (offset == 2 || (offset == 3 && val >> 6 == 2))
+        tell_speaker(opaque);
 }
 
 /* Only counter 2 has a gate that software moves. */
@@ -336,6 +344,7 @@ static void port61_write(void *opaque, u32 offset, unsigned size, u32 val)
     (void)size;
     pit->port61 = val & 0x0f;
     set_gate(pit, &pit->counter[2], val & 1);
+    tell_speaker(pit);
 }
 
 static const struct bus_ops pit_ops = {.read = pit_read, .write = pit_write};
@@ -366,4 +375,12 @@ void pit_reset(struct pit *pit)
     }
     pit->port61 = 0;
     pit->edge_pending = false;
+    tell_speaker(pit);
+}
+
+void pit_watch(struct pit *pit, void (*fn)(void *opaque, const struct pit_counter *counter2, bool speaker), void *opaque)
+{
+    pit->changed = fn;
+    pit->changed_opaque = opaque;
+    tell_speaker(pit);
 }

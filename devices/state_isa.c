@@ -64,7 +64,14 @@ static const struct state_field pit_rows[] = {
     STATE_BOOL(S, edge_pending),
     STATE(S, port61),
 };
-TABLE(pit_state, pit_rows, NULL, NULL);
+static void pit_restored(void *obj)
+{
+    struct pit *pit = obj;
+
+    if (pit->changed)
+        pit->changed(pit->changed_opaque, &pit->counter[2], pit->port61 & 2);
+}
+TABLE(pit_state, pit_rows, NULL, pit_restored);
 #undef S
 
 /* ---- 8259A ---- */

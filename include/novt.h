@@ -50,6 +50,14 @@ struct novt_serial {
     void *opaque;
 };
 
+/* Where the PC speaker is heard: samples of one channel, called on the VM's thread. Sample number `at` begins at / rate seconds after the
+ * machine was made, by its own clock; numbers that never come were silent. n = 0: silent for a while, the host may rest. */
+struct novt_sound {
+    uint32_t rate; /* samples a second, 1000 to 192000; 0: nobody listens */
+    void (*play)(void *opaque, uint64_t at, const int16_t *sample, size_t n);
+    void *opaque;
+};
+
 #define NOVT_NICS 8
 
 /* A network card. */
@@ -160,6 +168,7 @@ struct novt_config {
     bool parallel_present;        /* LPT1; what the guest prints goes to parallel(), on the VM's thread */
     void (*parallel)(void *opaque, const uint8_t *buf, size_t len);
     void *parallel_opaque;
+    struct novt_sound speaker;
     struct novt_nic nic[NOVT_NICS];
     unsigned nics;
     uint16_t debugcon_iobase;     /* 0: none */

@@ -16,6 +16,7 @@
 #include "base.h"
 #include "display/display.h"
 #include "include/novt.h"
+#include "monitor/cli_audio.h"
 #include "monitor/cli_control.h"
 #include "monitor/cli_sock.h"
 #include "monitor/cli_drive.h"
@@ -83,6 +84,7 @@ struct cli_options {
     enum cli_stats stats;
     struct control_options control;
     struct cli_drives drives;
+    struct cli_audio audio;
 };
 
 /* 0, or an exit code with *err filled. Help texts go to stdout. */

@@ -15,8 +15,6 @@ struct absent {
 static const struct absent absents[] = {
     {"acpitable", "the firmware's own ACPI tables cannot be added to; leave it out"},
     {"add-fd", "give fd:N where a socket is expected"},
-    {"audio", "there is no sound; leave it out"},
-    {"audiodev", "there is no sound; leave it out"},
     {"alt-grab", "the display has one key for it; leave it out"},
     {"balloon", "there is no balloon; choose RAM with -m"},
     {"bt", "there is no Bluetooth; leave it out"},
@@ -76,7 +74,6 @@ static const struct absent absents[] = {
     {"one-insn-per-tb", "use --stress one-insn"},
     {"smbios", "SMBIOS tables are the firmware's; -uuid sets the UUID"},
     {"smb", "share files over the network, for example with a server behind -nic user"},
-    {"soundhw", "there is no sound; leave it out"},
     {"spice", "use -vnc or -display"},
     {"startdate", "use -rtc base=DATE"},
     {"tb-size", "the code cache has one size"},

@@ -86,7 +86,7 @@ int opt_device(struct cli_options *opt, const char *arg, struct novt_error *err)
 {
     char name[64], list[256], value[200];
     struct novt_config *c = &opt->config;
-    const char *comma = strchr(arg, ',');
+    const char *comma = strchr(arg, ','), *nearest;
     int rc;
 
     if (drive_is_device(arg))
@@ -125,6 +125,8 @@ int opt_device(struct cli_options *opt, const char *arg, struct novt_error *err)
                              "-device isa-debugcon: no chardev \"%s\"", value);
     } else if (cli_net_is_device(name)) {
         rc = cli_net_device(opt, name, list, err);
+    } else if (cli_audio_is_card(name, &nearest)) {
+        return opt_usage(err, nearest, "-device: NoVT does not have \"%s\"", name);
     } else {
         return opt_usage(err, "-device help lists what there is", "-device: unknown device \"%s\"", name);
     }

@@ -85,6 +85,8 @@ int opt_machine(struct cli_options *opt, const char *arg, struct novt_error *err
     }
     if (!rc && opt_take_key(list, "accel", value, sizeof(value)))
         rc = opt_accel(opt, value, err);
+    if (!rc && opt_take_key(list, "pcspk-audiodev", value, sizeof(value)))
+        rc = cli_audio_speaker(opt, value, err);
     for (size_t i = 0; !rc && i < ARRAY_SIZE(machine_props); i++)
         if (opt_take_key(list, machine_props[i].key, value, sizeof(value)) &&
             !in_words(machine_props[i].values, value))

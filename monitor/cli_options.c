@@ -118,6 +118,10 @@ static const struct option_row option_rows[] = {
      "-nodefaults             no serial line, VGA card or monitor but those asked for"},
     {"parallel", ARG_NEEDED, opt_parallel, "-parallel DEV           LPT1: file:PATH none ..."},
     {"echr", ARG_NEEDED, opt_echr, "-echr CODE              another key than Ctrl-A (1) for commands on a serial line"},
+    {"audiodev", ARG_NEEDED, opt_audiodev,
+     "-audiodev KIND,id=ID    sound: wav,path=FILE sdl none; -M pcspk-audiodev=ID lets the PC speaker play there"},
+    {"audio", ARG_NEEDED, opt_audio, NULL},
+    {"soundhw", ARG_NEEDED, opt_soundhw, NULL},
     {"accel", ARG_NEEDED, opt_accel, NULL},
     {"enable-kvm", ARG_NONE, opt_enable_kvm, NULL},
     {"no-hpet", ARG_NONE, opt_nothing, NULL},
@@ -208,7 +212,9 @@ int cli_parse(struct cli_options *opt, int argc, char **argv, struct novt_error 
         rc = drive_finish(opt, err);
     if (rc || opt->command != CLI_RUN)
         return rc;
-    rc = cli_display_defaults(opt, err);
+    rc = cli_audio_finish(opt, err);
+    if (!rc)
+        rc = cli_display_defaults(opt, err);
     if (rc)
         return rc;
     /* QEMU's default: a screen and no serial line on the terminal. Here there is no screen, so -nographic is the default. */

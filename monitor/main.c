@@ -116,6 +116,7 @@ static int run(struct cli_options *opt, struct cli_daemon *daemon)
     struct cli_io io;
     struct cli_gdb gdb;
     struct cli_control *control = NULL;
+    struct audio *audio = NULL;
     int screen_code, code = io_open(&io, opt, &err);
     int gdb_code = gdb_open(&gdb, code ? NULL : opt->gdb, &err);
 
@@ -125,6 +126,8 @@ static int run(struct cli_options *opt, struct cli_daemon *daemon)
         code = control_open(&control, &io, opt, &err);
     if (!code)
         code = cli_display_open(&io, opt, &err);
+    if (!code)
+        code = cli_audio_open(&audio, opt, &err);
     if (!code)
         code = open_trace(opt, &err);
     if (!code)
@@ -181,6 +184,7 @@ out:
     control_close(control);
     display_close(io.display);
     novt_vm_free(vm);
+    audio_close(audio);
     if (opt->config.trace_fd > 0)
         close(opt->config.trace_fd);
     io_close(&io);

@@ -369,6 +369,7 @@ static int make_pc(struct machine *m, struct novt_error *err)
         .serial_present = {c->serial[0].present, c->serial[1].present, c->serial[2].present, c->serial[3].present},
         .parallel = {c->parallel, NULL, NULL, c->parallel_opaque},
         .parallel_present = c->parallel_present,
+        .speaker = {c->speaker.rate, c->speaker.play, c->speaker.opaque},
         .debugcon_iobase = c->debugcon_iobase ? c->debugcon_iobase : SEABIOS_DEBUG_PORT,
         .debugcon = {debugcon_write, NULL, NULL, m},
         .debug_exit_iobase = c->debug_exit_iobase,
