@@ -48,7 +48,7 @@ def read(path):
 def files_of(root):
     """Tracked and new files when root is a git tree, else all; relative paths."""
     git = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=root, capture_output=True, text=True)
-    if git.returncode == 0 and os.path.isdir(os.path.join(root, ".git")):
+    if git.returncode == 0 and os.path.exists(os.path.join(root, ".git")):
         names = git.stdout.split("\n")
     else:
         names = [os.path.relpath(os.path.join(d, f), root) for d, _, fs in os.walk(root) for f in fs]
