@@ -1,19 +1,11 @@
 /*
  * devfuzz.c - fuzzes the devices: machines with drives at random, each with a few thousand steps of random traffic.
  *
- *     novt-fuzz-devices [--seed N] [--count N] [--time SECONDS] [--steps N] [--target NAME] [--list]
- *
- * Seeds run in child processes, some hundred in each; one that dies, or is not through after a minute of CPU time,
- * is named and ends the run with 1. Run it on a build with sanitizers: scripts/fuzz --devices does. Last line: N passed, N failed.
+ * Options are driver.c's. Run it on a build with sanitizers: scripts/fuzz --devices does.
  */
 #include "devfuzz.h"
 
-#include <stdio.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
+#include "tests/devfuzz/driver.h"
 
 static const struct {
     const char *name;
@@ -24,7 +16,7 @@ static const struct {
     {"atapi", target_atapi}, {"floppy", target_floppy}, {"net", target_net},
 };
 
-enum { DISK_SECTORS = 6000, SEEDS_A_CHILD = 100, CHILD_S = 60 };
+enum { DISK_SECTORS = 6000 };
 
 static u64 fuzz_now(void *opaque)
 {
@@ -124,86 +116,16 @@ static void run_seed(u64 seed, u32 steps, int only)
     free(f.ram);
 }
 
-/* True if the child came through. */
-static bool run_child(u64 first, u64 seeds, u32 steps, int only, volatile u64 *at)
-{
-    int status = 0;
-    pid_t pid = fork();
-    if (pid == 0) {
-        /* CPU time, since hosts are busy; and a long time for what waits and should not. */
-        const struct rlimit most = {CHILD_S, CHILD_S};
-        (void)setrlimit(RLIMIT_CPU, &most);
-        alarm(20 * CHILD_S);
-        for (u64 s = first; s < first + seeds; s++) {
-            *at = s;
-            run_seed(s, steps, only);
-        }
-        exit(0);
-    }
-    return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
-}
-
-static double seconds(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
-
-static int target_named(const char *name)
-{
-    for (unsigned i = 0; i < ARRAY_SIZE(targets); i++)
-        if (!strcmp(targets[i].name, name))
-            return (int)i;
-    return -1;
-}
-
 int main(int argc, char **argv)
 {
-    u64 seed = (u64)time(NULL), count = UINT64_MAX, passed = 0;
-    u32 steps = 1000;
-    double limit = 60;
-    int only = -1;
-    for (int i = 1; i < argc; i += 2) {
-        const char *val = i + 1 < argc ? argv[i + 1] : "";
-        if (!strcmp(argv[i], "--list")) {
-            for (unsigned t = 0; t < ARRAY_SIZE(targets); t++)
-                puts(targets[t].name);
-            return 0;
-        }
-        if (!strcmp(argv[i], "--seed"))
-            seed = strtoull(val, NULL, 0);
-        else if (!strcmp(argv[i], "--count"))
-            count = strtoull(val, NULL, 0);
-        else if (!strcmp(argv[i], "--steps"))
-            steps = (u32)strtoul(val, NULL, 0);
-        else if (!strcmp(argv[i], "--time"))
-            limit = strtod(val, NULL);
-        else if (!strcmp(argv[i], "--target") && target_named(val) >= 0)
-            only = target_named(val);
-        else {
-            fprintf(stderr,
-                    "novt-fuzz-devices: %s %s: unknown\nusage: [--seed N] [--count N] [--time S] [--steps N] "
-                    "[--target NAME] [--list]\n",
-                    argv[i], val);
-            return 2;
-        }
-    }
-    volatile u64 *at = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (at == MAP_FAILED)
-        return 3;
-    printf("seeds from %llu\n", (unsigned long long)seed);
-    fflush(stdout);
-    for (double end = seconds() + limit; passed < count && seconds() < end;) {
-        u64 n = count - passed < SEEDS_A_CHILD ? count - passed : SEEDS_A_CHILD;
-        if (!run_child(seed + passed, n, steps, only, at)) {
-            printf("seed %llu died; again: --seed %llu --count 1 --steps %u%s%s\n%llu passed, 1 failed\n",
-                   (unsigned long long)*at, (unsigned long long)*at, steps, only >= 0 ? " --target " : "",
-                   only >= 0 ? targets[only].name : "", (unsigned long long)passed);
-            return 1;
-        }
-        passed += n;
-    }
-    printf("%llu passed, 0 failed\n", (unsigned long long)passed);
-    return 0;
+    const char *names[ARRAY_SIZE(targets) + 1] = {NULL};
+    for (unsigned i = 0; i < ARRAY_SIZE(targets); i++)
+        names[i] = targets[i].name;
+    const struct fuzz_program program = {.name = "novt-fuzz-devices",
+                                         .target = names,
+                                         .steps = 1000,
+                                         .seeds_a_child = 100,
+                                         .child_cpu_s = 60,
+                                         .play = run_seed};
+    return fuzz_main(&program, argc, argv);
 }
