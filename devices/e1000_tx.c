@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#include "devices/nic_sum.h"
+
 enum { TCTL_EN = 0x02 };
 enum { CMD_EOP = 0x01, CMD_IC = 0x04, CMD_TSE = 0x04, CMD_RS = 0x08, CMD_DEXT = 0x20, CMD_VLE = 0x40 }; /* bits 24 and up of dword 2 */
 enum { CTX_TCP = 0x01, CTX_IP = 0x02, CTX_TSE = 0x04 };
@@ -19,39 +21,13 @@ struct tx_desc {
     u32 word[4];
 };
 
-static u16 get16(const u8 *at)
-{
-    return (u16)(at[0] << 8 | at[1]);
-}
-
-static void put16(u8 *at, u32 val)
-{
-    at[0] = (u8)(val >> 8);
-    at[1] = (u8)val;
-}
-
-static u32 add_up(const u8 *at, u32 bytes, u32 sum)
-{
-    for (u32 i = 0; i + 1 < bytes; i += 2)
-        sum += get16(at + i);
-    if (bytes & 1)
-        sum += (u32)at[bytes - 1] << 8;
-    return sum;
-}
-
-static u16 fold(u32 sum)
-{
-    sum = (sum & 0xffff) + (sum >> 16);
-    return (u16)(sum + (sum >> 16));
-}
-
 /* The sum of frame[start..end] goes to frame[at]; end 0 is the frame's. Offsets are the guest's. */
 static void put_sum(u8 *frame, u32 bytes, u32 start, u32 at, u32 end)
 {
     u32 stop = end && end + 1 < bytes ? end + 1 : bytes;
 
     if (start < stop && at + 1 < bytes)
-        put16(frame + at, (u16)~fold(add_up(frame + start, stop - start, 0)));
+        be16_put(frame + at, (u16)~sum_fold(sum_add(frame + start, stop - start, 0)));
 }
 
 /* One segment of a packet that is to be cut: what the headers before it must say. */
@@ -61,34 +37,34 @@ static void patch_headers(const struct e1000_context *c, const struct e1000_pack
 
     if (c->command & CTX_IP) {
         if (ip + 6 <= bytes) {
-            put16(frame + ip + 2, bytes - ip);
-            put16(frame + ip + 4, (u32)get16(frame + ip + 4) + p->segment);
+            be16_put(frame + ip + 2, bytes - ip);
+            be16_put(frame + ip + 4, (u32)be16_get(frame + ip + 4) + p->segment);
         }
     } else if (ip + 6 <= bytes) {
-        put16(frame + ip + 4, bytes - ip - 40);
+        be16_put(frame + ip + 4, bytes - ip - 40);
     }
     if (c->command & CTX_TCP) {
         if (tu + 14 <= bytes) {
-            u32 seq = ((u32)get16(frame + tu + 4) << 16 | get16(frame + tu + 6)) + p->sent;
+            u32 seq = ((u32)be16_get(frame + tu + 4) << 16 | be16_get(frame + tu + 6)) + p->sent;
 
-            put16(frame + tu + 4, seq >> 16);
-            put16(frame + tu + 6, seq & 0xffff);
+            be16_put(frame + tu + 4, seq >> 16);
+            be16_put(frame + tu + 6, seq & 0xffff);
             if (!last)
                 frame[tu + 13] &= (u8)~0x09; /* FIN, PSH */
         }
     } else if (tu + 6 <= bytes) {
-        put16(frame + tu + 4, bytes - tu);
+        be16_put(frame + tu + 4, bytes - tu);
     }
     /* The field holds the pseudo header's sum without the length, which differs from frame to frame. */
     if ((p->options & POPTS_TXSM) && c->tucso + 1u < bytes && tu < bytes)
-        put16(frame + c->tucso, fold((u32)get16(frame + c->tucso) + (bytes - tu)));
+        be16_put(frame + c->tucso, sum_fold((u32)be16_get(frame + c->tucso) + (bytes - tu)));
 }
 
 static u32 insert_tag(struct e1000 *e, u8 *frame, u32 bytes)
 {
     memmove(frame + 16, frame + 12, bytes - 12);
-    put16(frame + 12, *e1000_reg(e, E1000_VET));
-    put16(frame + 14, e->tx.vlan);
+    be16_put(frame + 12, *e1000_reg(e, E1000_VET));
+    be16_put(frame + 14, e->tx.vlan);
     return bytes + TAG_BYTES;
 }
 
@@ -111,7 +87,7 @@ static u32 next_frame(struct e1000 *e, u32 *payload)
         put_sum(p->frame, bytes, c->tucss, c->tucso, c->tucse);
     if (p->options & POPTS_IXSM) {
         if (c->ipcso + 1u < bytes && p->tse)
-            put16(p->frame + c->ipcso, 0);
+            be16_put(p->frame + c->ipcso, 0);
         put_sum(p->frame, bytes, c->ipcss, c->ipcso, c->ipcse);
     }
     if (p->legacy_sum)

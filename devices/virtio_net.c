@@ -11,6 +11,8 @@
 
 #include <string.h>
 
+#include "devices/nic_sum.h"
+
 enum { F_CSUM = 0, F_MAC = 5, F_HOST_TSO4 = 11, F_MRG_RXBUF = 15, F_STATUS = 16 };
 enum { HDR_NEEDS_CSUM = 1, GSO_NONE = 0, GSO_TCPV4 = 1, STATUS_LINK_UP = 1 };
 enum { RX, TX, CONFIG_BYTES = 8, CONFIG_STATUS = 6, ETH_BYTES = 14, IP_LEAST = 20, TCP_LEAST = 20, MSS_LEAST = 64 };
@@ -18,30 +20,6 @@ enum { RX, TX, CONFIG_BYTES = 8, CONFIG_STATUS = 6, ETH_BYTES = 14, IP_LEAST = 2
 static u16 get_le(const u8 *at)
 {
     return (u16)(at[0] | at[1] << 8);
-}
-
-static u16 get16(const u8 *at)
-{
-    return (u16)(at[0] << 8 | at[1]);
-}
-
-static void put16(u8 *at, u32 val)
-{
-    at[0] = (u8)(val >> 8);
-    at[1] = (u8)val;
-}
-
-static u32 add_up(const u8 *at, u32 bytes, u32 sum)
-{
-    for (u32 i = 0; i + 1 < bytes; i += 2)
-        sum += get16(at + i);
-    return bytes & 1 ? sum + ((u32)at[bytes - 1] << 8) : sum;
-}
-
-static u16 fold(u32 sum)
-{
-    sum = (sum & 0xffff) + (sum >> 16);
-    return (u16)(sum + (sum >> 16));
 }
 
 static u32 header_bytes(const struct virtio_net *n)
@@ -57,7 +35,7 @@ static void put_sum(const struct virtio_net *n, u8 *frame, u32 bytes)
     u32 at = (u32)n->csum_start + n->csum_offset;
 
     if (n->csum_start < bytes && at + 1 < bytes)
-        put16(frame + at, (u16)~fold(add_up(frame + n->csum_start, bytes - n->csum_start, 0)));
+        be16_put(frame + at, (u16)~sum_fold(sum_add(frame + n->csum_start, bytes - n->csum_start, 0)));
 }
 
 /* Bytes of headers in front of the payload of a packet that is to be cut; 0 if it is no TCP over IPv4. */
@@ -82,21 +60,21 @@ static u32 cut(struct virtio_net *n, u32 headers, u32 payload)
     memcpy(f, n->packet, headers);
     memcpy(f + headers, n->packet + headers + n->tx_sent, payload);
     ip_head = (ip[0] & 15) * 4u;
-    put16(ip + 2, bytes - ETH_BYTES);
-    put16(ip + 4, (u32)get16(ip + 4) + n->tx_sent / n->mss);
-    put16(ip + 10, 0);
-    put16(ip + 10, (u16)~fold(add_up(ip, ip_head, 0)));
-    seq = ((u32)get16(tcp + 4) << 16 | get16(tcp + 6)) + n->tx_sent;
-    put16(tcp + 4, seq >> 16);
-    put16(tcp + 6, seq & 0xffff);
+    be16_put(ip + 2, bytes - ETH_BYTES);
+    be16_put(ip + 4, (u32)be16_get(ip + 4) + n->tx_sent / n->mss);
+    be16_put(ip + 10, 0);
+    be16_put(ip + 10, (u16)~sum_fold(sum_add(ip, ip_head, 0)));
+    seq = ((u32)be16_get(tcp + 4) << 16 | be16_get(tcp + 6)) + n->tx_sent;
+    be16_put(tcp + 4, seq >> 16);
+    be16_put(tcp + 6, seq & 0xffff);
     if (payload < left)
         tcp[13] &= (u8)~0x09; /* FIN, PSH */
     if (n->tx_sent)
         tcp[13] &= (u8)~0x80; /* CWR */
     tcp_bytes = bytes - n->csum_start;
-    put16(tcp + 16, 0);
-    sum = add_up(ip + 12, 8, ip[9] + tcp_bytes);
-    put16(tcp + 16, (u16)~fold(add_up(tcp, tcp_bytes, sum)));
+    be16_put(tcp + 16, 0);
+    sum = sum_add(ip + 12, 8, ip[9] + tcp_bytes);
+    be16_put(tcp + 16, (u16)~sum_fold(sum_add(tcp, tcp_bytes, sum)));
     return bytes;
 }
 
