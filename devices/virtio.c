@@ -115,8 +115,6 @@ void virtio_reset(struct virtio *v)
 
 static void set_status(struct virtio *v, u8 status)
 {
-    bool was_ok = v->status & VIRTIO_STATUS_DRIVER_OK;
-
     if (!status) {
         virtio_reset(v);
         return;
@@ -125,8 +123,6 @@ static void set_status(struct virtio *v, u8 status)
     if ((status & VIRTIO_STATUS_FEATURES_OK) && !virtio_has(v, VIRTIO_F_VERSION_1))
         status &= (u8)~VIRTIO_STATUS_FEATURES_OK;
     v->status = status | (v->broken ? VIRTIO_STATUS_NEEDS_RESET : 0);
-    if (!was_ok && (status & VIRTIO_STATUS_DRIVER_OK) && v->desc.ops->driver_ok)
-        v->desc.ops->driver_ok(v->desc.opaque);
 }
 
 static struct virtq *selected(struct virtio *v)
@@ -147,15 +143,6 @@ static u32 config_read(const struct virtio *v, u32 at, unsigned size)
     for (unsigned i = 0; i < size; i++)
         val |= (u32)(at + i < v->desc.config_bytes ? v->config[at + i] : 0) << (8 * i);
     return val;
-}
-
-static void config_write(struct virtio *v, u32 at, unsigned size, u32 val)
-{
-    if (!v->desc.ops->config_written || at >= v->desc.config_bytes || size > v->desc.config_bytes - at)
-        return;
-    for (unsigned i = 0; i < size; i++)
-        v->config[at + i] = (u8)(val >> (8 * i));
-    v->desc.ops->config_written(v->desc.opaque, at, size);
 }
 
 /* ---- legacy registers ---- */
@@ -199,11 +186,8 @@ static void legacy_write(void *opaque, u32 offset, unsigned size, u32 val)
 {
     struct virtio *v = opaque;
 
-    if (offset >= LEGACY_CONFIG) {
-        config_write(v, offset - LEGACY_CONFIG, size, val);
-        return;
-    }
-    switch (offset) {
+    (void)size;
+    switch (offset) { /* no device here has configuration that its driver may write */
     case LEGACY_DRIVER_FEATURES: v->driver_features = val & v->features & UINT32_MAX; break;
     case LEGACY_QUEUE_PFN: legacy_set_queue(v, val); break;
     case LEGACY_QUEUE_SELECT: v->queue_select = (u16)val; break;
@@ -332,9 +316,9 @@ static void modern_write(void *opaque, u32 offset, unsigned size, u32 val)
     struct virtio *v = opaque;
     u32 at = offset & 0xfff;
 
+    (void)size;
     switch (offset - at) {
     case AT_COMMON: common_write(v, at, val); break;
-    case AT_CONFIG: config_write(v, at, size, val); break;
     case AT_NOTIFY: notify(v, at / NOTIFY_STEP); break;
     default: break;
     }

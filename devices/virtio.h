@@ -23,10 +23,8 @@ enum { VIRTIO_ID_NET = 1, VIRTIO_ID_BLK = 2 };
 #define VIRTIO_QUEUES 3
 #define VIRTIO_QUEUE_MAX 256u /* descriptors a queue; a chain may have as many */
 
-#define VIRTIO_F_NOTIFY_ON_EMPTY 24
 #define VIRTIO_F_ANY_LAYOUT 27
 #define VIRTIO_F_INDIRECT_DESC 28
-#define VIRTIO_F_EVENT_IDX 29 /* not offered */
 #define VIRTIO_F_VERSION_1 32
 
 enum {
@@ -64,8 +62,6 @@ struct virtio;
 struct virtio_ops {
     void (*notify)(void *opaque, unsigned queue); /* the driver has put chains there */
     void (*reset)(void *opaque);                  /* forget every chain; also at system reset */
-    void (*config_written)(void *opaque, u32 offset, unsigned bytes); /* the driver wrote into config[]; NULL: it cannot */
-    void (*driver_ok)(void *opaque);              /* features are settled, queues may be used; may be NULL */
 };
 
 /* What a device is; copied. */
@@ -108,8 +104,6 @@ static inline bool virtio_has(const struct virtio *v, unsigned feature)
 
 /* The next chain: 1, 0 if there is none (or the driver is not ready), -EINVAL once the queue is broken. */
 int virtio_pop(struct virtio *v, unsigned queue, struct virtio_chain *chain) MUST_CHECK;
-/* Is there one? Does not take it. */
-bool virtio_waiting(struct virtio *v, unsigned queue);
 /* Copies out of the driver's part / into it, from byte `at` on; returns how many were there (less than len at the end or when
  * memory is none: what is read is then ones). */
 size_t virtio_read(struct virtio *v, const struct virtio_chain *chain, u32 at, void *buf, size_t len);
@@ -120,8 +114,6 @@ void virtio_push(struct virtio *v, unsigned queue, const struct virtio_chain *ch
 void virtio_push_head(struct virtio *v, unsigned queue, u16 head, u32 written);
 void virtio_interrupt(struct virtio *v, unsigned queue); /* unless the driver asked not to hear of it */
 void virtio_raise_queue(struct virtio *v);               /* whatever it asked */
-/* Asks the driver not to notify (a device that is polling anyway). */
-void virtio_quiet(struct virtio *v, unsigned queue, bool quiet);
 void virtio_config_changed(struct virtio *v);
 /* The driver did what it must not (no room for a status byte...): nothing more is done until a reset. */
 void virtio_break(struct virtio *v);

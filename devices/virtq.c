@@ -13,7 +13,7 @@
 #include <string.h>
 
 enum { DESC_NEXT = 1, DESC_WRITE = 2, DESC_INDIRECT = 4, DESC_BYTES = 16 };
-enum { AVAIL_NO_INTERRUPT = 1, USED_NO_NOTIFY = 1 };
+enum { AVAIL_NO_INTERRUPT = 1 };
 
 #define PART_BYTES_MAX 0x80000000u
 
@@ -111,11 +111,6 @@ static int waiting(struct virtio *v, const struct virtq *q)
     return n > q->size ? -1 : n;
 }
 
-bool virtio_waiting(struct virtio *v, unsigned queue)
-{
-    return queue < v->desc.queues && v->q[queue].enabled && !v->broken && waiting(v, &v->q[queue]) > 0;
-}
-
 int virtio_pop(struct virtio *v, unsigned queue, struct virtio_chain *chain)
 {
     struct virtq *q = &v->q[queue];
@@ -202,12 +197,4 @@ void virtio_interrupt(struct virtio *v, unsigned queue)
     if (v->broken || !q->enabled || !read16(v, q->avail_gpa, &flags) || (flags & AVAIL_NO_INTERRUPT))
         return;
     virtio_raise_queue(v);
-}
-
-void virtio_quiet(struct virtio *v, unsigned queue, bool quiet)
-{
-    const struct virtq *q = &v->q[queue];
-
-    if (!v->broken && q->enabled && v->mem.write(v->mem.opaque, q->used_gpa, (u8[]){quiet ? USED_NO_NOTIFY : 0, 0}, 2))
-        virtio_break(v);
 }
