@@ -8,7 +8,7 @@
  *     #define S struct pit_counter
  *     static const struct state_field counter_fields[] = {STATE(S, load_ns), STATE_MAX(S, count, 65536), STATE_BOOL(S, gate)};
  *     #undef S
- *     const struct state_table pit_state = {"pit", 1, counter_fields, ARRAY_SIZE(counter_fields), .check = ..., .restored = ...};
+ *     STATE_TABLE(pit_state, counter_fields, check, restored);
  *
  * In a file a table's fields stand as: name length (1 byte), name, kind (1), element size (2), count (4), then the elements;
  * numbers little-endian. Of a table in a table each element is its length (4) and its fields. Loading is in two steps: a
@@ -66,6 +66,12 @@ struct state_table {
 #define STATE_PARTS(type, m, t) STATE_ROW(type, m, STATE_COUNT(type, m), STATE_KIND_TABLE, 0, t)
 #define STATE_MEMORY(type, m, bytes) \
     {.name = #m, .offset = offsetof(type, m), .count = (bytes), .size = 1, .kind = STATE_KIND_MEMORY}
+
+/* A chip's table; and one that is only ever part of others. */
+#define STATE_TABLE(id, rows, check, restored) \
+    const struct state_table id = {#id, 1, rows, ARRAY_SIZE(rows), check, restored}
+#define STATE_INNER(id, rows, check) static STATE_TABLE(id, rows, check, NULL)
+#define STATE_TIME_MAX (1ull << 62) /* ns of virtual time: sums of two do not overflow */
 
 /* A chip of a machine. */
 struct state_unit {

@@ -8,19 +8,16 @@
 #include "devices/ide.h"
 #include "devices/state_tables.h"
 
-#define TABLE(id, rows, ...) const struct state_table id = {#id, 1, rows, ARRAY_SIZE(rows), __VA_ARGS__}
-#define PART(id, rows, checks) static const struct state_table id = {#id, 1, rows, ARRAY_SIZE(rows), checks, NULL}
-
 /* ---- IDE ---- */
 
 #define S struct ide_reg
 static const struct state_field ide_reg_rows[] = {STATE(S, now), STATE(S, hob)};
-PART(ide_reg_state, ide_reg_rows, NULL);
+STATE_INNER(ide_reg_state, ide_reg_rows, NULL);
 #undef S
 
 #define S struct ide_sense
 static const struct state_field ide_sense_rows[] = {STATE(S, key), STATE(S, asc), STATE(S, ascq)};
-PART(ide_sense_state, ide_sense_rows, NULL);
+STATE_INNER(ide_sense_state, ide_sense_rows, NULL);
 #undef S
 
 #define S struct ide_drive
@@ -93,7 +90,7 @@ static const char *check_ide_drive(const void *obj)
         return "no such block size";
     return NULL;
 }
-PART(ide_drive_state, ide_drive_rows, check_ide_drive);
+STATE_INNER(ide_drive_state, ide_drive_rows, check_ide_drive);
 #undef S
 
 #define S struct ide_master
@@ -101,7 +98,7 @@ static const struct state_field ide_master_rows[] = {
     STATE(S, command), STATE(S, status),         STATE(S, table),    STATE(S, next),
     STATE(S, segment_gpa), STATE(S, segment_bytes), STATE_BOOL(S, last),
 };
-PART(ide_master_state, ide_master_rows, NULL);
+STATE_INNER(ide_master_state, ide_master_rows, NULL);
 #undef S
 
 #define S struct ide_channel
@@ -109,13 +106,13 @@ static const struct state_field ide_channel_rows[] = {
     STATE_PARTS(S, drive, &ide_drive_state), STATE_PART(S, master, &ide_master_state), STATE_MAX(S, selected, 1),
     STATE(S, control), STATE_BOOL(S, intrq),
 };
-PART(ide_channel_state, ide_channel_rows, NULL);
+STATE_INNER(ide_channel_state, ide_channel_rows, NULL);
 #undef S
 
 #define S struct ide
 static const struct state_field ide_rows[] = {
     STATE_PART(S, pci, &pci_dev_state), STATE_PARTS(S, channel, &ide_channel_state)};
-TABLE(ide_state, ide_rows, NULL, NULL);
+STATE_TABLE(ide_state, ide_rows, NULL, NULL);
 #undef S
 
 /* ---- floppy ---- */
@@ -124,7 +121,7 @@ TABLE(ide_state, ide_rows, NULL, NULL);
 static const struct state_field fdc_medium_rows[] = {
     STATE_SAME(S, tracks), STATE_SAME(S, heads), STATE_SAME(S, spt), STATE_SAME(S, rate), STATE_BOOL(S, any_low_rate),
 };
-PART(fdc_medium_state, fdc_medium_rows, NULL);
+STATE_INNER(fdc_medium_state, fdc_medium_rows, NULL);
 #undef S
 
 #define S struct fdc_drive
@@ -132,7 +129,7 @@ static const struct state_field fdc_drive_rows[] = {
     STATE_SAME(S, present), STATE_SAME(S, type), STATE_PART(S, medium, &fdc_medium_state), STATE(S, track),
     STATE(S, id_sector), STATE_BOOL(S, changed),
 };
-PART(fdc_drive_state, fdc_drive_rows, NULL);
+STATE_INNER(fdc_drive_state, fdc_drive_rows, NULL);
 #undef S
 
 #define S struct fdc
@@ -182,5 +179,5 @@ static const char *check_fdc(const void *obj)
         return "data ends before it begins";
     return f->at > f->len || f->data_at > f->data_end ? "data ends before it begins" : NULL;
 }
-TABLE(fdc_state, fdc_rows, check_fdc, NULL);
+STATE_TABLE(fdc_state, fdc_rows, check_fdc, NULL);
 #undef S

@@ -15,10 +15,6 @@
 #include "devices/state_tables.h"
 #include "devices/uart.h"
 
-#define TABLE(id, rows, ...) const struct state_table id = {#id, 1, rows, ARRAY_SIZE(rows), __VA_ARGS__}
-#define PART(id, rows) static const struct state_table id = {#id, 1, rows, ARRAY_SIZE(rows), NULL, NULL}
-#define TIME_MAX (1ull << 62)
-
 /* ---- clock ---- */
 
 #define S struct clk
@@ -27,8 +23,8 @@ static const char *check_clk(const void *obj)
     return ((const struct clk *)obj)->paused ? NULL : "the clock ran while it was saved";
 }
 
-static const struct state_field clk_rows[] = {STATE_MAX(S, last_ns, TIME_MAX), STATE_BOOL(S, paused)};
-TABLE(clk_state, clk_rows, check_clk, NULL);
+static const struct state_field clk_rows[] = {STATE_MAX(S, last_ns, STATE_TIME_MAX), STATE_BOOL(S, paused)};
+STATE_TABLE(clk_state, clk_rows, check_clk, NULL);
 #undef S
 
 /* ---- 8254 ---- */
@@ -37,10 +33,10 @@ TABLE(clk_state, clk_rows, check_clk, NULL);
 static const struct state_field pit_counter_rows[] = {
     STATE_MAX(S, count, 65536),
     STATE_MAX(S, next_count, 65536),
-    STATE_MAX(S, load_ns, TIME_MAX),
-    STATE_MAX(S, next_load_ns, TIME_MAX),
-    STATE_MAX(S, next_edge, TIME_MAX),
-    STATE_MAX(S, held_ticks, TIME_MAX),
+    STATE_MAX(S, load_ns, STATE_TIME_MAX),
+    STATE_MAX(S, next_load_ns, STATE_TIME_MAX),
+    STATE_MAX(S, next_edge, STATE_TIME_MAX),
+    STATE_MAX(S, held_ticks, STATE_TIME_MAX),
     STATE_MAX(S, mode, 5),
     STATE_MAX(S, access, 3),
     STATE_BOOL(S, bcd),
@@ -54,7 +50,7 @@ static const struct state_field pit_counter_rows[] = {
     STATE(S, status),
     STATE(S, latch),
 };
-PART(pit_counter_state, pit_counter_rows);
+STATE_INNER(pit_counter_state, pit_counter_rows, NULL);
 #undef S
 
 #define S struct pit
@@ -71,7 +67,7 @@ static void pit_restored(void *obj)
     if (pit->changed)
         pit->changed(pit->changed_opaque, &pit->counter[2], pit->port61 & 2);
 }
-TABLE(pit_state, pit_rows, NULL, pit_restored);
+STATE_TABLE(pit_state, pit_rows, NULL, pit_restored);
 #undef S
 
 /* ---- 8259A ---- */
@@ -84,7 +80,7 @@ static const struct state_field pic_chip_rows[] = {
     STATE_BOOL(S, ltim),  STATE_BOOL(S, read_isr), STATE_BOOL(S, poll),   STATE_BOOL(S, special_mask),
     STATE_BOOL(S, rotate_auto_eoi),
 };
-PART(pic_chip_state, pic_chip_rows);
+STATE_INNER(pic_chip_state, pic_chip_rows, NULL);
 #undef S
 
 #define S struct pic
@@ -100,7 +96,7 @@ static void pic_restored(void *obj)
 
     irq_set(pic->intr, pic->intr_level);
 }
-TABLE(pic_state, pic_rows, NULL, pic_restored);
+STATE_TABLE(pic_state, pic_rows, NULL, pic_restored);
 #undef S
 
 /* ---- MC146818 ---- */
@@ -108,8 +104,8 @@ TABLE(pic_state, pic_rows, NULL, pic_restored);
 #define S struct rtc
 static const struct state_field rtc_rows[] = {
     STATE_BYTES(S, cmos), STATE_MAX(S, index, RTC_CMOS_BYTES - 1), STATE_BOOL(S, nmi_off),
-    STATE(S, base_s),     STATE_MAX(S, base_ns, TIME_MAX),         STATE(S, seen_s),
-    STATE_MAX(S, next_tick, TIME_MAX), STATE_TIMER(S, timer),
+    STATE(S, base_s),     STATE_MAX(S, base_ns, STATE_TIME_MAX),         STATE(S, seen_s),
+    STATE_MAX(S, next_tick, STATE_TIME_MAX), STATE_TIMER(S, timer),
 };
 
 /* Years that four digits can say, so that no arithmetic on them overflows. */
@@ -120,7 +116,7 @@ static const char *check_rtc(const void *obj)
 
     return rtc->base_s > far || rtc->base_s < -far || rtc->seen_s > far || rtc->seen_s < -far ? "time out of range" : NULL;
 }
-TABLE(rtc_state, rtc_rows, check_rtc, NULL);
+STATE_TABLE(rtc_state, rtc_rows, check_rtc, NULL);
 #undef S
 
 /* ---- 8042, keyboard, mouse ---- */
@@ -128,7 +124,7 @@ TABLE(rtc_state, rtc_rows, check_rtc, NULL);
 #define S struct ps2_queue
 static const struct state_field queue_rows[] = {
     STATE_BYTES(S, data), STATE_MAX(S, head, PS2_QUEUE - 1), STATE_MAX(S, count, PS2_QUEUE)};
-PART(ps2_queue_state, queue_rows);
+STATE_INNER(ps2_queue_state, queue_rows, NULL);
 #undef S
 
 #define S struct ps2_kbd
@@ -147,7 +143,7 @@ static const struct state_field kbd_rows[] = {
     STATE_MAX(S, repeat_key, KEYS_MAX - 1),
     STATE_BYTES(S, set3_kind),
 };
-PART(ps2_kbd_state, kbd_rows);
+STATE_INNER(ps2_kbd_state, kbd_rows, NULL);
 #undef S
 
 #define S struct ps2_mouse
@@ -179,12 +175,12 @@ static const char *check_mouse(const void *obj)
 
     return m->dx > far || m->dx < -far || m->dy > far || m->dy < -far || m->dz > far || m->dz < -far ? "motion out of range" : NULL;
 }
-static const struct state_table ps2_mouse_state = {"ps2_mouse", 1, mouse_rows, ARRAY_SIZE(mouse_rows), check_mouse, NULL};
+STATE_INNER(ps2_mouse_state, mouse_rows, check_mouse);
 #undef S
 
 #define S struct i8042_port
-static const struct state_field kc_port_rows[] = {STATE_TIMER(S, timer), STATE_MAX(S, bat_ns, TIME_MAX)};
-PART(i8042_port_state, kc_port_rows);
+static const struct state_field kc_port_rows[] = {STATE_TIMER(S, timer), STATE_MAX(S, bat_ns, STATE_TIME_MAX)};
+STATE_INNER(i8042_port_state, kc_port_rows, NULL);
 #undef S
 
 #define S struct i8042
@@ -195,14 +191,14 @@ static const struct state_field i8042_rows[] = {
     STATE(S, data),
     STATE(S, command),
     STATE_BOOL(S, release),
-    STATE_MAX(S, next_ns, TIME_MAX),
+    STATE_MAX(S, next_ns, STATE_TIME_MAX),
     STATE_PART(S, kbd, &ps2_kbd_state),
     STATE_PART(S, mouse, &ps2_mouse_state),
     STATE_PART(S, kbd_port, &i8042_port_state),
     STATE_PART(S, aux_port, &i8042_port_state),
     STATE_TIMER(S, repeat),
 };
-TABLE(i8042_state, i8042_rows, NULL, NULL);
+STATE_TABLE(i8042_state, i8042_rows, NULL, NULL);
 #undef S
 
 /* ---- 16550A, parallel port ---- */
@@ -210,7 +206,7 @@ TABLE(i8042_state, i8042_rows, NULL, NULL);
 #define S struct uart_fifo
 static const struct state_field fifo_rows[] = {
     STATE_BYTES(S, data), STATE_MAX(S, head, UART_FIFO_BYTES - 1), STATE_MAX(S, count, UART_FIFO_BYTES)};
-PART(uart_fifo_state, fifo_rows);
+STATE_INNER(uart_fifo_state, fifo_rows, NULL);
 #undef S
 
 #define S struct uart
@@ -231,12 +227,12 @@ static const struct state_field uart_rows[] = {
     STATE_TIMER(S, rx_timer),
     STATE_TIMER(S, tx_timer),
 };
-TABLE(uart_state, uart_rows, NULL, NULL);
+STATE_TABLE(uart_state, uart_rows, NULL, NULL);
 #undef S
 
 #define S struct parallel
 static const struct state_field parallel_rows[] = {STATE(S, data), STATE(S, control), STATE_BOOL(S, ack)};
-TABLE(parallel_state, parallel_rows, NULL, NULL);
+STATE_TABLE(parallel_state, parallel_rows, NULL, NULL);
 #undef S
 
 /* ---- 8237 ---- */
@@ -244,7 +240,7 @@ TABLE(parallel_state, parallel_rows, NULL, NULL);
 #define S struct i8237_channel
 static const struct state_field channel_rows[] = {
     STATE(S, base_address), STATE(S, base_count), STATE(S, address), STATE(S, count), STATE(S, mode)};
-PART(i8237_channel_state, channel_rows);
+STATE_INNER(i8237_channel_state, channel_rows, NULL);
 #undef S
 
 #define S struct i8237_chip
@@ -252,12 +248,12 @@ static const struct state_field chip_rows[] = {
     STATE_PARTS(S, channel, &i8237_channel_state), STATE(S, command), STATE(S, status), STATE(S, mask), STATE(S, request),
     STATE(S, temporary), STATE_BOOL(S, high_byte),
 };
-PART(i8237_chip_state, chip_rows);
+STATE_INNER(i8237_chip_state, chip_rows, NULL);
 #undef S
 
 #define S struct i8237
 static const struct state_field dma_rows[] = {STATE_PARTS(S, chip, &i8237_chip_state), STATE_BYTES(S, page)};
-TABLE(i8237_state, dma_rows, NULL, NULL);
+STATE_TABLE(i8237_state, dma_rows, NULL, NULL);
 #undef S
 
 /* ---- ports, fw_cfg ---- */
@@ -272,20 +268,20 @@ static void a20_restored(void *obj)
     if (a20->changed)
         a20->changed(a20->opaque, a20->on);
 }
-TABLE(a20_state, a20_rows, NULL, a20_restored);
+STATE_TABLE(a20_state, a20_rows, NULL, a20_restored);
 #undef S
 
 #define S struct post_port
 static const struct state_field post_rows[] = {STATE(S, code)};
-TABLE(post_state, post_rows, NULL, NULL);
+STATE_TABLE(post_state, post_rows, NULL, NULL);
 #undef S
 
 #define S struct port92
 static const struct state_field port92_rows[] = {STATE(S, val)};
-TABLE(port92_state, port92_rows, NULL, NULL);
+STATE_TABLE(port92_state, port92_rows, NULL, NULL);
 #undef S
 
 #define S struct fwcfg
 static const struct state_field fwcfg_rows[] = {STATE(S, key), STATE(S, offset), STATE_BYTES(S, dma_address)};
-TABLE(fwcfg_state, fwcfg_rows, NULL, NULL);
+STATE_TABLE(fwcfg_state, fwcfg_rows, NULL, NULL);
 #undef S

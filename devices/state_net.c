@@ -10,10 +10,6 @@
 #include "devices/virtio_blk.h"
 #include "devices/virtio_net.h"
 
-#define TABLE(id, rows, ...) const struct state_table id = {#id, 1, rows, ARRAY_SIZE(rows), __VA_ARGS__}
-#define PART(id, rows) static const struct state_table id = {#id, 1, rows, ARRAY_SIZE(rows), NULL, NULL}
-#define TIME_MAX (1ull << 62)
-
 static void ask_again(const struct nic_front *front, const struct nic_back *back)
 {
     if (front->room)
@@ -56,7 +52,7 @@ static void ne2k_restored(void *obj)
 
     ask_again(&n->front, &n->back);
 }
-TABLE(ne2k_state, ne2k_rows, NULL, ne2k_restored);
+STATE_TABLE(ne2k_state, ne2k_rows, NULL, ne2k_restored);
 #undef S
 
 #define S struct ne2k_pci
@@ -66,7 +62,7 @@ static void ne2k_pci_restored(void *obj)
 {
     ne2k_restored(&((struct ne2k_pci *)obj)->core);
 }
-TABLE(ne2k_pci_state, ne2k_pci_rows, NULL, ne2k_pci_restored);
+STATE_TABLE(ne2k_pci_state, ne2k_pci_rows, NULL, ne2k_pci_restored);
 #undef S
 
 /* ---- 82540EM ---- */
@@ -76,7 +72,7 @@ static const struct state_field context_rows[] = {
     STATE(S, ipcss),   STATE(S, ipcso), STATE(S, tucss), STATE(S, tucso), STATE(S, hdrlen),
     STATE(S, command), STATE(S, ipcse), STATE(S, tucse), STATE(S, mss),
 };
-PART(e1000_context_state, context_rows);
+STATE_INNER(e1000_context_state, context_rows, NULL);
 #undef S
 
 #define S struct e1000_packet
@@ -96,7 +92,7 @@ static const struct state_field packet_rows[] = {
     STATE_BOOL(S, complete),
     STATE_BYTES(S, data),
 };
-PART(e1000_packet_state, packet_rows);
+STATE_INNER(e1000_packet_state, packet_rows, NULL);
 #undef S
 
 #define S struct e1000
@@ -115,7 +111,7 @@ static const struct state_field e1000_rows[] = {
     STATE_PART(S, tx, &e1000_packet_state),
     STATE_TIMER(S, irq_timer),
     STATE_TIMER(S, tx_timer),
-    STATE_MAX(S, irq_after_ns, TIME_MAX),
+    STATE_MAX(S, irq_after_ns, STATE_TIME_MAX),
     STATE_BOOL(S, irq_level),
     STATE_BOOL(S, link_down),
 };
@@ -126,7 +122,7 @@ static void e1000_restored(void *obj)
 
     ask_again(&e->front, &e->back);
 }
-TABLE(e1000_state, e1000_rows, NULL, e1000_restored);
+STATE_TABLE(e1000_state, e1000_rows, NULL, e1000_restored);
 #undef S
 
 /* ---- RTL8139 ---- */
@@ -160,7 +156,7 @@ static const struct state_field rtl8139_rows[] = {
     STATE_BOOL(S, wire_reading),
     STATE_BOOL(S, held),
     STATE_TIMER(S, nudge),
-    STATE_MAX(S, timer_from_ns, TIME_MAX),
+    STATE_MAX(S, timer_from_ns, STATE_TIME_MAX),
     STATE_BOOL(S, link_down),
 };
 
@@ -170,7 +166,7 @@ static void rtl8139_restored(void *obj)
 
     ask_again(&n->front, &n->back);
 }
-TABLE(rtl8139_state, rtl8139_rows, NULL, rtl8139_restored);
+STATE_TABLE(rtl8139_state, rtl8139_rows, NULL, rtl8139_restored);
 #undef S
 
 /* ---- virtio ---- */
@@ -180,7 +176,7 @@ static const struct state_field virtq_rows[] = {
     STATE_MAX(S, size, VIRTIO_QUEUE_MAX), STATE_BOOL(S, enabled), STATE(S, desc_gpa), STATE(S, avail_gpa), STATE(S, used_gpa),
     STATE(S, avail_idx), STATE(S, used_idx),
 };
-PART(virtq_state, virtq_rows);
+STATE_INNER(virtq_state, virtq_rows, NULL);
 #undef S
 
 #define S struct virtio
@@ -210,13 +206,13 @@ static const char *check_virtio(const void *obj)
             return "no such queue size";
     return NULL;
 }
-static const struct state_table virtio_state = {"virtio", 1, virtio_rows, ARRAY_SIZE(virtio_rows), check_virtio, NULL};
+STATE_INNER(virtio_state, virtio_rows, check_virtio);
 #undef S
 
 #define S struct virtio_blk
 static const struct state_field virtio_blk_rows[] = {STATE_PART(S, virtio, &virtio_state), STATE_SAME(S, sectors)};
 
-TABLE(virtio_blk_state, virtio_blk_rows, NULL, NULL);
+STATE_TABLE(virtio_blk_state, virtio_blk_rows, NULL, NULL);
 #undef S
 
 #define S struct virtio_net
@@ -246,5 +242,5 @@ static void virtio_net_restored(void *obj)
     n->rx_n = n->rx_bytes = 0;
     ask_again(&n->front, &n->back);
 }
-TABLE(virtio_net_state, virtio_net_rows, NULL, virtio_net_restored);
+STATE_TABLE(virtio_net_state, virtio_net_rows, NULL, virtio_net_restored);
 #undef S

@@ -10,9 +10,6 @@
 #include "devices/state_tables.h"
 #include "devices/vga_mem.h"
 
-#define TABLE(id, rows, ...) const struct state_table id = {#id, 1, rows, ARRAY_SIZE(rows), __VA_ARGS__}
-#define TIME_MAX (1ull << 62)
-
 #define S struct pci_dev
 static const struct state_field pci_dev_rows[] = {STATE_BYTES(S, config)};
 
@@ -26,7 +23,7 @@ static const char *check_pci_dev(const void *obj)
 
     return same ? NULL : "another PCI function";
 }
-TABLE(pci_dev_state, pci_dev_rows, check_pci_dev, NULL);
+STATE_TABLE(pci_dev_state, pci_dev_rows, check_pci_dev, NULL);
 #undef S
 
 #define S struct pci_bus
@@ -36,18 +33,18 @@ static void bus_restored(void *obj)
 {
     pci_restored(obj);
 }
-TABLE(pci_bus_state, pci_bus_rows, NULL, bus_restored);
+STATE_TABLE(pci_bus_state, pci_bus_rows, NULL, bus_restored);
 #undef S
 
 #define S struct i440fx
 static const struct state_field i440fx_rows[] = {STATE_PART(S, pci, &pci_dev_state)};
-TABLE(i440fx_state, i440fx_rows, NULL, NULL);
+STATE_TABLE(i440fx_state, i440fx_rows, NULL, NULL);
 #undef S
 
 #define S struct piix3
 static const struct state_field piix3_rows[] = {
     STATE_PART(S, pci, &pci_dev_state), STATE_ARRAY(S, pirq), STATE(S, driven)};
-TABLE(piix3_state, piix3_rows, NULL, NULL);
+STATE_TABLE(piix3_state, piix3_rows, NULL, NULL);
 #undef S
 
 #define S struct piix4_pm
@@ -62,9 +59,9 @@ static const struct state_field piix4_rows[] = {
     STATE(S, apm_control),
     STATE(S, apm_status),
     STATE_BYTES(S, smb),
-    STATE_MAX(S, overflow_tick, TIME_MAX),
+    STATE_MAX(S, overflow_tick, STATE_TIME_MAX),
 };
-TABLE(piix4_pm_state, piix4_rows, NULL, NULL);
+STATE_TABLE(piix4_pm_state, piix4_rows, NULL, NULL);
 #undef S
 
 #define S struct vga
@@ -101,5 +98,5 @@ static void vga_restored(void *obj)
     vga_map_update(vga);
     vga_note(vga, 0, VGA_VRAM_BYTES);
 }
-TABLE(vga_state, vga_rows, NULL, vga_restored);
+STATE_TABLE(vga_state, vga_rows, NULL, vga_restored);
 #undef S

@@ -13,15 +13,15 @@ enum { FX_FOP = 6, FX_FIP = 8, FX_MXCSR = 24 };
 
 #define S struct cpu_seg
 static const struct state_field seg_rows[] = {STATE(S, limit), STATE(S, sel), STATE(S, attr)};
-static const struct state_table seg_state = {"segment", 1, seg_rows, ARRAY_SIZE(seg_rows), NULL, NULL};
+STATE_INNER(seg_state, seg_rows, NULL);
 #undef S
 #define S struct cpu_table
 static const struct state_field table_rows[] = {STATE(S, base), STATE(S, limit)};
-static const struct state_table table_state = {"table", 1, table_rows, ARRAY_SIZE(table_rows), NULL, NULL};
+STATE_INNER(table_state, table_rows, NULL);
 #undef S
 #define S struct cpu_sysseg
 static const struct state_field sysseg_rows[] = {STATE(S, base), STATE(S, limit), STATE(S, sel), STATE(S, attr)};
-static const struct state_table sysseg_state = {"sysseg", 1, sysseg_rows, ARRAY_SIZE(sysseg_rows), NULL, NULL};
+STATE_INNER(sysseg_state, sysseg_rows, NULL);
 #undef S
 
 #define S struct cpu

@@ -28,7 +28,7 @@ struct making {
 
 #define S struct making_disk
 static const struct state_field disk_rows[] = {STATE_BYTES(S, id), STATE(S, bytes), STATE(S, written_s), STATE(S, written_ns)};
-static const struct state_table disk_state = {"disk", 1, disk_rows, ARRAY_SIZE(disk_rows), NULL, NULL};
+STATE_INNER(disk_state, disk_rows, NULL);
 #undef S
 #define S struct making
 static const struct state_field making_rows[] = {
