@@ -8,9 +8,11 @@
 
 #include "board.h"
 #include "devices/nic.h"
+#include "devices/pci.h"
 
 #define RIG_RAM (1u << 20)
 #define RIG_FRAMES 128
+#define RIG_PORT 0xc000u /* where a card with its registers in ports has them */
 
 struct nic_rig {
     struct board *b;
@@ -22,6 +24,7 @@ struct nic_rig {
     unsigned n, room; /* frames sent, and how many the back end takes */
     unsigned readies; /* the card says that it has buffers again */
     bool keep_none;   /* only count */
+    struct pci_bus pci;
 };
 
 static const u8 rig_mac[NIC_MAC_BYTES] = {0x52, 0x54, 0x00, 0x12, 0x34, 0x56};
@@ -92,6 +95,37 @@ static inline struct nic_back rig_back(struct nic_rig *r)
 static inline struct dma_mem rig_mem(struct nic_rig *r)
 {
     return (struct dma_mem){rig_read, rig_write, r};
+}
+
+/* The slot's configuration register `at`. */
+static inline void rig_config(struct nic_rig *r, unsigned at, unsigned size, u32 val)
+{
+    io_bus_write(&r->b->io, 0xcf8, 4, 0x80001800u | at);
+    io_bus_write(&r->b->io, 0xcfc, size, val);
+}
+
+/* A card into the only slot, its first BAR to `bar`, decoding and bus mastering on. */
+static inline void rig_plug(struct nic_rig *r, struct pci_dev *card, u32 bar)
+{
+    cr_assert_eq(pci_init(&r->pci, &r->b->io, &r->b->mmio, NULL, NULL), 0);
+    cr_assert_eq(pci_dev_plug(&r->pci, card, 3, 0), 0);
+    rig_config(r, 0x10, 4, bar);
+    rig_config(r, 0x04, 2, 7);
+}
+
+static inline u32 rig_in(struct nic_rig *r, u32 reg, unsigned size)
+{
+    return io_bus_read(&r->b->io, (u16)(RIG_PORT + reg), size);
+}
+
+static inline void rig_out(struct nic_rig *r, u32 reg, unsigned size, u32 val)
+{
+    io_bus_write(&r->b->io, (u16)(RIG_PORT + reg), size, val);
+}
+
+static inline bool rig_receive(const struct nic_front *front, const u8 *frame, u32 bytes)
+{
+    return front->receive(front->opaque, frame, bytes);
 }
 
 /* A frame whose bytes tell where they belong. */

@@ -12,7 +12,6 @@ enum { BAR = 0x10000000, RX_RING = 0x1000, TX_RING = 0x2000, RX_N = 16, TX_N = 1
 
 struct rig {
     struct nic_rig *r;
-    struct pci_bus pci;
     struct e1000 card;
     u32 rx_next, tx_next;
 };
@@ -25,12 +24,6 @@ static u32 get(struct rig *t, u32 reg)
 static void set(struct rig *t, u32 reg, u32 val)
 {
     mmio_bus_write(&t->r->b->mmio, BAR + reg, 4, val);
-}
-
-static void config(struct rig *t, unsigned at, unsigned size, u32 val)
-{
-    io_bus_write(&t->r->b->io, 0xcf8, 4, 0x80001800u | at);
-    io_bus_write(&t->r->b->io, 0xcfc, size, val);
 }
 
 static void rx_buffers(struct rig *t)
@@ -70,12 +63,9 @@ static struct rig *rig_new(void)
     t->r = nic_rig_new();
     mem = rig_mem(t->r);
     back = rig_back(t->r);
-    cr_assert_eq(pci_init(&t->pci, &t->r->b->io, &t->r->b->mmio, NULL, NULL), 0);
     e1000_init(&t->card, &mem, &t->r->b->clk, board_line(t->r->b, 0), rig_mac, &back);
-    cr_assert_eq(pci_dev_plug(&t->pci, &t->card.pci, 3, 0), 0);
-    config(t, 0x10, 4, BAR);
-    config(t, 0x14, 4, 0xc000);
-    config(t, 0x04, 2, 7);
+    rig_plug(t->r, &t->card.pci, BAR);
+    rig_config(t->r, 0x14, 4, RIG_PORT);
     start_up(t);
     return t;
 }
@@ -84,11 +74,6 @@ static void rig_free(struct rig *t)
 {
     nic_rig_free(t->r);
     free(t);
-}
-
-static bool receive(struct rig *t, const u8 *frame, u32 bytes)
-{
-    return t->card.front.receive(t->card.front.opaque, frame, bytes);
 }
 
 /* The next received frame without its checksum; 0: none. */
@@ -200,7 +185,7 @@ Test(e1000, receives_around_the_ring)
         u32 bytes = 60 + i * 14;
 
         rig_frame(frame, bytes, rig_mac, (u8)i);
-        cr_assert(receive(t, frame, bytes));
+        cr_assert(rig_receive(&t->card.front, frame, bytes));
         cr_expect(get(t, E1000_ICR) & 0x80);
         cr_assert_eq(take(t, got, NULL), bytes);
         cr_assert_arr_eq(got, frame, bytes);
@@ -217,16 +202,16 @@ Test(e1000, a_full_ring_makes_the_back_end_wait)
     unsigned n = 0, before;
 
     rig_frame(frame, 100, rig_mac, 0);
-    while (receive(t, frame, 100))
+    while (rig_receive(&t->card.front, frame, 100))
         cr_assert(++n < RX_N);
     cr_expect_eq(n, RX_N - 1);
     cr_expect(get(t, E1000_ICR) & 0x10, "few descriptors are left");
     before = t->r->readies;
     cr_assert_eq(take(t, got, NULL), 100);
     cr_expect(t->r->readies > before);
-    cr_expect(receive(t, frame, 100) && !receive(t, frame, 100));
+    cr_expect(rig_receive(&t->card.front, frame, 100) && !rig_receive(&t->card.front, frame, 100));
     start_up(t);
-    cr_expect(receive(t, frame, 100), "after a reset in the middle");
+    cr_expect(rig_receive(&t->card.front, frame, 100), "after a reset in the middle");
     cr_expect_eq(take(t, got, NULL), 100);
     rig_free(t);
 }
@@ -237,10 +222,10 @@ Test(e1000, large_frames_go_over_several_buffers)
     u8 frame[9014], got[16384];
 
     rig_frame(frame, sizeof(frame), rig_mac, 3);
-    cr_expect(receive(t, frame, sizeof(frame)));
+    cr_expect(rig_receive(&t->card.front, frame, sizeof(frame)));
     cr_expect_eq(take(t, got, NULL), 0, "too long for what RCTL allows");
     set(t, E1000_RCTL, 0x8022);
-    cr_assert(receive(t, frame, sizeof(frame)));
+    cr_assert(rig_receive(&t->card.front, frame, sizeof(frame)));
     cr_assert_eq(take(t, got, NULL), sizeof(frame));
     cr_expect_arr_eq(got, frame, sizeof(frame));
     rig_free(t);
@@ -267,7 +252,7 @@ Test(e1000, filters)
         set(t, E1000_RCTL, cases[i].rctl);
         set(t, E1000_MTA + (hash >> 5) * 4, cases[i].table ? 1u << (hash & 31) : 0);
         rig_frame(frame, 60, cases[i].dest, 0);
-        cr_expect(receive(t, frame, 60));
+        cr_expect(rig_receive(&t->card.front, frame, 60));
         cr_expect_eq(take(t, got, NULL), cases[i].taken ? 60 : 0, "case %zu", i);
     }
     rig_free(t);
@@ -285,7 +270,7 @@ Test(e1000, vlan_tags)
     frame[14] = 0x20;
     frame[15] = 0x07;
     set(t, E1000_CTRL, 1u << 30);
-    cr_expect(receive(t, frame, 64));
+    cr_expect(rig_receive(&t->card.front, frame, 64));
     cr_assert_eq(take(t, got, &vlan), 60);
     cr_expect_eq(vlan, 0x2007);
     cr_expect(!memcmp(got + 12, frame + 16, 48));
@@ -442,11 +427,11 @@ Test(e1000, interrupts_keep_their_distance)
     board_run(t->r->b, MS);
     before = t->r->b->line[0].rises;
     for (unsigned i = 0; i < 5; i++) {
-        cr_assert(receive(t, frame, 60));
+        cr_assert(rig_receive(&t->card.front, frame, 60));
         (void)get(t, E1000_ICR);
     }
     cr_expect_eq(t->r->b->line[0].rises, before + 1);
-    cr_assert(receive(t, frame, 60));
+    cr_assert(rig_receive(&t->card.front, frame, 60));
     cr_expect(!t->r->b->line[0].level);
     board_run(t->r->b, 300 * US);
     cr_expect(t->r->b->line[0].level, "but none is lost");
@@ -473,7 +458,7 @@ Test(e1000, survives_hostile_rings)
             switch (r % 16) {
             case 0:
                 rig_frame(frame, 14 + val % 9000, r & 0x100 ? rig_mac : frame + 20, (u8)i);
-                (void)receive(t, frame, 14 + val % 9000);
+                (void)rig_receive(&t->card.front, frame, 14 + val % 9000);
                 break;
             case 1:
                 for (u32 at = 0; at < 512; at += 4) {

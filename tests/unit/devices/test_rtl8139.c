@@ -8,33 +8,22 @@
 
 #include "devices/rtl8139.h"
 
-enum { PORT = 0xc000, RING = 0x10000, TX = 0x40000, SIZE = 8192, WRAP = 0x80 };
+enum { RING = 0x10000, TX = 0x40000, SIZE = 8192, WRAP = 0x80 };
 
 struct rig {
     struct nic_rig *r;
-    struct pci_bus pci;
     struct rtl8139 card;
     u32 at; /* where the driver reads */
 };
 
-static u32 in(struct rig *t, u32 reg, unsigned size)
-{
-    return io_bus_read(&t->r->b->io, (u16)(PORT + reg), size);
-}
-
-static void out(struct rig *t, u32 reg, unsigned size, u32 val)
-{
-    io_bus_write(&t->r->b->io, (u16)(PORT + reg), size, val);
-}
-
 static void start_up(struct rig *t, u32 rcr)
 {
-    out(t, 0x37, 1, 0x10);
-    cr_assert(!(in(t, 0x37, 1) & 0x10));
-    out(t, 0x30, 4, RING);
-    out(t, 0x37, 1, 0x0c);
-    out(t, 0x44, 4, rcr);
-    out(t, 0x3c, 2, 0x7f);
+    rig_out(t->r, 0x37, 1, 0x10);
+    cr_assert(!(rig_in(t->r, 0x37, 1) & 0x10));
+    rig_out(t->r, 0x30, 4, RING);
+    rig_out(t->r, 0x37, 1, 0x0c);
+    rig_out(t->r, 0x44, 4, rcr);
+    rig_out(t->r, 0x3c, 2, 0x7f);
     t->at = 0;
 }
 
@@ -47,13 +36,8 @@ static struct rig *rig_new(u32 rcr)
     t->r = nic_rig_new();
     mem = rig_mem(t->r);
     back = rig_back(t->r);
-    cr_assert_eq(pci_init(&t->pci, &t->r->b->io, &t->r->b->mmio, NULL, NULL), 0);
     rtl8139_init(&t->card, &mem, &t->r->b->clk, board_line(t->r->b, 0), rig_mac, &back);
-    cr_assert_eq(pci_dev_plug(&t->pci, &t->card.pci, 3, 0), 0);
-    io_bus_write(&t->r->b->io, 0xcf8, 4, 0x80001810u);
-    io_bus_write(&t->r->b->io, 0xcfc, 4, PORT);
-    io_bus_write(&t->r->b->io, 0xcf8, 4, 0x80001804u);
-    io_bus_write(&t->r->b->io, 0xcfc, 2, 7);
+    rig_plug(t->r, &t->card.pci, RIG_PORT);
     start_up(t, rcr);
     return t;
 }
@@ -64,18 +48,13 @@ static void rig_free(struct rig *t)
     free(t);
 }
 
-static bool receive(struct rig *t, const u8 *frame, u32 bytes)
-{
-    return t->card.front.receive(t->card.front.opaque, frame, bytes);
-}
-
 /* The next frame; its length, 0: none. */
 static u32 take(struct rig *t, u8 *frame, bool wrap)
 {
     u8 head[4];
     u32 bytes;
 
-    if (in(t, 0x37, 1) & 1)
+    if (rig_in(t->r, 0x37, 1) & 1)
         return 0;
     memcpy(head, t->r->ram + RING + t->at, 4);
     bytes = (u32)(head[2] | head[3] << 8) - 4;
@@ -83,7 +62,7 @@ static u32 take(struct rig *t, u8 *frame, bool wrap)
     for (u32 i = 0; i < bytes; i++)
         frame[i] = t->r->ram[RING + (wrap ? t->at + 4 + i : (t->at + 4 + i) % SIZE)];
     t->at = (t->at + (u32)align_up(bytes + 8, 4)) % SIZE;
-    out(t, 0x38, 2, (t->at - 16) & 0xffff);
+    rig_out(t->r, 0x38, 2, (t->at - 16) & 0xffff);
     return bytes;
 }
 
@@ -93,21 +72,21 @@ static u16 eeprom_word(struct rig *t, u32 at)
     u32 command = 6u << 6 | at;
     u16 val = 0;
 
-    out(t, 0x50, 1, 0x80);
-    out(t, 0x50, 1, 0x88);
+    rig_out(t->r, 0x50, 1, 0x80);
+    rig_out(t->r, 0x50, 1, 0x88);
     for (int i = 10; i >= 0; i--) {
         u32 di = command >> i & 1 ? 2 : 0;
 
-        out(t, 0x50, 1, 0x88 | di);
-        out(t, 0x50, 1, 0x8c | di);
+        rig_out(t->r, 0x50, 1, 0x88 | di);
+        rig_out(t->r, 0x50, 1, 0x8c | di);
     }
-    out(t, 0x50, 1, 0x88);
+    rig_out(t->r, 0x50, 1, 0x88);
     for (unsigned i = 0; i < 16; i++) {
-        out(t, 0x50, 1, 0x8c);
-        val = (u16)(val << 1 | (in(t, 0x50, 1) & 1));
-        out(t, 0x50, 1, 0x88);
+        rig_out(t->r, 0x50, 1, 0x8c);
+        val = (u16)(val << 1 | (rig_in(t->r, 0x50, 1) & 1));
+        rig_out(t->r, 0x50, 1, 0x88);
     }
-    out(t, 0x50, 1, 0);
+    rig_out(t->r, 0x50, 1, 0);
     return val;
 }
 
@@ -120,9 +99,9 @@ Test(rtl8139, tells_its_address)
         u32 word = rig_mac[2 * i] | (u32)rig_mac[2 * i + 1] << 8;
 
         cr_expect_eq(eeprom_word(t, 7 + i), word);
-        cr_expect_eq(in(t, 2 * i, 2), word);
+        cr_expect_eq(rig_in(t->r, 2 * i, 2), word);
     }
-    cr_expect_eq(in(t, 0x40, 4) & 0x7c800000, 0x74000000, "a C");
+    cr_expect_eq(rig_in(t->r, 0x40, 4) & 0x7c800000, 0x74000000, "a C");
     rig_free(t);
 }
 
@@ -140,9 +119,9 @@ static void around_the_ring(u32 rcr)
         if (put < 300 && rig_random(&state) % 3) {
             rig_frame(frame, bytes, rig_mac, (u8)put);
             bytes_of[put] = bytes;
-            if (receive(t, frame, bytes)) {
+            if (rig_receive(&t->card.front, frame, bytes)) {
                 put++;
-                cr_assert(in(t, 0x3e, 2) & 1);
+                cr_assert(rig_in(t->r, 0x3e, 2) & 1);
             } else {
                 refused++;
             }
@@ -175,21 +154,21 @@ Test(rtl8139, a_refused_frame_is_asked_for_and_unread_ones_are_told_again)
     unsigned before;
 
     rig_frame(frame, sizeof(frame), rig_mac, 0);
-    while (receive(t, frame, sizeof(frame)))
+    while (rig_receive(&t->card.front, frame, sizeof(frame)))
         ;
-    out(t, 0x3e, 2, 1);
-    cr_expect(in(t, 0x3e, 2) & 1, "one waits");
+    rig_out(t->r, 0x3e, 2, 1);
+    cr_expect(rig_in(t->r, 0x3e, 2) & 1, "one waits");
     before = t->r->readies;
     cr_assert_eq(take(t, got, false), sizeof(frame));
     cr_expect(t->r->readies > before);
-    cr_expect(receive(t, frame, sizeof(frame)));
-    out(t, 0x3e, 2, 1);
+    cr_expect(rig_receive(&t->card.front, frame, sizeof(frame)));
+    rig_out(t->r, 0x3e, 2, 1);
     cr_expect(!t->r->b->line[0].level);
     board_run(t->r->b, MS);
     cr_expect(t->r->b->line[0].level, "the ring is not empty");
     while (take(t, got, false))
         ;
-    out(t, 0x3e, 2, 1);
+    rig_out(t->r, 0x3e, 2, 1);
     board_run(t->r->b, 10 * MS);
     cr_expect(!t->r->b->line[0].level);
     rig_free(t);
@@ -212,9 +191,9 @@ Test(rtl8139, filters)
         struct rig *t = rig_new(cases[i].rcr);
         u32 hash = nic_mac_crc(group) >> 26;
 
-        out(t, 8 + (hash >> 5) * 4, 4, cases[i].table ? 1u << (hash & 31) : 0);
+        rig_out(t->r, 8 + (hash >> 5) * 4, 4, cases[i].table ? 1u << (hash & 31) : 0);
         rig_frame(frame, 60, cases[i].dest, 0);
-        cr_expect(receive(t, frame, 60));
+        cr_expect(rig_receive(&t->card.front, frame, 60));
         cr_expect_eq(take(t, got, false), cases[i].taken ? 60 : 0, "case %zu", i);
         rig_free(t);
     }
@@ -229,11 +208,11 @@ Test(rtl8139, sends_in_order_and_waits)
         u32 slot = (i + 2) % 4;
 
         rig_frame(t->r->ram + TX + slot * 2048, 100 + slot, rig_mac, (u8)slot);
-        out(t, 0x20 + slot * 4, 4, TX + slot * 2048);
-        out(t, 0x10 + slot * 4, 4, 100 + slot);
+        rig_out(t->r, 0x20 + slot * 4, 4, TX + slot * 2048);
+        rig_out(t->r, 0x10 + slot * 4, 4, 100 + slot);
     }
     cr_expect_eq(t->r->n, 1);
-    cr_expect(in(t, 0x18, 4) & 0x8000 && !(in(t, 0x1c, 4) & 0x2000));
+    cr_expect(rig_in(t->r, 0x18, 4) & 0x8000 && !(rig_in(t->r, 0x1c, 4) & 0x2000));
     t->r->room = 10;
     t->card.front.room(t->card.front.opaque);
     cr_assert_eq(t->r->n, 4);
@@ -243,11 +222,11 @@ Test(rtl8139, sends_in_order_and_waits)
         cr_expect_eq(t->r->sent[i].bytes, 100 + slot);
         cr_expect_arr_eq(t->r->sent[i].data, t->r->ram + TX + slot * 2048, 100 + slot);
     }
-    cr_expect_eq(in(t, 0x60, 2), 0xf00f);
-    cr_expect(t->r->b->line[0].level && (in(t, 0x3e, 2) & 4));
-    out(t, 0x10, 4, 100);
+    cr_expect_eq(rig_in(t->r, 0x60, 2), 0xf00f);
+    cr_expect(t->r->b->line[0].level && (rig_in(t->r, 0x3e, 2) & 4));
+    rig_out(t->r, 0x10, 4, 100);
     start_up(t, 0x0e);
-    cr_expect_eq(in(t, 0x10, 4) & 0x2000, 0x2000);
+    cr_expect_eq(rig_in(t->r, 0x10, 4) & 0x2000, 0x2000);
     rig_free(t);
 }
 
@@ -266,17 +245,17 @@ Test(rtl8139, survives_random_registers)
             case 0:
             case 1:
                 rig_frame(frame, 14 + val % 3000, rig_mac, (u8)i);
-                (void)receive(t, frame, 14 + val % 3000);
+                (void)rig_receive(&t->card.front, frame, 14 + val % 3000);
                 break;
             case 2: t->card.front.room(t->card.front.opaque); break;
             case 3: board_run(t->r->b, val % MS); break;
-            case 4: (void)in(t, (r >> 8) % 253, 1u << (r >> 16) % 3); break;
-            case 5: out(t, 0x10 + 4 * (r >> 8 & 3), 4, val & 0x1fff); break;
+            case 4: (void)rig_in(t->r, (r >> 8) % 253, 1u << (r >> 16) % 3); break;
+            case 5: rig_out(t->r, 0x10 + 4 * (r >> 8 & 3), 4, val & 0x1fff); break;
             case 6:
                 if (!(r & 0xf00))
                     start_up(t, 0x0f | (val & 0x1880));
                 break;
-            default: out(t, (r >> 8) % 253, 1u << (r >> 16) % 3, val);
+            default: rig_out(t->r, (r >> 8) % 253, 1u << (r >> 16) % 3, val);
             }
         }
         rig_free(t);

@@ -8,24 +8,13 @@
 
 #include "devices/virtio_net.h"
 
-enum { PORT = 0xc000, QUEUE = 0x1000, QUEUE_SPAN = 0x4000, BUF = 0x20000, MRG = 1 << 15, CSUM = 1, TSO4 = 1 << 11 };
+enum { QUEUE = 0x1000, QUEUE_SPAN = 0x4000, BUF = 0x20000, MRG = 1 << 15, CSUM = 1, TSO4 = 1 << 11 };
 
 struct rig {
     struct nic_rig *r;
-    struct pci_bus pci;
     struct virtio_net card;
     u16 avail[2], used[2];
 };
-
-static u32 in(struct rig *t, u32 reg, unsigned size)
-{
-    return io_bus_read(&t->r->b->io, (u16)(PORT + reg), size);
-}
-
-static void out(struct rig *t, u32 reg, unsigned size, u32 val)
-{
-    io_bus_write(&t->r->b->io, (u16)(PORT + reg), size, val);
-}
 
 static void put(struct rig *t, u32 at, u64 val, unsigned bytes)
 {
@@ -47,17 +36,17 @@ static u32 ring(unsigned queue)
 
 static void start_up(struct rig *t, u32 features)
 {
-    out(t, 0x12, 1, 0);
-    out(t, 0x12, 1, 3);
-    out(t, 0x04, 4, features);
+    rig_out(t->r, 0x12, 1, 0);
+    rig_out(t->r, 0x12, 1, 3);
+    rig_out(t->r, 0x04, 4, features);
     memset(t->r->ram + QUEUE, 0, 2 * QUEUE_SPAN);
     for (unsigned q = 0; q < 2; q++) {
-        out(t, 0x0e, 2, q);
-        cr_assert_eq(in(t, 0x0c, 2), VIRTIO_QUEUE_MAX);
-        out(t, 0x08, 4, ring(q) >> 12);
+        rig_out(t->r, 0x0e, 2, q);
+        cr_assert_eq(rig_in(t->r, 0x0c, 2), VIRTIO_QUEUE_MAX);
+        rig_out(t->r, 0x08, 4, ring(q) >> 12);
         t->avail[q] = t->used[q] = 0;
     }
-    out(t, 0x12, 1, 7);
+    rig_out(t->r, 0x12, 1, 7);
 }
 
 static struct rig *rig_new(u32 features)
@@ -69,13 +58,8 @@ static struct rig *rig_new(u32 features)
     t->r = nic_rig_new();
     mem = rig_mem(t->r);
     back = rig_back(t->r);
-    cr_assert_eq(pci_init(&t->pci, &t->r->b->io, &t->r->b->mmio, NULL, NULL), 0);
     virtio_net_init(&t->card, &mem, board_line(t->r->b, 0), rig_mac, &back);
-    cr_assert_eq(pci_dev_plug(&t->pci, &t->card.virtio.pci, 3, 0), 0);
-    io_bus_write(&t->r->b->io, 0xcf8, 4, 0x80001810u);
-    io_bus_write(&t->r->b->io, 0xcfc, 4, PORT);
-    io_bus_write(&t->r->b->io, 0xcf8, 4, 0x80001804u);
-    io_bus_write(&t->r->b->io, 0xcfc, 2, 7);
+    rig_plug(t->r, &t->card.virtio.pci, RIG_PORT);
     start_up(t, features);
     return t;
 }
@@ -98,7 +82,7 @@ static void add(struct rig *t, unsigned queue, u32 gpa, u32 bytes, bool notify)
     put(t, avail + 4 + n * 2u, n, 2);
     put(t, avail + 2, ++t->avail[queue], 2);
     if (notify)
-        out(t, 0x10, 2, queue);
+        rig_out(t->r, 0x10, 2, queue);
 }
 
 /* The next used buffer: its number, -1 if there is none. */
@@ -113,21 +97,16 @@ static int used(struct rig *t, unsigned queue, u32 *bytes)
     return (int)get(t, at + 4 + n * 8, 4);
 }
 
-static bool receive(struct rig *t, const u8 *frame, u32 bytes)
-{
-    return t->card.front.receive(t->card.front.opaque, frame, bytes);
-}
-
 Test(virtio_net, address_and_link)
 {
     struct rig *t = rig_new(0);
 
     for (u32 i = 0; i < 6; i++)
-        cr_expect_eq(in(t, 0x14 + i, 1), rig_mac[i]);
-    cr_expect_eq(in(t, 0x1a, 2), 1);
+        cr_expect_eq(rig_in(t->r, 0x14 + i, 1), rig_mac[i]);
+    cr_expect_eq(rig_in(t->r, 0x1a, 2), 1);
     t->card.front.link(t->card.front.opaque, false);
-    cr_expect_eq(in(t, 0x1a, 2), 0);
-    cr_expect_eq(in(t, 0x13, 1), 2, "the configuration changed");
+    cr_expect_eq(rig_in(t->r, 0x1a, 2), 0);
+    cr_expect_eq(rig_in(t->r, 0x13, 1), 2, "the configuration changed");
     rig_free(t);
 }
 
@@ -139,17 +118,17 @@ Test(virtio_net, receives_into_single_buffers)
     unsigned before;
 
     rig_frame(frame, sizeof(frame), rig_mac, 1);
-    cr_expect(!receive(t, frame, sizeof(frame)), "no buffer: it waits");
+    cr_expect(!rig_receive(&t->card.front, frame, sizeof(frame)), "no buffer: it waits");
     before = t->r->readies;
     add(t, 0, BUF, 1600, true);
     cr_expect(t->r->readies > before);
-    cr_assert(receive(t, frame, sizeof(frame)));
+    cr_assert(rig_receive(&t->card.front, frame, sizeof(frame)));
     cr_assert_eq(used(t, 0, &bytes), 0);
     cr_expect_eq(bytes, 10 + sizeof(frame));
     cr_expect_arr_eq(t->r->ram + BUF + 10, frame, sizeof(frame));
-    cr_expect(t->r->b->line[0].level && (in(t, 0x13, 1) & 1) && !t->r->b->line[0].level);
+    cr_expect(t->r->b->line[0].level && (rig_in(t->r, 0x13, 1) & 1) && !t->r->b->line[0].level);
     add(t, 0, BUF, 600, true);
-    cr_expect(receive(t, frame, sizeof(frame)), "too small, and buffers are not merged: lost");
+    cr_expect(rig_receive(&t->card.front, frame, sizeof(frame)), "too small, and buffers are not merged: lost");
     cr_expect_eq(used(t, 0, &bytes), 1);
     cr_expect_eq(bytes, 0);
     rig_free(t);
@@ -164,10 +143,10 @@ Test(virtio_net, merges_buffers_across_a_wait)
     rig_frame(frame, sizeof(frame), rig_mac, 2);
     add(t, 0, BUF, 512, true);
     add(t, 0, BUF + 0x1000, 512, true);
-    cr_expect(!receive(t, frame, sizeof(frame)));
+    cr_expect(!rig_receive(&t->card.front, frame, sizeof(frame)));
     cr_expect_eq(used(t, 0, &bytes), -1, "nothing is shown before all is there");
     add(t, 0, BUF + 0x2000, 1024, true);
-    cr_assert(receive(t, frame, sizeof(frame)));
+    cr_assert(rig_receive(&t->card.front, frame, sizeof(frame)));
     cr_expect(used(t, 0, &bytes) == 0 && bytes == 512);
     cr_expect(used(t, 0, &bytes) == 1 && bytes == 512);
     cr_expect(used(t, 0, &bytes) == 2 && bytes == 12 + sizeof(frame) - 1024);
@@ -176,10 +155,10 @@ Test(virtio_net, merges_buffers_across_a_wait)
               !memcmp(ram + BUF + 0x2000, frame + 1012, sizeof(frame) - 1012));
 
     add(t, 0, BUF, 512, true);
-    cr_expect(!receive(t, frame, sizeof(frame)));
+    cr_expect(!rig_receive(&t->card.front, frame, sizeof(frame)));
     start_up(t, MRG);
     add(t, 0, BUF, 2048, true);
-    cr_expect(receive(t, frame, sizeof(frame)), "a reset forgot the half frame");
+    cr_expect(rig_receive(&t->card.front, frame, sizeof(frame)), "a reset forgot the half frame");
     cr_expect(used(t, 0, &bytes) == 0 && bytes == 12 + sizeof(frame));
     cr_expect_arr_eq(ram + BUF + 12, frame, sizeof(frame));
     rig_free(t);
@@ -271,7 +250,7 @@ Test(virtio_net, survives_hostile_drivers)
             switch (r % 8) {
             case 0:
                 rig_frame(frame, 14 + val % 9000, rig_mac, (u8)i);
-                (void)receive(t, frame, 14 + val % 9000);
+                (void)rig_receive(&t->card.front, frame, 14 + val % 9000);
                 break;
             case 1: add(t, 0, r & 0x100 ? BUF : val, r & 0x200 ? val % 3000 : val, true); break;
             case 2:
@@ -290,7 +269,7 @@ Test(virtio_net, survives_hostile_drivers)
                 if (!(r & 0xf00))
                     start_up(t, val);
                 break;
-            default: out(t, 0x10, 2, r >> 8 & 3);
+            default: rig_out(t->r, 0x10, 2, r >> 8 & 3);
             }
         }
         rig_free(t);
