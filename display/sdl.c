@@ -27,7 +27,8 @@
     X(SDL_UpdateTexture) X(SDL_RenderClear) X(SDL_RenderCopy) X(SDL_RenderPresent)                          \
     X(SDL_RenderSetLogicalSize) X(SDL_WaitEventTimeout) X(SDL_PollEvent) X(SDL_PushEvent)                   \
     X(SDL_SetWindowTitle) X(SDL_SetWindowSize) X(SDL_SetWindowFullscreen) X(SDL_SetRelativeMouseMode)       \
-    X(SDL_SetWindowGrab) X(SDL_EnableScreenSaver) X(SDL_GetModState)
+    X(SDL_SetWindowGrab) X(SDL_EnableScreenSaver) X(SDL_GetModState) X(SDL_GetCurrentVideoDriver) \
+    X(SDL_GL_GetProcAddress)
 /* clang-format on */
 
 struct api {
@@ -230,6 +231,39 @@ static void on_event(struct window *w, const SDL_Event *e)
 
 /* ---- the thread ---- */
 
+/* Where there is no screen SDL falls back on drivers that draw nowhere. Only who asks for one of them means that. */
+static bool is_seen(struct window *w)
+{
+    const char *driver = w->sdl.SDL_GetCurrentVideoDriver(), *asked = getenv("SDL_VIDEODRIVER");
+
+    if ((asked && asked[0]) || !driver || (strcmp(driver, "offscreen") && strcmp(driver, "dummy") && strcmp(driver, "evdev")))
+        return true;
+    snprintf(w->why, sizeof(w->why), "there is no screen to draw on");
+    return false;
+}
+
+/* OpenGL without a graphics card draws the whole window by CPU, on threads of its own, where SDL's own drawing copies what is to be seen. */
+static bool is_slow_gl(struct window *w)
+{
+    const unsigned gl_renderer = 0x1f01;
+    const unsigned char *(*get_string)(unsigned) = w->sdl.SDL_GL_GetProcAddress("glGetString");
+    const char *name = get_string ? (const char *)get_string(gl_renderer) : NULL;
+
+    return name && (strstr(name, "llvmpipe") || strstr(name, "softpipe") || strstr(name, "Software Rasterizer"));
+}
+
+static void make_renderer(struct window *w)
+{
+    const char *asked = getenv("SDL_RENDER_DRIVER");
+
+    w->renderer = w->sdl.SDL_CreateRenderer(w->window, -1, 0);
+    if (!w->renderer || (asked && asked[0]) || !is_slow_gl(w))
+        return;
+    w->sdl.SDL_DestroyRenderer(w->renderer);
+    w->sdl.SDL_SetHint(SDL_HINT_FRAMEBUFFER_ACCELERATION, "0"); /* or the drawing would end in the same OpenGL */
+    w->renderer = w->sdl.SDL_CreateRenderer(w->window, -1, SDL_RENDERER_SOFTWARE);
+}
+
 static bool make_window(struct window *w)
 {
     Uint32 flags = SDL_WINDOW_RESIZABLE | (w->full_screen ? SDL_WINDOW_FULLSCREEN_DESKTOP : 0);
@@ -239,11 +273,13 @@ static bool make_window(struct window *w)
     w->sdl.SDL_SetHint(SDL_HINT_GRAB_KEYBOARD, "1");
     w->sdl.SDL_SetHint(SDL_HINT_VIDEO_X11_NET_WM_BYPASS_COMPOSITOR, "0");
     if (w->sdl.SDL_Init(SDL_INIT_VIDEO) == 0) {
+        if (!is_seen(w))
+            return false;
         w->sdl.SDL_EnableScreenSaver();
         w->window = w->sdl.SDL_CreateWindow("NoVT", SDL_WINDOWPOS_UNDEFINED, SDL_WINDOWPOS_UNDEFINED, 720,
                                             400, flags);
         if (w->window)
-            w->renderer = w->sdl.SDL_CreateRenderer(w->window, -1, 0);
+            make_renderer(w);
         if (w->renderer) {
             set_title(w);
             return true;
