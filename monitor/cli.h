@@ -44,7 +44,9 @@ enum cli_stats { CLI_STATS_NONE, CLI_STATS_TEXT, CLI_STATS_JSON };
 struct cli_chardev_spec {
     char id[32];
     char spec[256];
-    bool mux; /* a serial line and a monitor may share it */
+    char logfile[200]; /* what the guest writes goes here too; empty: nowhere */
+    bool mux;          /* a serial line and a monitor may share it */
+    bool log_append;
 };
 
 /* cli_net.c's: the network as the options name it, until cli_net_finish() makes config.nic of it. */
@@ -69,6 +71,11 @@ struct cli_options {
     struct novt_config config;
     const char *serial[4]; /* specs, NULL: default */
     unsigned serials;
+    struct cli_isa_serial { /* -device isa-serial */
+        const char *spec;
+        int index; /* -1: the next free one */
+    } isa_serial[4];
+    unsigned isa_serials;
     const char *debugcon; /* spec */
     struct cli_chardev_spec chardev[CLI_CHARDEVS];
     unsigned chardevs;
@@ -115,7 +122,8 @@ void term_raw(struct cli_term *t);     /* characters at once, no signals from ke
 void term_restore(struct cli_term *t); /* signal-safe, idempotent */
 
 /* ---- cli_chardev.c ---- */
-enum chardev_kind { CHARDEV_NULL, CHARDEV_STDIO, CHARDEV_FILE, CHARDEV_PTY, CHARDEV_SOCK };
+enum chardev_kind { CHARDEV_NULL, CHARDEV_STDIO, CHARDEV_FILE, CHARDEV_PTY, CHARDEV_SOCK, CHARDEV_PIPE, CHARDEV_TTY };
+const char *chardev_kind_name(enum chardev_kind kind); /* as monitors show it */
 
 #define CHARDEV_BUFFER_BYTES 4096u
 #define CHARDEV_PENDING_BYTES 1024u
@@ -126,6 +134,7 @@ struct chardev {
     struct cli_io *io;
     int in_fd, out_fd; /* -1: none */
     int pty_fd;       /* the pty's other end */
+    int log_fd;       /* -chardev logfile=; -1: none */
     struct sock sock; /* in_fd and out_fd are its client */
     bool spoke;     /* the guest wrote something; the VM's thread */
     bool escapes;   /* Ctrl-A commands */

@@ -53,6 +53,14 @@ static void wake(struct cli_io *io)
 
 /* ---- output ---- */
 
+/* What leaves the buffer, for whatever reason. A log that cannot be written is no reason to stop a guest. */
+static void log_bytes(const struct chardev *d, const u8 *buf, size_t n)
+{
+    if (d->log_fd >= 0 && n && write(d->log_fd, buf, n) < 0) {
+        /* A full disk. */
+    }
+}
+
 /* Writes what it can of the buffer. wait_ms: how long to wait for a reader at a time, -1 until done is set. Locked. */
 static void write_out(struct chardev *d, int wait_ms)
 {
@@ -75,13 +83,17 @@ static void write_out(struct chardev *d, int wait_ms)
             continue;
         if (n <= 0) {
             /* The reader is gone: as with an unplugged cable, the guest does not notice. */
+            log_bytes(d, d->out + at, d->out_n - at);
             at = d->out_n;
             break;
         }
+        log_bytes(d, d->out + at, (size_t)n);
         at += (u32)n;
     }
-    if (d->out_fd < 0)
+    if (d->out_fd < 0) {
+        log_bytes(d, d->out + at, d->out_n - at);
         at = d->out_n;
+    }
     memmove(d->out, d->out + at, d->out_n - at);
     d->out_n -= at;
 }
@@ -94,7 +106,7 @@ static void device_write(void *opaque, const u8 *buf, size_t len)
 
 void chardev_put(struct chardev *d, const u8 *buf, size_t len)
 {
-    if (d->kind == CHARDEV_NULL || d->out_fd < 0)
+    if (d->out_fd < 0 && d->log_fd < 0)
         return;
     pthread_mutex_lock(&d->lock);
     while (len) {
@@ -109,8 +121,10 @@ void chardev_put(struct chardev *d, const u8 *buf, size_t len)
         if (d->out_n == CHARDEV_BUFFER_BYTES) {
             /* A pty or socket without reader loses output; stdout and files are waited for. */
             write_out(d, d->kind == CHARDEV_STDIO || d->kind == CHARDEV_FILE ? -1 : 0);
-            if (d->out_n == CHARDEV_BUFFER_BYTES)
+            if (d->out_n == CHARDEV_BUFFER_BYTES) {
+                log_bytes(d, d->out, d->out_n);
                 d->out_n = 0;
+            }
         }
     }
     pthread_mutex_unlock(&d->lock);
@@ -200,6 +214,7 @@ static void hang_up(struct chardev *d)
     pthread_mutex_lock(&d->lock);
     sock_hang_up(&d->sock);
     d->out_fd = -1;
+    log_bytes(d, d->out, d->out_n);
     d->out_n = 0;
     pthread_mutex_unlock(&d->lock);
 }
@@ -419,13 +434,61 @@ static int open_pty(struct chardev *d, const char *spec, struct novt_error *err)
     return 0;
 }
 
+/* PATH.in and PATH.out, two FIFOs, or PATH for both ways. Opened for reading and writing, as QEMU does: nobody need be at the other
+ * end, now or later. */
+static int open_pipe(struct chardev *d, const char *path, const char *spec, struct novt_error *err)
+{
+    char name[256];
+    int flags = O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+
+    d->kind = CHARDEV_PIPE;
+    snprintf(name, sizeof(name), "%s.in", path);
+    d->in_fd = open(name, flags);
+    snprintf(name, sizeof(name), "%s.out", path);
+    d->out_fd = open(name, flags);
+    if (d->in_fd >= 0 && d->out_fd >= 0)
+        return 0;
+    if (d->in_fd >= 0)
+        close(d->in_fd);
+    if (d->out_fd >= 0)
+        close(d->out_fd);
+    d->in_fd = d->out_fd = open(path, flags);
+    return d->in_fd >= 0 ? 0
+                         : io_fail(err, NOVT_ERR_HOST, "make them first: mkfifo PATH.in PATH.out", "cannot open", spec, errno);
+}
+
+/* A serial line of the host, 8 bits, raw, at the speed it has. */
+static int open_tty(struct chardev *d, const char *path, struct novt_error *err)
+{
+    struct termios raw;
+
+    d->kind = CHARDEV_TTY;
+    d->in_fd = d->out_fd = open(path, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    if (d->in_fd < 0)
+        return io_fail(err, NOVT_ERR_HOST, "give a serial line of the host that you may use", "cannot open", path, errno);
+    if (tcgetattr(d->in_fd, &raw))
+        return io_fail(err, NOVT_ERR_HOST, "use file:PATH for a file, pipe:PATH for FIFOs", "not a serial line:", path, 0);
+    cfmakeraw(&raw);
+    raw.c_cflag |= CLOCAL | CREAD;
+    tcsetattr(d->in_fd, TCSANOW, &raw);
+    return 0;
+}
+
+const char *chardev_kind_name(enum chardev_kind kind)
+{
+    static const char *const names[] = {[CHARDEV_NULL] = "null", [CHARDEV_STDIO] = "stdio", [CHARDEV_FILE] = "file", [CHARDEV_PTY] = "pty",
+                                        [CHARDEV_SOCK] = "socket", [CHARDEV_PIPE] = "pipe", [CHARDEV_TTY] = "serial"};
+
+    return names[kind];
+}
+
 static int open_device(struct cli_io *io, const char *spec, int serial, struct novt_error *err)
 {
     struct chardev *d = &io->dev[io->devs];
     const char *kind = spec;
 
     *d = (struct chardev){
-        .kind = CHARDEV_NULL, .io = io, .in_fd = -1, .out_fd = -1, .pty_fd = -1, .mux_fd = -1, .serial = serial, .sock = {.listen_fd = -1, .fd = -1}};
+        .kind = CHARDEV_NULL, .io = io, .in_fd = -1, .out_fd = -1, .pty_fd = -1, .log_fd = -1, .mux_fd = -1, .serial = serial, .sock = {.listen_fd = -1, .fd = -1}};
     pthread_mutex_init(&d->lock, NULL);
     io->devs++;
     if (!strncmp(spec, "mon:", 4)) {
@@ -443,13 +506,19 @@ static int open_device(struct cli_io *io, const char *spec, int serial, struct n
         d->escapes |= io->term->fd >= 0;
         return 0;
     }
-    if (!strncmp(kind, "file:", 5) && kind[5]) {
+    if ((!strncmp(kind, "file:", 5) && kind[5]) || (!strncmp(kind, "file+:", 6) && kind[6])) {
+        bool append = kind[4] == '+';
+
         d->kind = CHARDEV_FILE;
-        d->out_fd = open(kind + 5, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+        d->out_fd = open(kind + (append ? 6 : 5), O_WRONLY | O_CREAT | (append ? O_APPEND : O_TRUNC) | O_CLOEXEC, 0666);
         return d->out_fd >= 0
                    ? 0
                    : io_fail(err, NOVT_ERR_HOST, "choose a writable place", "cannot write", spec, errno);
     }
+    if (!strncmp(kind, "pipe:", 5) && kind[5])
+        return open_pipe(d, kind + 5, spec, err);
+    if (kind[0] == '/')
+        return open_tty(d, kind, err);
     if (!strcmp(kind, "pty")) {
         d->kind = CHARDEV_PTY;
         return open_pty(d, spec, err);
@@ -466,7 +535,7 @@ static int open_device(struct cli_io *io, const char *spec, int serial, struct n
     }
     if (!strcmp(kind, "null"))
         return 0;
-    return io_fail(err, NOVT_ERR_USAGE, "use stdio, mon:stdio, file:PATH, pty, unix:PATH, tcp:HOST:PORT, null or none",
+    return io_fail(err, NOVT_ERR_USAGE, "use stdio, mon:stdio, file:PATH, pty, unix:PATH, tcp:HOST:PORT, pipe:PATH, /dev/TTY, null or none",
                    "unknown character device", spec, 0);
 }
 
@@ -478,6 +547,24 @@ static const char *resolve(const struct cli_options *opt, const char *spec)
             if (!strcmp(opt->chardev[i].id, spec + 8))
                 return opt->chardev[i].spec;
     return spec;
+}
+
+/* resolve(), open_device() and the chardev's log. 0 or an exit code; "none" is the caller's. */
+static int open_named(struct cli_io *io, const struct cli_options *opt, const char *spec, int serial, struct novt_error *err)
+{
+    int rc = open_device(io, resolve(opt, spec), serial, err);
+    struct chardev *d = &io->dev[io->devs - 1];
+
+    for (unsigned i = 0; !rc && i < opt->chardevs && !strncmp(spec, "chardev:", 8); i++) {
+        const struct cli_chardev_spec *c = &opt->chardev[i];
+
+        if (strcmp(c->id, spec + 8) || !c->logfile[0])
+            continue;
+        d->log_fd = open(c->logfile, O_WRONLY | O_CREAT | (c->log_append ? O_APPEND : O_TRUNC) | O_CLOEXEC, 0666);
+        if (d->log_fd < 0)
+            rc = io_fail(err, NOVT_ERR_HOST, "choose a writable place", "cannot write logfile", c->logfile, errno);
+    }
+    return rc;
 }
 
 static bool is_mux(const struct cli_options *opt, const char *spec)
@@ -503,12 +590,11 @@ int io_open(struct cli_io *io, struct cli_options *opt, struct novt_error *err)
     if (io->wake_fd < 0 || pipe2(io->signal_pipe, O_CLOEXEC | O_NONBLOCK))
         return io_fail(err, NOVT_ERR_HOST, "raise \"ulimit -n\"", "no descriptors for", "input", errno);
     for (unsigned i = 0; i < opt->serials; i++) {
-        const char *spec = resolve(opt, opt->serial[i]);
         int rc;
 
-        if (!strcmp(spec, "none"))
+        if (!strcmp(resolve(opt, opt->serial[i]), "none"))
             continue;
-        rc = open_device(io, spec, (int)i, err);
+        rc = open_named(io, opt, opt->serial[i], (int)i, err);
         io->dev[io->devs - 1].escapes |= is_mux(opt, opt->serial[i]);
         io->dev[io->devs - 1].spec = opt->serial[i];
         if (rc)
@@ -516,7 +602,7 @@ int io_open(struct cli_io *io, struct cli_options *opt, struct novt_error *err)
         opt->config.serial[i] = (struct novt_serial){true, device_write, device_room, &io->dev[io->devs - 1]};
     }
     if (opt->control.parallel) {
-        int rc = open_device(io, resolve(opt, opt->control.parallel), -1, err);
+        int rc = open_named(io, opt, opt->control.parallel, -1, err);
 
         if (rc)
             return rc;
@@ -525,7 +611,7 @@ int io_open(struct cli_io *io, struct cli_options *opt, struct novt_error *err)
         opt->config.parallel_opaque = &io->dev[io->devs - 1];
     }
     if (opt->debugcon) {
-        int rc = open_device(io, opt->debugcon, -1, err);
+        int rc = open_named(io, opt, opt->debugcon, -1, err);
 
         if (rc)
             return rc;
@@ -542,11 +628,13 @@ void io_close(struct cli_io *io)
 
         if (d->pty_fd >= 0)
             close(d->pty_fd);
+        if (d->log_fd >= 0)
+            close(d->log_fd);
         if (d->kind == CHARDEV_SOCK)
             sock_close(&d->sock);
         else if (d->out_fd > STDERR_FILENO)
             close(d->out_fd);
-        else if (d->in_fd > STDERR_FILENO)
+        if (d->kind != CHARDEV_SOCK && d->in_fd > STDERR_FILENO && d->in_fd != d->out_fd)
             close(d->in_fd);
         pthread_mutex_destroy(&d->lock);
     }

@@ -27,6 +27,7 @@ struct control_options {
     bool daemonize, nodefaults, vga_given;
     unsigned char escape; /* -echr: what Ctrl-A is; 0: 1 */
     const char *parallel; /* LPT1's spec, NULL: none */
+    bool parallel_given;  /* also none */
 };
 
 struct cli_control;

@@ -98,7 +98,38 @@ static int set_interface(struct cli_drive *d, const struct drive_pair *pair, str
             d->interface = names[i].interface;
             return 0;
         }
-    return drive_unsupported("-drive", pair, "use if=ide, floppy, virtio or none", err);
+    return drive_unsupported("-drive", pair, !strcmp(pair->value, "pflash") ? "use -bios FILE" : "use if=ide, floppy, virtio or none", err);
+}
+
+/* "PROTOCOL:" is no path: QEMU's drivers for images that are no files. A path with a colon is told by a slash before it. */
+int drive_check_file(const char *option, const char *file, struct novt_error *err)
+{
+    static const char *const protocols[][2] = {
+        {"fat", "make an image with mkfs.vfat and mcopy, or share files over the network"},
+        {"nbd", "attach it on the host (nbdfuse, qemu-nbd -c) and give the file or device"},
+        {"nbd+unix", "attach it on the host (nbdfuse, qemu-nbd -c) and give the file or device"},
+        {"nbd+tcp", "attach it on the host (nbdfuse, qemu-nbd -c) and give the file or device"},
+        {"http", "download it first"},
+        {"https", "download it first"},
+        {"ftp", "download it first"},
+        {"ftps", "download it first"},
+        {"ssh", "mount it on the host with sshfs"},
+        {"iscsi", "attach it on the host with iscsiadm and give its device"},
+        {"rbd", "map it on the host with rbd map and give its device"},
+        {"gluster", "mount it on the host"},
+        {"json", "use -blockdev, or -drive with file= and format="},
+        {"blkdebug", "give the image alone"},
+        {"null-co", "make an empty image: truncate -s 1G FILE"},
+        {"nvme", "give the host's device file"},
+    };
+    size_t len = strcspn(file, ":/");
+
+    if (file[len] != ':')
+        return 0;
+    for (size_t i = 0; i < ARRAY_SIZE(protocols); i++)
+        if (strlen(protocols[i][0]) == len && !strncmp(file, protocols[i][0], len))
+            return opt_usage(err, protocols[i][1], "%s: NoVT does not have the protocol of \"%.200s\"", option, file);
+    return 0;
 }
 
 int drive_set_format(const char *option, struct novt_medium *m, const struct drive_pair *pair, struct novt_error *err)
@@ -156,7 +187,9 @@ int drive_host_key(const char *option, struct novt_medium *m, const struct drive
                    : drive_bad(option, pair, "use discard=ignore", err);
     if (!strcmp(key, "auto-read-only"))
         return drive_on_off(pair, &on) ? 1 : drive_bad(option, pair, "use on or off", err);
-    if (!strcmp(key, "detect-zeroes") || !strcmp(key, "copy-on-read"))
+    if (!strcmp(key, "detect-zeroes")) /* where zeros are kept is the host's business */
+        return !strcmp(v, "off") || !strcmp(v, "on") || !strcmp(v, "unmap") ? 1 : drive_bad(option, pair, "use off", err);
+    if (!strcmp(key, "copy-on-read"))
         return !strcmp(v, "off") ? 1 : drive_unsupported(option, pair, "only off can be had", err);
     if (!strcmp(key, "locking"))
         return !strcmp(v, "on") || !strcmp(v, "auto") ? 1 : drive_unsupported(option, pair, "images are always locked", err);
@@ -224,6 +257,8 @@ static int set_drive_key(struct cli_options *opt, struct cli_drive *d, const str
     int rc;
 
     if (!strcmp(key, "file") || !strcmp(key, "file.filename")) {
+        if (drive_check_file("-drive", pair->value, err))
+            return EXIT_USAGE;
         m->file = pair->value[0] ? drive_text(opt, pair->value, err) : NULL;
         return m->file || !pair->value[0] ? 0 : EXIT_USAGE;
     }
@@ -239,6 +274,10 @@ static int set_drive_key(struct cli_options *opt, struct cli_drive *d, const str
         d->cdrom = !strcmp(pair->value, "cdrom");
         return d->cdrom || !strcmp(pair->value, "disk") ? 0 : drive_bad("-drive", pair, "use media=disk or cdrom", err);
     }
+    if (!strcmp(key, "file.driver"))
+        return !strcmp(pair->value, "file") || !strcmp(pair->value, "host_device") || !strcmp(pair->value, "host_cdrom")
+                   ? 0
+                   : drive_unsupported("-drive", pair, "use file.driver=file", err);
     if (!strcmp(key, "format") || !strcmp(key, "driver"))
         return drive_set_format("-drive", m, pair, err);
     if (!strcmp(key, "snapshot")) {
@@ -298,7 +337,7 @@ static int legacy(struct cli_options *opt, const char *arg, enum cli_drive_if in
 {
     struct cli_drive *d = new_drive(opt, err);
 
-    if (!d)
+    if (!d || drive_check_file("a drive", arg, err))
         return EXIT_USAGE;
     d->interface = interface;
     d->index = index;

@@ -26,6 +26,8 @@ char *drive_text(struct cli_options *opt, const char *text, struct novt_error *e
 /* A JSON object as the comma list that says the same; NULL with *err. */
 const char *drive_json(struct cli_options *opt, const char *option, const char *json, struct novt_error *err);
 
+/* Is file a path, and not an image behind a protocol that is not there? 0 or an exit code. */
+int drive_check_file(const char *option, const char *file, struct novt_error *err) MUST_CHECK;
 int drive_set_format(const char *option, struct novt_medium *m, const struct drive_pair *pair, struct novt_error *err);
 int drive_host_key(const char *option, struct novt_medium *m, const struct drive_pair *pair, struct novt_error *err);
 int drive_common_key(const char *option, struct cli_options *opt, struct novt_drive *d, const struct drive_pair *pair,

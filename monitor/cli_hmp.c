@@ -139,18 +139,13 @@ static void info_kvm(struct hmp_args *a)
 
 static void info_chardev(struct hmp_args *a)
 {
-    static const char *const kinds[] = {[CHARDEV_NULL] = "null",
-                                        [CHARDEV_STDIO] = "stdio",
-                                        [CHARDEV_FILE] = "file",
-                                        [CHARDEV_PTY] = "pty",
-                                        [CHARDEV_SOCK] = ""};
     const struct cli_io *io = a->control->io;
     char name[200];
 
     for (unsigned i = 0; i < io->devs; i++) {
         const struct chardev *d = &io->dev[i];
 
-        snprintf(name, sizeof(name), "%s", kinds[d->kind]);
+        snprintf(name, sizeof(name), "%s", chardev_kind_name(d->kind));
         if (d->kind == CHARDEV_SOCK)
             sock_describe(&d->sock.spec, name, sizeof(name));
         if (d->serial >= 0)

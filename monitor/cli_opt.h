@@ -33,11 +33,18 @@ typedef int opt_fn(struct cli_options *opt, const char *arg, struct novt_error *
 
 /* cli_opt_machine.c */
 opt_fn opt_machine, opt_memory, opt_kernel, opt_initrd, opt_append, opt_bios, opt_firmware_dir, opt_cpu,
-    opt_smp, opt_no_reboot, opt_engine, opt_vga;
+    opt_smp, opt_no_reboot, opt_engine, opt_vga, opt_global;
 /* cli_net.c */
 opt_fn opt_nic, opt_netdev, opt_net;
 /* cli_opt_device.c */
-opt_fn opt_serial, opt_chardev, opt_debugcon, opt_device, opt_nographic;
+opt_fn opt_device, opt_nographic;
+/* cli_opt_chardev.c */
+opt_fn opt_serial, opt_parallel, opt_chardev, opt_debugcon;
+/* -device NAME with its list, from which they take their keys. */
+int chardev_debugcon(struct cli_options *opt, char *list, struct novt_error *err) MUST_CHECK;
+int chardev_isa_serial(struct cli_options *opt, char *list, struct novt_error *err) MUST_CHECK;
+int chardev_isa_parallel(struct cli_options *opt, char *list, struct novt_error *err) MUST_CHECK;
+int chardev_finish(struct cli_options *opt, struct novt_error *err) MUST_CHECK; /* all options were read */
 /* cli_drive.c, cli_blockdev.c */
 opt_fn opt_drive, opt_hda, opt_hdb, opt_hdc, opt_hdd, opt_cdrom, opt_fda, opt_fdb, opt_snapshot, opt_boot,
     opt_blockdev;
@@ -48,7 +55,7 @@ opt_fn opt_trace, opt_dfilter, opt_trace_file, opt_dump_screen, opt_timeout, opt
     opt_perf_map, opt_version;
 /* cli_opt_control.c */
 opt_fn opt_monitor, opt_qmp, opt_qmp_pretty, opt_mon, opt_no_shutdown, opt_action, opt_pidfile, opt_daemonize,
-    opt_rtc, opt_name, opt_uuid, opt_accel, opt_enable_kvm, opt_nodefaults, opt_parallel, opt_echr;
+    opt_rtc, opt_name, opt_uuid, opt_accel, opt_enable_kvm, opt_nodefaults, opt_echr;
 /* cli_audio.c */
 opt_fn opt_audiodev, opt_audio, opt_soundhw;
 /* cli_opt_absent.c: EXIT_USAGE with the nearest in *err if QEMU has the option and NoVT does not; else 0. */

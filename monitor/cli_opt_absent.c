@@ -13,6 +13,17 @@ struct absent {
 };
 
 static const struct absent absents[] = {
+    {"bootp", "use -nic user,bootfile=FILE"},
+    {"hdachs", "use -drive file=FILE,cyls=C,heads=H,secs=S"},
+    {"kernel-kqemu", "there is no kqemu; leave it out"},
+    {"no-kqemu", "there is no kqemu; leave it out"},
+    {"enable-kqemu", "there is no kqemu; leave it out"},
+    {"redir", "use -nic user,hostfwd=tcp::PORT-:PORT"},
+    {"tftp", "use -nic user,tftp=DIR"},
+    {"std-vga", "use -vga std"},
+    {"cirrusvga", "use -vga std"},
+    {"vmwarevga", "use -vga std"},
+    {"vnc-tls", "listen on 127.0.0.1 or unix:PATH and use ssh"},
     {"acpitable", "the firmware's own ACPI tables cannot be added to; leave it out"},
     {"add-fd", "give fd:N where a socket is expected"},
     {"alt-grab", "the display has one key for it; leave it out"},
@@ -32,7 +43,7 @@ static const struct absent absents[] = {
     {"icount", "time is always virtual; leave it out"},
     {"incoming", "there is no migration; start the guest anew"},
     {"ipmi", "there is no IPMI; leave it out"},
-    {"iscsi", "export it on the host with nbdkit and give nbd:HOST:PORT"},
+    {"iscsi", "attach it on the host with iscsiadm and give its device file"},
     {"jitdump", "use -perf-map"},
     {"localtime", "use -rtc base=localtime"},
     {"mem-path", "RAM is always a memory file; leave it out"},
@@ -91,7 +102,6 @@ static const struct absent absents[] = {
     {"writeconfig", "keep the command line"},
     {"xen-attach", "there is no Xen; leave it out"},
     {"xen-domid", "there is no Xen; leave it out"},
-    {"global", "give the property where the device is made (-device NAME,PROPERTY=VALUE)"},
 };
 
 int opt_absent(const char *name, size_t len, struct novt_error *err)

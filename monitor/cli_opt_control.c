@@ -268,18 +268,6 @@ int opt_nodefaults(struct cli_options *opt, const char *arg, struct novt_error *
     return 0;
 }
 
-int opt_parallel(struct cli_options *opt, const char *arg, struct novt_error *err)
-{
-    if (!strcmp(arg, "none")) {
-        opt->control.parallel = NULL;
-        return 0;
-    }
-    if (opt->control.parallel)
-        return opt_usage(err, "give -parallel once", "-parallel: the machine has one parallel port");
-    opt->control.parallel = arg;
-    return 0;
-}
-
 /* ---- all of them together ---- */
 
 const char *control_resolve(const struct cli_options *opt, const char *spec, bool *mux)

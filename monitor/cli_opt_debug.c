@@ -29,7 +29,29 @@ static const struct opt_name stress_names[] = {
 
 int opt_trace(struct cli_options *opt, const char *arg, struct novt_error *err)
 {
-    return opt_list("-d", arg, trace_names, ARRAY_SIZE(trace_names), &opt->config.trace_items, opt, err);
+    /* What QEMU can log and NoVT cannot, in the lists that people copy: said, and the rest is done. */
+    static const char *const others[] = {"cpu_reset", "guest_errors", "unimp", "pcall", "nochain", "page", "strace", "tid"};
+    char list[256] = "";
+    size_t at = 0, kept = 0;
+
+    if (strlen(arg) >= sizeof(list))
+        return opt_usage(err, "-d help lists what there is", "-d: the value is too long");
+    for (const char *item = arg;; item++) {
+        size_t len = strcspn(item, ","), i;
+
+        for (i = 0; i < ARRAY_SIZE(others) && (strlen(others[i]) != len || strncmp(item, others[i], len)); i++)
+            ;
+        if (i < ARRAY_SIZE(others))
+            base_warn("note: -d %s: NoVT has no such trace; -d help lists what there is", others[i]);
+        else
+            at += (size_t)snprintf(list + at, sizeof(list) - at, "%s%.*s", kept++ ? "," : "", (int)len, item);
+        item += len;
+        if (!*item)
+            break;
+    }
+    if (!kept)
+        return 0;
+    return opt_list("-d", list, trace_names, ARRAY_SIZE(trace_names), &opt->config.trace_items, opt, err);
 }
 
 /* QEMU's ranges: FIRST..LAST, START+LENGTH, END-LENGTH. */

@@ -30,6 +30,10 @@ static const struct {
     {"i8042", "on", "keyboard and mouse are always there"},
     {"pit", "on", "the timer is always there"},
     {"fd-bootchk", "on", "a floppy's boot sector is always checked"},
+    {"smbus", "off", "there is no SMBus"},
+    {"memory-backend", "", "RAM is always a memory file of novt's own: leave it out"},
+    {"suppress-vmdesc", "on off", ""},
+    {"max-ram-below-4g", "3G 3072M", "RAM ends at 3 GiB"},
 };
 
 static bool in_words(const char *words, const char *word)
@@ -48,7 +52,7 @@ static bool in_words(const char *words, const char *word)
 
 static int machine_type(const char *type, struct novt_error *err)
 {
-    if (!strcmp(type, "pc") || !strncmp(type, "pc-i440fx-", 10))
+    if (!strcmp(type, "pc") || !strncmp(type, "pc-i440fx-", 10) || !strncmp(type, "pc-0.", 5) || !strncmp(type, "pc-1.", 5))
         return 0;
     if (!strcmp(type, "q35") || !strncmp(type, "pc-q35-", 7))
         return opt_usage(err, "use -M pc: i440FX with IDE disks", "-M: there is no \"%s\"", type);
@@ -100,11 +104,15 @@ int opt_machine(struct cli_options *opt, const char *arg, struct novt_error *err
 int opt_memory(struct cli_options *opt, const char *arg, struct novt_error *err)
 {
     static const char remedy[] = "give 1M to 3072M, for example -m 512M";
-    const char *text = strncmp(arg, "size=", 5) ? arg : arg + 5;
+    char list[64], junk[24];
+    const char *text = list;
     unsigned shift = 20;
     char *end;
     u64 n;
 
+    snprintf(list, sizeof(list), "%s", strncmp(arg, "size=", 5) ? arg : arg + 5);
+    opt_take_key(list, "slots", junk, sizeof(junk)); /* for memory that is plugged in later: none ever is */
+    opt_take_key(list, "maxmem", junk, sizeof(junk));
     if (!opt_number(text, UINT64_MAX >> 30, &end, &n))
         return opt_usage(err, remedy, "-m: \"%s\" is not a size", arg);
     if (*end) {
@@ -159,6 +167,34 @@ int opt_firmware_dir(struct cli_options *opt, const char *arg, struct novt_error
     return 0;
 }
 
+/* Models of QEMU's that are not there, each with the nearest. A * ends a beginning of names. */
+static int other_cpu(struct cli_options *opt, const char *arg, struct novt_error *err)
+{
+    static const char *const nearest[][2] = {
+        {"qemu32*", "pentium3"}, {"kvm32*", "pentium3"}, {"base*", "486"},     {"athlon*", "pentium3"}, {"coreduo*", "max"},
+        {"n270*", "max"},        {"core2duo*", "max"},   {"qemu64*", "max"},   {"kvm64*", "max"},       {"phenom*", "max"},
+        {"Conroe*", "max"},      {"Penryn*", "max"},     {"Nehalem*", "max"},  {"Westmere*", "max"},    {"SandyBridge*", "max"},
+        {"IvyBridge*", "max"},   {"Haswell*", "max"},    {"Broadwell*", "max"}, {"Skylake*", "max"},    {"Opteron*", "max"},
+        {"EPYC*", "max"},
+    };
+    char remedy[64];
+
+    if (!strcmp(arg, "host")) {
+        base_warn("note: -cpu host: the guest gets -cpu max, which is all of the host's that NoVT passes on");
+        opt->config.cpu = "max";
+        return 0;
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(cpu_names); i++)
+        if (!strncmp(arg, cpu_names[i], strlen(cpu_names[i])) && arg[strlen(cpu_names[i])] == ',')
+            return opt_usage(err, "choose another model: -cpu help lists them", "-cpu: features cannot be chosen one by one: \"%s\"", arg);
+    for (size_t i = 0; i < ARRAY_SIZE(nearest); i++)
+        if (!strncmp(arg, nearest[i][0], strlen(nearest[i][0]) - 1)) {
+            snprintf(remedy, sizeof(remedy), "use -cpu %s; -cpu help lists the models", nearest[i][1]);
+            return opt_usage(err, remedy, "-cpu: NoVT does not have \"%s\"", arg);
+        }
+    return opt_usage(err, "-cpu help lists the models", "-cpu: unknown model \"%s\"", arg);
+}
+
 int opt_cpu(struct cli_options *opt, const char *arg, struct novt_error *err)
 {
     bool help = !strcmp(arg, "help");
@@ -172,7 +208,7 @@ int opt_cpu(struct cli_options *opt, const char *arg, struct novt_error *err)
         }
     }
     if (!help)
-        return opt_usage(err, "-cpu help lists the models", "-cpu: unknown model \"%s\"", arg);
+        return other_cpu(opt, arg, err);
     opt->command = CLI_DONE;
     return 0;
 }
@@ -223,6 +259,41 @@ int opt_vga(struct cli_options *opt, const char *arg, struct novt_error *err)
     if (strcmp(arg, "std"))
         return opt_usage(err, "use -vga std or none", "-vga: unknown card \"%s\"", arg);
     return 0;
+}
+
+/* DRIVER.PROPERTY=VALUE, or driver=,property=,value=: for the few that scripts and libvirt give, and that ask for what is so anyway. */
+int opt_global(struct cli_options *opt, const char *arg, struct novt_error *err)
+{
+    static const char *const so[] = {
+        "PIIX4_PM.disable_s3=1",          "PIIX4_PM.disable_s4=1",          "PIIX4_PM.disable_s3=on",        "PIIX4_PM.disable_s4=on",
+        "kvm-pit.lost_tick_policy=delay", "kvm-pit.lost_tick_policy=slew",  "mc146818rtc.lost_tick_policy=slew",
+        "mc146818rtc.base_year=0",
+    };
+    static const char fdc[] = "isa-fdc.", debugcon[] = "isa-debugcon.iobase=";
+    char driver[32], property[32], value[128], list[256];
+
+    snprintf(list, sizeof(list), "%s", arg);
+    if (opt_take_key(list, "driver", driver, sizeof(driver)) && opt_take_key(list, "property", property, sizeof(property)) &&
+        opt_take_key(list, "value", value, sizeof(value)))
+        snprintf(list, sizeof(list), "%s.%s=%s", driver, property, value);
+    else
+        snprintf(list, sizeof(list), "%s", arg);
+    for (size_t i = 0; i < ARRAY_SIZE(so); i++)
+        if (!strcmp(list, so[i]))
+            return 0;
+    if (!strncmp(list, fdc, strlen(fdc))) {
+        snprintf(value, sizeof(value), "isa-fdc,%.100s", list + strlen(fdc));
+        return opt_device(opt, value, err);
+    }
+    if (!strncmp(list, debugcon, strlen(debugcon))) {
+        u64 n;
+
+        if (!opt_number(list + strlen(debugcon), 0xffff, NULL, &n) || !n)
+            return opt_usage(err, "give a port number up to 0xffff", "-global %s: bad port", list);
+        opt->config.debugcon_iobase = (u16)n;
+        return 0;
+    }
+    return opt_usage(err, "give the property where the device is made: -device NAME,PROPERTY=VALUE", "-global: cannot do \"%s\"", arg);
 }
 
 int opt_nothing(struct cli_options *opt, const char *arg, struct novt_error *err)

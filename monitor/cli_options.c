@@ -58,8 +58,8 @@ static const struct option_row option_rows[] = {
     {"boot", ARG_NEEDED, opt_boot,
      "-boot [order=]LETTERS   a b floppy, c disk, d CD-ROM; once=LETTERS menu=on|off splash-time=MS strict=on|off"},
     {"serial", ARG_NEEDED, opt_serial,
-     "-serial DEV             COM1, then COM2-4: stdio mon:stdio file:PATH pty unix:PATH tcp:HOST:PORT null "
-     "none"},
+     "-serial DEV             COM1, then COM2-4: stdio mon:stdio file:PATH pty unix:PATH tcp:HOST:PORT pipe:PATH\n"
+     "                            /dev/TTY null none chardev:ID"},
     {"nographic", ARG_NONE, opt_nographic,
      "-nographic              serial line and BIOS screen on the terminal (default)"},
     {"display", ARG_NEEDED, opt_display,
@@ -70,9 +70,10 @@ static const struct option_row option_rows[] = {
     {"k", ARG_NEEDED, opt_keymap, NULL},
     {"vga", ARG_NEEDED, opt_vga, "-vga std|none           VGA card"},
     {"no-reboot", ARG_NONE, opt_no_reboot, "-no-reboot              end instead of restarting the machine"},
-    {"device", ARG_NEEDED, opt_device, "-device DEV,...|help    ide-hd ide-cd floppy virtio-blk-pci (drive=ID,bus=,unit=,bootindex=), isa-debug-exit, isa-debugcon"},
+    {"device", ARG_NEEDED, opt_device, "-device DEV,...|help    ide-hd ide-cd floppy virtio-blk-pci (drive=ID,bus=,unit=,bootindex=), isa-serial, isa-debug-exit, ..."},
     {"chardev", ARG_NEEDED, opt_chardev,
-     "-chardev KIND,id=ID     stdio, file,path=F, pty, socket,path=P|host=H,port=N,server=on|off, null"},
+     "-chardev KIND,id=ID     stdio, file,path=F[,append=on], pty, pipe,path=P, serial,path=/dev/TTY, null\n"
+     "                            socket,path=P|host=H,port=N[,server=on|off][,wait=on|off]"},
     {"debugcon", ARG_NEEDED, opt_debugcon, "-debugcon DEV           port E9h: stdio file:PATH ..."},
     {"d", ARG_NEEDED, opt_trace, "-d ITEM,...|help        trace: in_asm out_asm exec int mmu io exit link"},
     {"dfilter", ARG_NEEDED, opt_dfilter,
@@ -122,6 +123,7 @@ static const struct option_row option_rows[] = {
      "-audiodev KIND,id=ID    sound: wav,path=FILE sdl none; -M pcspk-audiodev=ID lets the PC speaker play there"},
     {"audio", ARG_NEEDED, opt_audio, NULL},
     {"soundhw", ARG_NEEDED, opt_soundhw, NULL},
+    {"global", ARG_NEEDED, opt_global, NULL},
     {"accel", ARG_NEEDED, opt_accel, NULL},
     {"enable-kvm", ARG_NONE, opt_enable_kvm, NULL},
     {"no-hpet", ARG_NONE, opt_nothing, NULL},
@@ -212,7 +214,9 @@ int cli_parse(struct cli_options *opt, int argc, char **argv, struct novt_error 
         rc = drive_finish(opt, err);
     if (rc || opt->command != CLI_RUN)
         return rc;
-    rc = cli_audio_finish(opt, err);
+    rc = chardev_finish(opt, err);
+    if (!rc)
+        rc = cli_audio_finish(opt, err);
     if (!rc)
         rc = cli_display_defaults(opt, err);
     if (rc)

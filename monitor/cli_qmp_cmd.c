@@ -152,11 +152,7 @@ static void cmd_query_chardev(struct qmp_call *q)
     for (unsigned i = 0; i < io->devs; i++) {
         const struct chardev *d = &io->dev[i];
 
-        snprintf(file, sizeof(file), "%s",
-                 d->kind == CHARDEV_STDIO  ? "stdio"
-                 : d->kind == CHARDEV_PTY  ? "pty"
-                 : d->kind == CHARDEV_FILE ? "file"
-                                           : "null");
+        snprintf(file, sizeof(file), "%s", chardev_kind_name(d->kind));
         if (d->kind == CHARDEV_SOCK)
             sock_describe(&d->sock.spec, file, sizeof(file));
         snprintf(label, sizeof(label), d->serial >= 0 ? "serial%d" : "other%d",

@@ -124,7 +124,7 @@ Test(drives, refused)
         {"-drive file=a,if=sd", "if=sd"},
         {"-drive file=a,if=virtio,media=cdrom", "media=cdrom"},
         {"-drive if=virtio", "no file="},
-        {"-drive file=a,detect-zeroes=on", "detect-zeroes"},
+        {"-drive file=a,detect-zeroes=maybe", "detect-zeroes"},
         {"-drive if=none,id=x,file=a -device ide-hd,drive=x -device ide-hd,drive=x", "in use"},
         {"-drive id=x,file=a -device ide-hd,drive=x", "in use"},
         {"-device ide-hd,bus=scsi.0", "bus=scsi.0"},

@@ -76,7 +76,7 @@ Test(options, devices)
     cr_assert(parse(&o, "-chardev file,id=l,path=out -device isa-debugcon,iobase=0x402,chardev=l", &err) == 0,
               "%s", err.cause);
     cr_expect(o.config.debugcon_iobase == 0x402);
-    cr_expect_str_eq(o.debugcon, "file:out");
+    cr_expect_str_eq(o.debugcon, "chardev:l");
     cr_assert(parse(&o, "-debugcon stdio", &err) == 0);
     cr_expect(o.config.debugcon_iobase == 0xe9);
     cr_assert(parse(&o, "-chardev socket,id=s,path=/x/y,server=on,wait=off -serial chardev:s", &err) == 0,
@@ -183,7 +183,7 @@ Test(options, refusals)
         {"-device isa-debugcon,chardev=nope", "nope"},
         {"-chardev stdio", "id"},
         {"-chardev spice,id=a", "spice"},
-        {"-chardev file,id=a,path=x,append=on", "append"},
+        {"-chardev file,id=a,path=x,frob=on", "frob"},
         {"-serial null -serial null -serial null -serial null -serial null", "-serial"},
         {"-engine kvm", "kvm"},
         {"-stress bogus", "bogus"},
