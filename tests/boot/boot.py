@@ -12,6 +12,7 @@ slow options. NOVT names another program, NOVT_GUESTS the guests. Last line: N p
 """
 import argparse
 import contextlib
+import functools
 import hashlib
 import os
 import re
@@ -20,11 +21,9 @@ import sys
 import tempfile
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.join(ROOT, "scripts"))
-from vmdrive import VM, Timeout  # noqa: E402
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../scripts"))
+from vmcases import NOVT, PROMPT, PatientVM, ask, expect, guest, run_cases  # noqa: E402
 
-PROMPT = "novt# "
 BOOT_S = 120
 INSTALLER_S = 240
 OWN_IMAGES = ("installer", "memtest")  # cases that do not boot --kernel
@@ -33,40 +32,9 @@ OVERHEAD_MIB = 64
 HOST_HZ = os.sysconf("SC_CLK_TCK")
 
 
-class PatientVM(VM):
-    """Every limit times patience."""
-    patience = 1.0
-
-    def wait(self, what, timeout):
-        return super().wait(what, timeout * self.patience)
-
-    def finish(self, timeout):
-        return super().finish(timeout * self.patience)
-
-
-class Bad(Exception):
-    pass
-
-
-def expect(ok, text):
-    if not ok:
-        raise Bad(text)
-
-
 def command(args, append="console=ttyS0", extra=("-no-reboot",), kernel=None, initrd="initrd.gz"):
-    guests = os.environ.get("NOVT_GUESTS", os.path.join(ROOT, "build/guests"))
-    program = os.environ.get("NOVT", os.path.join(ROOT, "build/release/novt"))
-    return [program, "-m", str(args.m), "-kernel", os.path.join(guests, kernel or "vmlinuz-" + args.kernel),
-            *(("-initrd", os.path.join(guests, initrd)) if initrd else ()), "-append", append, "-nographic", *extra, *args.options]
-
-
-def ask(vm, line, timeout=60):
-    """The output of one command at the prompt."""
-    vm.send(line + "\n")
-    vm.wait(line + "\n", timeout)
-    start = vm.pos
-    vm.wait(PROMPT, timeout)
-    return vm.text[start:vm.pos - len(PROMPT)].strip()
+    return [NOVT, "-m", str(args.m), "-kernel", guest(kernel or "vmlinuz-" + args.kernel), *(("-initrd", guest(initrd)) if initrd else ()),
+            "-append", append, "-nographic", *extra, *args.options]
 
 
 def power_off(vm):
@@ -280,17 +248,11 @@ def main():
     ap.add_argument("options", nargs="*")
     args = ap.parse_args()
     PatientVM.patience = args.patience
-    passed = failed = 0
+    cases = []
     for name in (args.case or ["shell"]) * args.count:
         label = f"{name} -m {args.m}" if name.startswith(OWN_IMAGES) else f"{name} {args.kernel} -m {args.m}"
-        try:
-            print(f"ok   {label}: {CASES[name](args)}", flush=True)
-            passed += 1
-        except (Bad, Timeout, OSError, ValueError, subprocess.SubprocessError) as e:
-            print(f"FAIL {label}: {e}", flush=True)
-            failed += 1
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
+        cases.append((label, functools.partial(CASES[name], args)))
+    return run_cases(cases)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
 NOVT names another program, NOVT_GUESTS the guests, as for boot.py. Last line: N passed, N failed.
 """
 import argparse
+import functools
 import json
 import os
 import random
@@ -16,21 +17,11 @@ import tempfile
 import threading
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.join(ROOT, "scripts"))
-from vmdrive import VM, Timeout  # noqa: E402
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../scripts"))
+from vmcases import PROMPT, Bad, ask, expect, linux, run_cases  # noqa: E402
+from vmdrive import VM  # noqa: E402
 
-PROMPT = "novt# "
 BOOT_S = 120
-
-
-class Bad(Exception):
-    pass
-
-
-def expect(ok, text):
-    if not ok:
-        raise Bad(text)
 
 
 class Qmp:
@@ -73,22 +64,15 @@ class Qmp:
             self.events.append(self.get())
 
 
-def shell(vm, line):
-    start = vm.pos
-    vm.send(line + "\n")
-    vm.wait(PROMPT, 60)
-    return vm.text[start:vm.pos]
-
-
 def numbers(text):
     return [float(n) for n in re.findall(r"\d+\.\d+", text)]
 
 
 def power_button(vm):
     """PWRBTN_STS, bit 8 of the PM1 status: the button's driver is not in this initrd."""
-    m = re.search(r"([0-9a-f]+)-[0-9a-f]+ : ACPI PM1a_EVT_BLK", shell(vm, "cat /proc/ioports"))
+    m = re.search(r"([0-9a-f]+)-[0-9a-f]+ : ACPI PM1a_EVT_BLK", ask(vm, "cat /proc/ioports"))
     expect(m, "no PM1 status port")
-    text = shell(vm, f"dd if=/dev/port bs=1 skip={int(m[1], 16) + 1} count=1 2>/dev/null | od -t x1")
+    text = ask(vm, f"dd if=/dev/port bs=1 skip={int(m[1], 16) + 1} count=1 2>/dev/null | od -t x1")
     m = re.search(r"^0000000 +([0-9a-f]{2})", text, re.M)
     expect(m, f"no byte in {text!r}")
     return int(m[1], 16) & 1
@@ -112,11 +96,11 @@ def looks(vm, q, pae):
 
 
 def pauses(vm, q):
-    before = numbers(shell(vm, "cat /proc/uptime; cat /proc/uptime"))[-2]
+    before = numbers(ask(vm, "cat /proc/uptime; cat /proc/uptime"))[-2]
     q.do("stop")
     time.sleep(3)
     q.do("cont")
-    after = numbers(shell(vm, "cat /proc/uptime; cat /proc/uptime"))[-2]
+    after = numbers(ask(vm, "cat /proc/uptime; cat /proc/uptime"))[-2]
     expect(0 <= after - before < 2.5, f"time went on while stopped: {before} {after}")
 
 
@@ -150,18 +134,15 @@ class Storm:
 
 
 def run(kernel):
-    guests = os.environ.get("NOVT_GUESTS", os.path.join(ROOT, "build/guests"))
-    novt = os.environ.get("NOVT", os.path.join(ROOT, "build/release/novt"))
     with tempfile.TemporaryDirectory(prefix="novt-qmp-") as tmp:
         path = os.path.join(tmp, "qmp")
-        with VM([novt, "-m", "128", "-kernel", os.path.join(guests, "vmlinuz-" + kernel), "-initrd", os.path.join(guests, "initrd.gz"),
-                 "-append", "console=ttyS0", "-nographic", "-qmp", f"unix:{path},server=on,wait=off"]) as vm:
+        with VM(linux(kernel, "-qmp", f"unix:{path},server=on,wait=off")) as vm:
             q = Qmp(path)
             vm.wait(PROMPT, BOOT_S)
             looks(vm, q, kernel == "686-pae")
             pauses(vm, q)
             q.do("inject-nmi")
-            expect("NMI" in shell(vm, "dmesg | tail -5"), "the NMI was not seen")
+            expect("NMI" in ask(vm, "dmesg | tail -5"), "the NMI was not seen")
             expect(power_button(vm) == 0, "a button nobody pressed")
             q.do("system_powerdown")
             q.event("POWERDOWN")
@@ -170,7 +151,7 @@ def run(kernel):
             expect(q.event("RESET")["data"]["guest"] is False, "reset")
             with Storm(q) as storm:
                 vm.wait(PROMPT, BOOT_S)
-                text = shell(vm, "dd if=/dev/zero bs=1M count=8 2>/dev/null | md5sum")
+                text = ask(vm, "dd if=/dev/zero bs=1M count=8 2>/dev/null | md5sum")
             expect("96995b58d4cbf6aaa9041b4f00c7f6ae" in text, f"computes {text!r}")
             expect(storm.rounds > 10, f"{storm.rounds} rounds of stop and cont")
             vm.send("poweroff -f\n")
@@ -182,19 +163,9 @@ def run(kernel):
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("--kernel", action="append", choices=("686", "686-pae"))
-    failed = 0
     kernels = p.parse_args().kernel or ["686", "686-pae"]
-    for kernel in kernels:
-        start = time.time()
-        try:
-            run(kernel)
-            word = "ok"
-        except (Bad, Timeout, OSError, ValueError) as e:
-            word = f"FAIL {type(e).__name__} {e}"
-            failed += 1
-        print(f"{kernel:10} {time.time() - start:6.1f} s  {word}", flush=True)
-    print(f"{len(kernels) - failed} passed, {failed} failed")
-    sys.exit(1 if failed else 0)
+    return run_cases((kernel, functools.partial(run, kernel)) for kernel in kernels)
 
 
-main()
+if __name__ == "__main__":
+    sys.exit(main())

@@ -10,6 +10,7 @@ Without --case all of them. NOVT names another program, NOVT_GUESTS the guests; 
 N failed.
 """
 import argparse
+import functools
 import hashlib
 import os
 import subprocess
@@ -18,33 +19,13 @@ import tempfile
 
 import images
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.join(ROOT, "scripts"))
-from vmdrive import VM, Timeout  # noqa: E402
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../scripts"))
+from vmcases import GUESTS, NOVT, ROOT, PatientVM, expect, run_cases  # noqa: E402
 
-NOVT = os.environ.get("NOVT", os.path.join(ROOT, "build/release/novt"))
-GUESTS = os.environ.get("NOVT_GUESTS", os.path.join(ROOT, "build/guests"))
 BIOS_OK = 0x10 << 1 | 1
 # Sectors, and what the BIOS cannot know of the medium in such a drive: sectors a track, cylinders, heads.
 FLOPPIES = {2880: (0, 1, 1), 5760: (0, 1, 1), 2400: (0, 1, 1), 1440: (9, 80, 2), 720: (9, 40, 2), 640: (8, 40, 2)}
 MODULES = "ata_piix sd_mod sr_mod crc32c_generic ext4 isofs floppy"
-
-
-class Bad(Exception):
-    pass
-
-
-def expect(ok, text):
-    if not ok:
-        raise Bad(text)
-
-
-class PatientVM(VM):
-    """Every limit times patience."""
-    patience = 1.0
-
-    def wait(self, what, timeout):
-        return super().wait(what, timeout * self.patience)
 
 
 def drive(path, kind, index=None, extra=""):
@@ -195,6 +176,11 @@ CASES = {"bios": case_bios, "syslinux-floppy": case_syslinux_floppy, "grub-disk"
          "grub-cd": case_grub_cd, "linux-dma": case_linux_dma, "linux-pio": case_linux_pio}
 
 
+def in_directory(case, args):
+    with tempfile.TemporaryDirectory(prefix="novt-drives-") as tmp:
+        return case(args, tmp)
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--case", action="append", choices=list(CASES))
@@ -202,17 +188,7 @@ def main():
     ap.add_argument("options", nargs="*")
     args = ap.parse_args()
     PatientVM.patience = args.patience
-    passed = failed = 0
-    for name in args.case or list(CASES):
-        try:
-            with tempfile.TemporaryDirectory(prefix="novt-drives-") as tmp:
-                print(f"ok   {name}: {CASES[name](args, tmp)}", flush=True)
-            passed += 1
-        except (Bad, Timeout, OSError, ValueError, subprocess.SubprocessError) as e:
-            print(f"FAIL {name}: {e}", flush=True)
-            failed += 1
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
+    return run_cases((name, functools.partial(in_directory, CASES[name], args)) for name in args.case or CASES)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ gdb detaches and the guest powers off. NOVT and NOVT_GUESTS as for boot.py.
 Last line: N passed, N failed.
 """
 import argparse
+import functools
 import os
 import re
 import struct
@@ -16,16 +17,11 @@ import sys
 import tempfile
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.join(ROOT, "scripts"))
-from vmdrive import VM, Timeout  # noqa: E402
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../scripts"))
+from vmcases import PROMPT, Bad, guest, linux, run_cases  # noqa: E402
+from vmdrive import VM  # noqa: E402
 
-SHELL = "novt# "
 STEP_S = 120
-
-
-class Bad(Exception):
-    pass
 
 
 class Gdb(VM):
@@ -80,9 +76,9 @@ def kernel_entry(gdb, args):
 
 def shell(gdb, args):
     gdb.send("continue\n")
-    args.vm.wait(SHELL, STEP_S)
+    args.vm.wait(PROMPT, STEP_S)
     args.vm.send("grep -E ' (__ia32_)?sys_getpid$' /proc/kallsyms\n")
-    args.vm.wait(SHELL, STEP_S)
+    args.vm.wait(PROMPT, STEP_S)
     m = re.search(r"^([0-9a-f]{8}) [tT] (__ia32_)?sys_getpid$", args.vm.text, re.M)
     if not m:
         raise Bad("no getpid in /proc/kallsyms")
@@ -119,7 +115,7 @@ def watchpoints(gdb, args):
 
 
 def user_space(gdb, args):
-    with open(os.path.join(args.guests, "busybox"), "rb") as f:
+    with open(guest("busybox"), "rb") as f:
         entry = struct.unpack_from("<I", f.read(28), 24)[0]
     gdb.do(f"break *{entry:#x}")
     gdb.send("continue\n")
@@ -135,10 +131,22 @@ def user_space(gdb, args):
     gdb.do("delete")
     gdb.expect("detach", r"detached")
     args.vm.wait("i686", STEP_S)
-    args.vm.wait(SHELL, STEP_S)
+    args.vm.wait(PROMPT, STEP_S)
 
 
 CASES = [bios, kernel_entry, shell, system_call, watchpoints, user_space]
+
+
+def told(case, gdb, args):
+    """Each case goes on where the one before it stopped: after a failure the rest fail, too, and the first tells what gdb said."""
+    if args.failed:
+        raise Bad("after a failure")
+    args.failed = True
+    try:
+        case(gdb, args)
+    except Bad as e:
+        raise Bad(f"{e}\n# gdb: " + gdb.text[-1500:].replace("\n", "\n# ")) from None
+    args.failed = False
 
 
 def main():
@@ -146,34 +154,22 @@ def main():
     ap.add_argument("--kernel", default="686-pae")
     ap.add_argument("--engine", default="auto")
     args = ap.parse_args()
-    args.guests = os.environ.get("NOVT_GUESTS", os.path.join(ROOT, "build/guests"))
-    novt = os.environ.get("NOVT", os.path.join(ROOT, "build/release/novt"))
-    good = 0
+    args.failed = False
     with tempfile.TemporaryDirectory() as directory:
         args.socket = os.path.join(directory, "gdb")
-        with VM([novt, "-m", "256", "-kernel", os.path.join(args.guests, "vmlinuz-" + args.kernel), "-initrd",
-                 os.path.join(args.guests, "initrd.gz"), "-append", "console=ttyS0 nokaslr", "-nographic", "-no-reboot", "-engine",
-                 args.engine, "-S", "-gdb", "unix:" + args.socket]) as vm:
+        with VM(linux(args.kernel, "-no-reboot", "-engine", args.engine, "-S", "-gdb", "unix:" + args.socket, m=256,
+                      append="console=ttyS0 nokaslr")) as vm:
             args.vm = vm
             for _ in range(100):
                 if os.path.exists(args.socket):
                     break
                 time.sleep(0.1)
             with Gdb() as gdb:
-                try:
-                    for case in CASES:
-                        case(gdb, args)
-                        good += 1
-                        print(f"ok {case.__name__}", flush=True)
+                failed = run_cases((case.__name__, functools.partial(told, case, gdb, args)) for case in CASES)
+                if not failed:
                     vm.send("poweroff -f\n")
                     vm.finish(STEP_S)
-                except (Bad, Timeout, OSError) as e:
-                    print(f"not ok {CASES[good].__name__ if good < len(CASES) else 'end'}: {e}")
-                    print("# gdb: " + gdb.text[-1500:].replace("\n", "\n# "))
-                    print(f"{good} passed, 1 failed")
-                    return 1
-    print(f"{good} passed, 0 failed")
-    return 0
+                return failed
 
 
 if __name__ == "__main__":

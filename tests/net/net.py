@@ -9,6 +9,7 @@ its address again), cable (two machines at two ends of a TCP connection, one rea
 taken port, a missing permission, misspelt options). NOVT names another program, NOVT_GUESTS the guests. Last line: N passed, N failed.
 """
 import argparse
+import functools
 import hashlib
 import http.server
 import os
@@ -20,11 +21,10 @@ import tempfile
 import threading
 import urllib.request
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.join(ROOT, "scripts"))
-from vmdrive import VM, Timeout  # noqa: E402
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../scripts"))
+from vmcases import GUESTS, NOVT, PROMPT, ROOT, expect, run_cases  # noqa: E402
+from vmdrive import VM  # noqa: E402
 
-PROMPT = "novt# "
 BOOT_S = 120
 DATA = hashlib.shake_128(b"novt").digest(6 << 20)
 MODULES = {"e1000": "e1000", "ne2k_pci": "ne2k-pci", "rtl8139": "8139too", "virtio-net-pci": "virtio_pci virtio_net"}
@@ -34,15 +34,6 @@ ifconfig $interface $ip netmask $subnet
 [ -z "$router" ] || route add default gw $router
 echo "lease $ip router $router dns $dns server $serverid domain $domain"
 """
-
-
-class Bad(Exception):
-    pass
-
-
-def expect(ok, text):
-    if not ok:
-        raise Bad(text)
 
 
 class Host:
@@ -102,13 +93,11 @@ def free_port():
 
 
 def command(args, tmp, *options):
-    guests = os.environ.get("NOVT_GUESTS", os.path.join(ROOT, "build/guests"))
-    program = os.environ.get("NOVT", os.path.join(ROOT, "build/release/novt"))
     initrd = os.path.join(tmp, "initrd.gz")
     if not os.path.exists(initrd):
-        subprocess.run([os.path.join(ROOT, "scripts/mkinitrd"), initrd, "--base", os.path.join(guests, "initrd-modules.gz"),
+        subprocess.run([os.path.join(ROOT, "scripts/mkinitrd"), initrd, "--base", os.path.join(GUESTS, "initrd-modules.gz"),
                         "text:lease=" + LEASE], check=True)
-    return [program, "-m", "192", "-kernel", os.path.join(guests, "vmlinuz-686-pae"), "-initrd", initrd, "-append",
+    return [NOVT, "-m", "192", "-kernel", os.path.join(GUESTS, "vmlinuz-686-pae"), "-initrd", initrd, "-append",
             "console=ttyS0 quiet", "-nographic", *options, *args.options]
 
 
@@ -246,6 +235,11 @@ def case_refusals(args, tmp):
 CASES = {"user": case_user, "reboot": case_reboot, "cable": case_cable, "refusals": case_refusals}
 
 
+def in_directory(case, args):
+    with tempfile.TemporaryDirectory(prefix="novt-net-") as tmp:
+        return case(args, tmp)
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("--card", default="e1000", choices=list(MODULES))
@@ -253,17 +247,7 @@ def main():
     ap.add_argument("--patience", type=float, default=1.0)
     ap.add_argument("options", nargs="*")
     args = ap.parse_args()
-    passed = failed = 0
-    for name in args.case or ["user"]:
-        with tempfile.TemporaryDirectory(prefix="novt-net-") as tmp:
-            try:
-                print(f"ok   {name}: {CASES[name](args, tmp)}", flush=True)
-                passed += 1
-            except (Bad, Timeout, OSError, ValueError, IndexError, subprocess.SubprocessError) as e:
-                print(f"FAIL {name}: {e}", flush=True)
-                failed += 1
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
+    return run_cases((name, functools.partial(in_directory, CASES[name], args)) for name in args.case or ["user"])
 
 
 if __name__ == "__main__":

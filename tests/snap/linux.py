@@ -18,21 +18,11 @@ import sys
 import tempfile
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.join(ROOT, "scripts"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../scripts"))
+from vmcases import NOVT, PROMPT, Bad, expect, guest  # noqa: E402
 from vmdrive import VM, Timeout  # noqa: E402
 
-SHELL = "novt# "
 LIMIT_S = 120
-
-
-class Bad(Exception):
-    pass
-
-
-def expect(ok, text):
-    if not ok:
-        raise Bad(text)
 
 
 class Monitor:
@@ -65,16 +55,13 @@ class Case:
     def __init__(self, args, directory):
         self.args, self.dir = args, directory
         self.state = os.path.join(directory, "state")
-        guests = os.environ.get("NOVT_GUESTS", os.path.join(ROOT, "build/guests"))
-        self.novt = os.environ.get("NOVT", os.path.join(ROOT, "build/release/novt"))
-        self.image = ["-kernel", os.path.join(guests, "vmlinuz-" + args.kernel), "-initrd", os.path.join(guests, "initrd.gz"),
-                      "-append", "console=ttyS0"]
+        self.image = ["-kernel", guest("vmlinuz-" + args.kernel), "-initrd", guest("initrd.gz"), "-append", "console=ttyS0"]
         self.n = 0
 
     def command(self, *more, m="64"):
         self.n += 1
         self.path = os.path.join(self.dir, f"monitor{self.n}")
-        return [self.novt, "-m", m, *self.image, "-nographic", "-no-reboot", "-engine", self.args.engine,
+        return [NOVT, "-m", m, *self.image, "-nographic", "-no-reboot", "-engine", self.args.engine,
                 "-monitor", f"unix:{self.path},server=on,wait=off", *more]
 
     def refused(self, code, pattern, *more, m="64"):
@@ -108,19 +95,19 @@ def uptime(vm):
     vm.send("cut -d' ' -f1 /proc/uptime\n")
     vm.wait("\n", LIMIT_S)
     t = float(vm.line(LIMIT_S)[1])
-    vm.wait(SHELL, LIMIT_S)
+    vm.wait(PROMPT, LIMIT_S)
     return t
 
 
 def lives(c, vm):
     """Save in the middle, go on, load, go on; then another process."""
     mon = Monitor(c.path)
-    vm.wait(SHELL, LIMIT_S)
+    vm.wait(PROMPT, LIMIT_S)
     vm.send("dmesg -c >/dev/null; dd if=/dev/urandom of=/tmp/f bs=4096 count=40 2>/dev/null; sha1sum /tmp/f\n")
     vm.wait("sha1sum", LIMIT_S)
     vm.wait("\n", LIMIT_S)
     want = vm.line(LIMIT_S)[1][:8]
-    vm.wait(SHELL, LIMIT_S)
+    vm.wait(PROMPT, LIMIT_S)
     vm.send(WORK)
     vm.wait("done\n", LIMIT_S)
     same(sums(vm, 1, 5), want)
@@ -196,7 +183,7 @@ def second_life(c, want):
         expect(all(s == want for s in got.values()), f"wrong checksums after -loadvm: {got}")
         vm.proc.stdin.write(b"\x03")
         vm.proc.stdin.flush()
-        vm.wait(SHELL, LIMIT_S)
+        vm.wait(PROMPT, LIMIT_S)
         a, t0 = uptime(vm), time.monotonic()
         time.sleep(1.0)
         b, t1 = uptime(vm), time.monotonic()
@@ -236,7 +223,7 @@ def disks(c):
     c.image = [x.replace("initrd.gz", "initrd-modules.gz") for x in kernel]
     with VM(c.command(*drives)) as vm:
         mon = Monitor(c.path)
-        vm.wait(SHELL, LIMIT_S)
+        vm.wait(PROMPT, LIMIT_S)
         vm.send(DISK_WORK)
         vm.wait("blk 1 ok", LIMIT_S)
         blocks(vm, 5)
