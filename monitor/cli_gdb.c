@@ -15,8 +15,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "monitor/cli_opt.h"
@@ -115,21 +113,17 @@ static int open_tcp(struct cli_gdb *g, const char *spec, struct novt_error *err)
 
 static int open_unix(struct cli_gdb *g, const char *spec, struct novt_error *err)
 {
-    struct sockaddr_un addr = {.sun_family = AF_UNIX};
     const char *at = spec + 5;
     size_t n = strcspn(at, ",");
-    struct stat st;
+    char path[sizeof(g->path)];
 
-    if (!n || n >= sizeof(addr.sun_path) || !known_tail(at + n))
+    if (!n || n >= sizeof(path) || !known_tail(at + n))
         return fail(err, NOVT_ERR_USAGE, "use unix:PATH, of less than 108 characters", spec, EINVAL);
-    memcpy(addr.sun_path, at, n);
-    /* A socket left by a run that was killed is in the way; nothing else may be removed. */
-    if (lstat(addr.sun_path, &st) == 0 && S_ISSOCK(st.st_mode))
-        unlink(addr.sun_path);
-    g->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (g->listen_fd < 0 || bind(g->listen_fd, (struct sockaddr *)&addr, sizeof(addr)) || listen(g->listen_fd, 1))
-        return fail(err, NOVT_ERR_HOST, "choose a writable place", spec, errno);
-    snprintf(g->path, sizeof(g->path), "%s", addr.sun_path);
+    snprintf(path, sizeof(path), "%.*s", (int)n, at);
+    g->listen_fd = sock_listen_unix(path, SOCK_NONBLOCK);
+    if (g->listen_fd < 0)
+        return fail(err, NOVT_ERR_HOST, "choose a writable place", spec, -g->listen_fd);
+    memcpy(g->path, path, sizeof(path));
     return 0;
 }
 

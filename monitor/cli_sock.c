@@ -2,7 +2,7 @@
  * cli_sock.c - sockets of character devices and monitors: their spelling, listening, connecting, taking a client.
  *
  * Everything here is done before the machine runs, but sock_accept() and sock_hang_up(), which the thread that owns the socket
- * calls as clients come and go. A socket file left by a run that was killed is removed first; nothing else ever is.
+ * calls as clients come and go.
  */
 #include "monitor/cli_sock.h"
 
@@ -142,34 +142,49 @@ static int host_error(const struct sock_spec *spec, struct novt_error *err, cons
     return EXIT_HOST;
 }
 
-static int open_unix(struct sock *s, struct novt_error *err)
+int sock_listen_unix(const char *path, int flags)
 {
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
     struct stat st;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0), rc;
 
-    memcpy(addr.sun_path, s->spec.path, sizeof(addr.sun_path) - 1);
-    if (fd >= 0 && !s->spec.server) {
-        if (!connect(fd, (struct sockaddr *)&addr, sizeof(addr))) {
-            s->fd = fd;
-            return 0;
-        }
-        close(fd);
-        return host_error(&s->spec, err, "start what listens there first, or add server=on",
-                          "cannot connect to", strerror(errno));
-    }
+    memcpy(addr.sun_path, path, strnlen(path, sizeof(addr.sun_path) - 1));
     if (lstat(addr.sun_path, &st) == 0 && S_ISSOCK(st.st_mode))
         unlink(addr.sun_path);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) || listen(fd, 1)) {
-        int e = errno;
+    if (fd >= 0 && !bind(fd, (struct sockaddr *)&addr, sizeof(addr)) && !listen(fd, 1))
+        return fd;
+    rc = -errno;
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
 
-        if (fd >= 0)
-            close(fd);
-        return host_error(&s->spec, err, "choose a writable place", "cannot listen on", strerror(e));
+static int connect_unix(const char *path)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), rc;
+
+    memcpy(addr.sun_path, path, strnlen(path, sizeof(addr.sun_path) - 1));
+    if (fd >= 0 && !connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
+        return fd;
+    rc = -errno;
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
+static int open_unix(struct sock *s, struct novt_error *err)
+{
+    if (!s->spec.server) {
+        s->fd = connect_unix(s->spec.path);
+        return s->fd >= 0 ? 0
+                          : host_error(&s->spec, err, "start what listens there first, or add server=on",
+                                       "cannot connect to", strerror(-s->fd));
     }
-    s->listen_fd = fd;
-    s->bound = true;
-    return 0;
+    s->listen_fd = sock_listen_unix(s->spec.path, 0);
+    s->bound = s->listen_fd >= 0;
+    return s->bound ? 0
+                    : host_error(&s->spec, err, "choose a writable place", "cannot listen on", strerror(-s->listen_fd));
 }
 
 static int open_tcp(struct sock *s, struct novt_error *err)

@@ -38,6 +38,9 @@ bool sock_property(struct sock_spec *spec, const char *text);
 /* Listens, or connects. With wait also accepts the first client, however long it takes. */
 int sock_open(struct sock *s, const struct sock_spec *spec, struct novt_error *err) MUST_CHECK;
 bool sock_accept(struct sock *s); /* a client, if one is there */
+/* A socket that listens at path: its descriptor, or -errno. One that is there already, be it a killed run's or a living one's, is
+ * replaced, as QEMU does; nothing else ever is. flags: SOCK_NONBLOCK, or 0. */
+int sock_listen_unix(const char *path, int flags) MUST_CHECK;
 /* Takes telnet's commands out of what the client sent, in place; returns how many bytes are left. */
 size_t sock_filter(struct sock *s, u8 *buf, size_t n);
 void sock_hang_up(struct sock *s);
