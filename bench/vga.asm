@@ -1,46 +1,7 @@
 ; vga.asm - what programs do to a screen, timed with the time-stamp counter: a line "name ops cycles" on port E9h for each.
 ;
-; The shape of a Linux kernel (see tests/vga/modes.asm): SeaBIOS starts the real-mode part at 200h, with all BIOS services.
-        bits 16
-        org 0
-        times 0x1f1 db 0
-        db SECTORS
-        dw 0
-        dd 1
-        dw 0, 0xffff, 0
-        dw 0xaa55
-        jmp short entry
-        db "HdrS"
-        dw 0x0202
-        dd 0
-        dw 0, 0
-        db 0xb0, 1
-        dw 0
-        dd 0x100000
-        times 0x270 - ($ - $$) db 0
-entry:  cli
-        mov ax, cs
-        sub ax, 0x20
-        mov ss, ax
-        mov sp, 0xfff0
-        push ax
-        push start
-        retf
-
-%macro seq 2
-        mov dx, 0x3c4
-        mov ax, %1 | %2 << 8
-        out dx, ax
-%endmacro
-%macro gfx 2
-        mov dx, 0x3ce
-        mov ax, %1 | %2 << 8
-        out dx, ax
-%endmacro
-%macro mode 1
-        mov ax, %1
-        int 0x10
-%endmacro
+; The shape of a Linux kernel (tests/vga/kernel.inc): SeaBIOS starts the real-mode part at 200h, with all BIOS services.
+%include "kernel.inc"
 ; bench routine, rounds, operations a round, name
 %macro bench 4
         call %1                 ; once in vain

@@ -1,52 +1,8 @@
 ; modes.asm - sets the BIOS's video modes one after the other, draws in each, and says on port E9h when a picture is ready.
 ;
-; The shape of a Linux kernel: SeaBIOS's loader runs the real-mode part at 200h, with all BIOS services. What each mode must show is
-; computed in modes.c by other means. A letter on port E9h: the picture may be looked at; the program goes on when OUT does.
-        bits 16
-        org 0
-        times 0x1f1 db 0
-        db SECTORS              ; setup_sects
-        dw 0
-        dd 1                    ; syssize in 16 bytes
-        dw 0, 0xffff, 0
-        dw 0xaa55
-        jmp short entry         ; 200h
-        db "HdrS"
-        dw 0x0202
-        dd 0
-        dw 0, 0
-        db 0xb0, 1              ; type of loader, LOADED_HIGH
-        dw 0
-        dd 0x100000
-        times 0x270 - ($ - $$) db 0 ; what the loader fills in
-entry:  cli
-        mov ax, cs
-        sub ax, 0x20
-        mov ss, ax
-        mov sp, 0xfff0
-        push ax
-        push start
-        retf
-
-%macro seq 2
-        mov dx, 0x3c4
-        mov ax, %1 | %2 << 8
-        out dx, ax
-%endmacro
-%macro gfx 2
-        mov dx, 0x3ce
-        mov ax, %1 | %2 << 8
-        out dx, ax
-%endmacro
-%macro crtc 2
-        mov dx, 0x3d4
-        mov ax, %1 | %2 << 8
-        out dx, ax
-%endmacro
-%macro mode 1
-        mov ax, %1
-        int 0x10
-%endmacro
+; What each mode must show is computed in modes.c by other means. A letter on port E9h: the picture may be
+; looked at; the program goes on when OUT does.
+%include "kernel.inc"
 %macro show 1
         mov al, %1
         out 0xe9, al
