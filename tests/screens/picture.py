@@ -178,7 +178,7 @@ class Reference:
                 out.append(f"row {y} is {other.text[y].rstrip()!r}, not {self.text[y].rstrip()!r} (columns {bad[0]}-{bad[-1]})")
                 continue
             # A blank's ink is its neighbour's, so that what stands in an ignored place shows in the blanks behind it.
-            bad = [x for x in range(self.size[0]) if a != b and not self.ignored(y, x) and
+            bad = [x for x in range(self.size[0]) if not self.ignored(y, x) and
                    (other.colours[y][x] != self.colours[y][x] if self.text[y][x] != " " else other.colours[y][x][0] != self.colours[y][x][0])]
             if bad:
                 x = bad[0]
