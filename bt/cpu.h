@@ -125,7 +125,6 @@ struct cpu_sysseg { /* LDTR, TR */
 #define MODE_AC BIT(15)      /* CR0.AM & EFLAGS.AC & CPL 3 */
 #define MODE_SEG_SHIFT 16    /* bits 16..27 */
 #define MODE_DB BIT(28)      /* debug registers enabled: one-instruction blocks with checks */
-#define MODE_SLOWMEM BIT(29) /* stress: every memory access by callout */
 #define MODE_IVT \
     BIT(30) /* real mode, all 256 vectors within IDTR.limit, EFLAGS.AC clear: INT n needs no checks */
 

@@ -241,11 +241,6 @@ void em_pext(struct emit *e, unsigned size, u8 dst, u8 src, u8 mask)
     em_vex(e, 2, 2, size == 8, dst, src, mask, 0xf5);
 }
 
-void em_pdep(struct emit *e, u8 dst, u8 src, u8 mask)
-{
-    em_vex(e, 2, 3, false, dst, src, mask, 0xf5);
-}
-
 static u8 *em_rel8(struct emit *e, u8 opcode)
 {
     em8(e, opcode);

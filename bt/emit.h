@@ -85,7 +85,6 @@ void em_shift(struct emit *e, unsigned size, char kind, u8 dst, u8 src,
               u8 count); /* 'l' SHLX, 'r' SHRX, 'a' SARX */
 void em_rorx(struct emit *e, unsigned size, u8 dst, u8 src, u8 count);
 void em_pext(struct emit *e, unsigned size, u8 dst, u8 src, u8 mask);
-void em_pdep(struct emit *e, u8 dst, u8 src, u8 mask);
 
 /* Jumps. Short ones return the place of their rel8; em_here() patches it to the current position. */
 u8 *em_jrcxz(struct emit *e);

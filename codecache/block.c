@@ -171,9 +171,3 @@ struct cc_page *cc_page_make(struct cc *cc, u32 gpa)
     cc->n_pages++;
     return p;
 }
-
-void cc_for_each(struct cc *cc, void (*fn)(void *opaque, struct cc_block *b), void *opaque)
-{
-    for (u32 i = 0; i < cc->n_blocks; i++)
-        fn(opaque, cc->blocks[i]);
-}

@@ -150,9 +150,6 @@ void cc_flush(struct cc *cc);
 /* killed(opaque, block) runs for each block that dies by invalidation (not by cc_flush()): the owner drops what points to it. */
 void cc_on_kill(struct cc *cc, void (*killed)(void *opaque, const struct cc_block *b), void *opaque);
 
-/* Visit blocks (for perf maps and dumps). */
-void cc_for_each(struct cc *cc, void (*fn)(void *opaque, struct cc_block *b), void *opaque);
-
 /* Metadata memory that lives until cc_flush(); NULL when out of memory. */
 void *cc_meta(struct cc *cc, u32 bytes);
 

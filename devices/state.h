@@ -60,7 +60,6 @@ struct state_table {
 #define STATE_BOOL(type, m) STATE_ROW(type, m, 1, STATE_KIND_BOOL, 0, NULL)
 #define STATE_ARRAY(type, m) STATE_ROW(type, m, STATE_COUNT(type, m), STATE_KIND_UINT, 0, NULL)
 #define STATE_BYTES(type, m) STATE_ROW(type, m, STATE_SIZE(type, m), STATE_KIND_UINT, 0, NULL) /* u8, any dimensions */
-#define STATE_BOOLS(type, m) STATE_ROW(type, m, STATE_COUNT(type, m), STATE_KIND_BOOL, 0, NULL)
 #define STATE_TIMER(type, m) STATE_ROW(type, m, 1, STATE_KIND_TIMER, 0, NULL)
 #define STATE_PART(type, m, t) STATE_ROW(type, m, 1, STATE_KIND_TABLE, 0, t)
 #define STATE_PARTS(type, m, t) STATE_ROW(type, m, STATE_COUNT(type, m), STATE_KIND_TABLE, 0, t)

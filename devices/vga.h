@@ -10,7 +10,6 @@
 #include "devices/vga_draw.h"
 #include "devices/vga_host.h"
 
-#define VGA_CRTC_REGS 0x19
 #define VBE_REGS 10
 
 struct pc_text;

@@ -213,7 +213,6 @@ enum mon_stop {
     STOP_DEBUG_EXIT,
     STOP_TRIPLE_FAULT,
     STOP_DEAD,
-    STOP_TIMEOUT,
     STOP_QUIT,
     STOP_ERROR,
 };

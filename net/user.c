@@ -61,7 +61,6 @@ struct user {
     struct forward forward[FORWARDS];
     unsigned forwards;
     struct net_polls *filling;
-    unsigned first_poll;
     /* Options; the texts point into options. */
     char *options;
     const char *net, *host, *dhcp_start, *dns, *hostname, *tftp, *tftp_name, *bootfile, *domain;
