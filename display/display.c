@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "display/parts.h"
+#include "display/vnc.h"
 
 struct display {
     void *self[DISPLAY_KINDS];
@@ -78,13 +78,14 @@ int display_parse_vnc(struct display_spec *spec, const char *arg, struct novt_er
 
         if (!strncmp(item, "to=", 3) && item[3] && !*end && to < 1000)
             spec->vnc_to = (unsigned)to;
-        else if (strncmp(item, "share=", 6) && on_off(item, "lossy") < 0 &&
-                 on_off(item, "non-adaptive") < 0 && on_off(item, "password") != 0)
-            return refuse(err,
-                          !strncmp(item, "password", 8) ? "listen on 127.0.0.1 or unix:PATH and use ssh"
-                                                        : "leave it out",
-                          "-vnc", item);
+        else if (on_off(item, "password") >= 0)
+            spec->vnc_password = on_off(item, "password") == 1;
+        else if (!strncmp(item, "password-secret=", 16) && item[16])
+            snprintf(spec->vnc_secret_id, sizeof(spec->vnc_secret_id), "%.63s", item + 16);
+        else if (strncmp(item, "share=", 6) && on_off(item, "lossy") < 0 && on_off(item, "non-adaptive") < 0)
+            return refuse(err, !strncmp(item, "tls", 3) ? "listen on 127.0.0.1 or unix:PATH and use ssh" : "leave it out", "-vnc", item);
     }
+    spec->vnc_password |= spec->vnc_secret_id[0] != 0;
     spec->wanted[DISPLAY_VNC] = true;
     return 0;
 }
@@ -173,6 +174,22 @@ void display_close(struct display *d)
         if (d->self[i])
             parts[i]->close(d->self[i]);
     free(d);
+}
+
+int display_vnc_password(struct display *d, const char *password, const i64 *until)
+{
+    struct vnc_auth *auth;
+
+    if (!d || !d->self[DISPLAY_VNC])
+        return -ENOENT;
+    auth = vnc_auth_of(d->self[DISPLAY_VNC]);
+    if (!auth)
+        return -EPERM;
+    if (password)
+        vnc_auth_set(auth, password);
+    if (until)
+        vnc_auth_expire(auth, *until);
+    return 0;
 }
 
 void display_panic(struct display *d)

@@ -17,6 +17,9 @@ struct display_spec {
     bool wanted[DISPLAY_KINDS];
     char vnc[128];     /* "HOST:N" or "unix:PATH" */
     unsigned vnc_to;   /* displays up to N + this may be taken instead */
+    bool vnc_password; /* clients are asked for one; nobody gets in before it is set */
+    char vnc_secret_id[64]; /* whose object's contents it is; "": none */
+    const char *vnc_secret; /* those contents; the caller's, may be gone once the display is open */
     bool full_screen;  /* SDL */
     bool no_grab_keys; /* SDL: no Ctrl-Alt-G and the like */
     bool window_close_off;
@@ -43,6 +46,10 @@ int display_open(struct display **out, const struct display_spec *spec, const st
 int display_start(struct display *d, struct novt_vm *vm, struct novt_error *err) MUST_CHECK;
 void display_stop(struct display *d); /* NULL is fine; the terminal is as it was */
 void display_close(struct display *d);
+/* The VNC server's password (eight characters count; "": nobody gets in) and until when it is valid (time(); 0: for ever; NULL: as it was). 0;
+ * -ENOENT: there is no server; -EPERM: it asks for no password. Any thread. */
+int display_vnc_password(struct display *d, const char *password, const i64 *until);
+
 /* A dying process: the terminal back as well as can be, from any thread. */
 void display_panic(struct display *d);
 

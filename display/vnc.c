@@ -34,6 +34,7 @@ struct vnc {
     unsigned listeners;
     char path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* to unlink */
     int stop_fd;
+    struct vnc_auth *auth; /* NULL: no password */
     volatile int stopping;
     bool started;
     pthread_t thread;
@@ -143,7 +144,7 @@ static void take_in(struct vnc *v, int listen_fd)
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
     look(v); /* the first picture has today's size; who is there already is told what changed */
-    vnc_client_init(c, fd, v->vm, &v->frame, v->title);
+    vnc_client_init(c, fd, v->vm, &v->frame, v->title, v->auth);
     c->serial = v->arrivals++;
     v->client[v->clients++] = c;
 }
@@ -331,7 +332,11 @@ static int vnc_open(void **self, const struct display_spec *spec, const struct d
     if (v->stop_fd < 0)
         rc = display_fail(err, NOVT_ERR_HOST, -EMFILE, "raise \"ulimit -n\"", "-vnc: no descriptors");
     else
+        rc = spec->vnc_password ? vnc_auth_new(&v->auth, err) : 0;
+    if (!rc)
         rc = !strncmp(spec->vnc, "unix:", 5) ? listen_unix(v, spec->vnc, err) : listen_tcp(v, spec, err);
+    if (!rc && spec->vnc_secret)
+        vnc_auth_set(v->auth, spec->vnc_secret);
     if (rc)
         vnc_close(v);
     else
@@ -375,8 +380,14 @@ static void vnc_close(void *self)
         unlink(v->path);
     if (v->stop_fd >= 0)
         close(v->stop_fd);
+    vnc_auth_free(v->auth);
     novt_frame_free(&v->frame);
     free(v);
+}
+
+struct vnc_auth *vnc_auth_of(void *self)
+{
+    return ((struct vnc *)self)->auth;
 }
 
 const struct display_part display_vnc = {vnc_open, vnc_start, vnc_stop, vnc_close, NULL};

@@ -42,7 +42,12 @@ struct vnc_out {
     bool failed; /* no memory: the client must go */
 };
 
-enum vnc_state { VNC_VERSION, VNC_SECURITY, VNC_INIT, VNC_NORMAL };
+enum vnc_state { VNC_VERSION, VNC_SECURITY, VNC_ANSWER, VNC_INIT, VNC_NORMAL };
+
+#define VNC_PASSWORD_BYTES 8u
+#define VNC_CHALLENGE_BYTES 16u
+
+struct vnc_auth;
 
 struct vnc_client {
     int fd;
@@ -51,6 +56,8 @@ struct vnc_client {
     struct novt_vm *vm;
     const struct novt_frame *frame; /* the server's */
     const char *name;
+    struct vnc_auth *auth; /* NULL: no password is asked for */
+    u8 challenge[VNC_CHALLENGE_BYTES];
     u64 serial; /* of its arrival */
     bool gone;
 
@@ -79,9 +86,19 @@ struct vnc_client {
     bool zlib_up;
 };
 
-/* vnc_client.c */
+/* vnc_auth.c; set, expire and check from any thread */
+int vnc_auth_new(struct vnc_auth **out, struct novt_error *err) MUST_CHECK;
+void vnc_auth_free(struct vnc_auth *a);                     /* NULL is fine */
+void vnc_auth_set(struct vnc_auth *a, const char *password); /* cut to VNC_PASSWORD_BYTES; "": nobody gets in */
+void vnc_auth_expire(struct vnc_auth *a, i64 until);        /* time() from which on nobody gets in; 0: never */
+bool vnc_auth_challenge(u8 challenge[VNC_CHALLENGE_BYTES]);
+bool vnc_auth_check(struct vnc_auth *a, const u8 challenge[VNC_CHALLENGE_BYTES], const u8 answer[VNC_CHALLENGE_BYTES]);
+
+struct vnc_auth *vnc_auth_of(void *self); /* vnc.c: of an open server */
+
+/* vnc_client.c; auth: NULL without a password */
 void vnc_client_init(struct vnc_client *c, int fd, struct novt_vm *vm, const struct novt_frame *frame,
-                     const char *name);
+                     const char *name, struct vnc_auth *auth);
 void vnc_client_fini(struct vnc_client *c); /* closes fd, lets go of its keys */
 /* Bytes from the client. On anything that is not the protocol c->gone is set. */
 void vnc_client_take(struct vnc_client *c, const u8 *buf, size_t n);

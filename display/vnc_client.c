@@ -20,7 +20,7 @@ enum {
     MSG_CUT_TEXT = 6,
     MSG_QEMU = 255,
 };
-enum { SECURITY_NONE = 1 };
+enum { SECURITY_NONE = 1, SECURITY_PASSWORD = 2 };
 enum { MASK_LEFT = 1, MASK_MIDDLE = 2, MASK_RIGHT = 4, MASK_UP = 8, MASK_DOWN = 16, MASK_BACK = 128 };
 #define RELATIVE_CENTRE 0x7fff
 
@@ -37,13 +37,14 @@ static u32 get32(const u8 *at)
 /* ---- handshake ---- */
 
 void vnc_client_init(struct vnc_client *c, int fd, struct novt_vm *vm, const struct novt_frame *frame,
-                     const char *name)
+                     const char *name, struct vnc_auth *auth)
 {
     memset(c, 0, sizeof(*c));
     c->fd = fd;
     c->vm = vm;
     c->frame = frame;
     c->name = name ? name : "NoVT";
+    c->auth = auth;
     c->format = vnc_default_format;
     c->encoding = VNC_RAW;
     vnc_put(&c->out, "RFB 003.008\n", 12);
@@ -63,8 +64,42 @@ void vnc_client_fini(struct vnc_client *c)
         close(c->fd);
 }
 
+static void refuse(struct vnc_client *c, const char *reason)
+{
+    vnc_put32(&c->out, 1);
+    if (c->minor == 8) {
+        vnc_put32(&c->out, (u32)strlen(reason));
+        vnc_put(&c->out, reason, strlen(reason));
+    }
+    c->gone = true;
+}
+
+static void challenge(struct vnc_client *c)
+{
+    if (!vnc_auth_challenge(c->challenge)) {
+        c->gone = true;
+        return;
+    }
+    vnc_put(&c->out, c->challenge, sizeof(c->challenge));
+    c->state = VNC_ANSWER;
+}
+
+static unsigned take_answer(struct vnc_client *c)
+{
+    if (c->in_n < VNC_CHALLENGE_BYTES)
+        return 0;
+    if (!vnc_auth_check(c->auth, c->challenge, c->in)) {
+        refuse(c, "wrong password");
+        return 0;
+    }
+    vnc_put32(&c->out, 0);
+    c->state = VNC_INIT;
+    return VNC_CHALLENGE_BYTES;
+}
+
 static unsigned take_version(struct vnc_client *c)
 {
+    u8 kind = c->auth ? SECURITY_PASSWORD : SECURITY_NONE;
     unsigned minor =
         (unsigned)(c->in[8] - '0') * 100 + (unsigned)(c->in[9] - '0') * 10 + (unsigned)(c->in[10] - '0');
 
@@ -75,28 +110,30 @@ static unsigned take_version(struct vnc_client *c)
         return 0;
     }
     c->minor = minor >= 8 ? 8 : minor == 7 ? 7 : 3; /* others are to be taken for 3.3 */
-    if (c->minor == 3) {
-        vnc_put32(&c->out, SECURITY_NONE);
-        c->state = VNC_INIT;
-    } else {
-        vnc_put(&c->out, (u8[]){1, SECURITY_NONE}, 2);
+    if (c->minor != 3) {
+        vnc_put(&c->out, (u8[]){1, kind}, 2);
         c->state = VNC_SECURITY;
+        return 12;
     }
+    vnc_put32(&c->out, kind);
+    if (c->auth)
+        challenge(c);
+    else
+        c->state = VNC_INIT;
     return 12;
 }
 
 static unsigned take_security(struct vnc_client *c)
 {
-    static const char reason[] = "not offered";
-
     if (c->in_n < 1)
         return 0;
-    if (c->in[0] != SECURITY_NONE) {
-        vnc_put32(&c->out, 1);
-        vnc_put32(&c->out, sizeof(reason) - 1);
-        vnc_put(&c->out, reason, sizeof(reason) - 1);
-        c->gone = true;
+    if (c->in[0] != (c->auth ? SECURITY_PASSWORD : SECURITY_NONE)) {
+        refuse(c, "not offered");
         return 0;
+    }
+    if (c->auth) {
+        challenge(c);
+        return 1;
     }
     if (c->minor == 8)
         vnc_put32(&c->out, 0);
@@ -327,6 +364,7 @@ static unsigned take_piece(struct vnc_client *c)
     switch (c->state) {
     case VNC_VERSION: return take_version(c);
     case VNC_SECURITY: return take_security(c);
+    case VNC_ANSWER: return take_answer(c);
     case VNC_INIT: return take_init(c);
     case VNC_NORMAL: return take_message(c);
     }

@@ -82,6 +82,10 @@ struct cli_options {
     bool nographic, display_none;
     struct cli_net net;
     struct display_spec display;
+    struct cli_secret { /* -object secret */
+        char id[64], text[256];
+    } secret[4];
+    unsigned secrets;
     const char *trace_path;
     const char *screen_path; /* --dump-screen */
     FILE *screen_file;       /* cli_screen.c's */

@@ -62,7 +62,10 @@ static bool on_stdio(const struct cli_options *opt)
 int cli_display_defaults(struct cli_options *opt, struct novt_error *err)
 {
     const struct display_spec *d = &opt->display;
+    int code = cli_vnc_secret(opt, err);
 
+    if (code)
+        return code;
     if (d->wanted[DISPLAY_TUI] && (opt->nographic || on_stdio(opt)))
         return opt_usage(err, "send the serial line elsewhere: -serial null, file:PATH, pty or unix:PATH",
                          "-display curses needs the terminal that %s uses",

@@ -306,12 +306,14 @@ static void hmp_eject(struct hmp_args *a)
         text_printf(a->out, "Error: %s\n", m.err.cause);
 }
 
-/* change DRIVE FILE [FORMAT] */
+/* change DRIVE FILE [FORMAT], change vnc password TEXT */
 static void hmp_change(struct hmp_args *a)
 {
     struct novt_medium medium = {.file = a->arg[1]};
     struct medium_call m = {.vm = a->vm, .id = a->arg[0], .medium = &medium};
 
+    if (hmp_change_vnc(a))
+        return;
     if (a->args > 2 && !novt_format_by_name(a->arg[2], &medium.format)) {
         text_printf(a->out, "Error: unknown format \"%s\"\n", a->arg[2]);
         return;
@@ -389,6 +391,7 @@ static const struct hmp_command commands[] = {
     {"change", NULL, hmp_change, "DRIVE FILE [FORMAT]", "another medium into a CD-ROM or floppy drive", 2},
     {"cont", "c", hmp_cont, "", "go on after stop or -S", 0},
     {"eject", NULL, hmp_eject, "[-f] DRIVE", "takes the medium out", 1},
+    {"expire_password", NULL, hmp_expire_password, "vnc TIME", "the VNC password is valid until then: now, never, +SECONDS", 2},
     {"help", "?", hmp_help, "[COMMAND]", "this list", 0},
     {"info", NULL, hmp_info, "[WHAT]", "shows the state of something; alone lists of what", 0},
     {"loadvm", NULL, hmp_loadvm, "FILE", "the machine back from a file that savevm made", 1},
@@ -402,6 +405,7 @@ static const struct hmp_command commands[] = {
     {"savevm", NULL, hmp_savevm, "FILE", "the whole machine, but for its disks, into a file", 1},
     {"screendump", NULL, hmp_screendump, "FILE [-f png|ppm]", "the screen as a picture", 1},
     {"sendkey", NULL, hmp_sendkey, "KEYS [HOLD_MS]", "presses keys: ctrl-alt-delete", 1},
+    {"set_password", NULL, hmp_set_password, "vnc PASSWORD", "what VNC clients are asked for with -vnc ...,password=on", 2},
     {"stop", "s", hmp_stop, "", "pauses", 0},
     {"system_powerdown", NULL, hmp_powerdown, "", "presses the power button", 0},
     {"system_reset", NULL, hmp_reset, "", "presses the reset button", 0},

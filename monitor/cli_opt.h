@@ -50,6 +50,9 @@ opt_fn opt_drive, opt_hda, opt_hdb, opt_hdc, opt_hdd, opt_cdrom, opt_fda, opt_fd
     opt_blockdev;
 /* cli_display.c */
 opt_fn opt_display, opt_curses, opt_vnc, opt_full_screen, opt_keymap;
+/* cli_vnc.c */
+opt_fn opt_object;
+int cli_vnc_secret(struct cli_options *opt, struct novt_error *err) MUST_CHECK; /* all options were read */
 /* cli_opt_debug.c */
 opt_fn opt_trace, opt_dfilter, opt_trace_file, opt_dump_screen, opt_timeout, opt_stats, opt_stress,
     opt_perf_map, opt_version;

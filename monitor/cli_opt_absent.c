@@ -59,7 +59,6 @@ static const struct absent absents[] = {
     {"no-kvm-pit-reinjection", "there is no KVM; leave it out"},
     {"no-quit", "closing the window ends the machine; leave it out"},
     {"numa", "there is one node; leave it out"},
-    {"object", "back ends are made by the options that need them (-chardev, -netdev, -drive)"},
     {"old-param", "that is for ARM; leave it out"},
     {"only-migratable", "there is no migration; leave it out"},
     {"option-rom", "give the ROM to the card, or use -bios"},

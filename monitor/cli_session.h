@@ -91,6 +91,11 @@ int control_memsave(struct novt_vm *vm, bool linear, u64 addr, u64 bytes, const 
 /* ---- cli_screen.c ---- */
 void hmp_info_screen(struct hmp_args *a); /* rows in UTF-8, trailing blanks cut */
 
+/* ---- cli_vnc.c ---- */
+void hmp_set_password(struct hmp_args *a);
+void hmp_expire_password(struct hmp_args *a);
+bool hmp_change_vnc(struct hmp_args *a); /* "change vnc ..."; false: it is not that */
+
 /* ---- cli_snap.c ---- */
 void hmp_savevm(struct hmp_args *a);
 void hmp_loadvm(struct hmp_args *a);
@@ -117,6 +122,7 @@ struct qmp_command {
     const char *
         args; /* " name type" for each; a capital type letter: must be given. s string, i integer, b boolean, a array */
 };
+qmp_fn qmp_set_password, qmp_expire_password, qmp_change_vnc_password; /* cli_vnc.c */
 const struct qmp_command *qmp_find(const char *name);
 const struct qmp_command *qmp_nth(unsigned n); /* NULL past the last */
 void qmp_fail(struct qmp_call *q, const char *fmt, ...) PRINTF_LIKE(2, 3);

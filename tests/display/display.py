@@ -406,13 +406,54 @@ def test_vnc_costs_nothing_when_nothing_moves():
         check(used < 0.3 * SLOW, f"{used:.2f} s of CPU in 3 s, {c.updates - updates} updates")
 
 
+def test_vnc_password():
+    """None before a monitor sets one; by the command line; wrong ones and none at all."""
+    def refused(port, **kw):
+        try:
+            connect(port, **kw)
+        except (PermissionError, AssertionError):
+            return True
+        return False
+
+    qmp, secret = os.path.join(TMP, "pw.qmp"), os.path.join(TMP, "pw.secret")
+    with open(secret, "w") as f:
+        f.write("geheim\n")
+    with Novt("pw", "-vnc", vnc(PORT + 10) + ",password=on", "-monitor", f"unix:{qmp},server,nowait").ready():
+        s = socket.socket(socket.AF_UNIX)
+        s.connect(qmp)
+
+        def say(line):
+            s.sendall(line.encode() + b"\n")
+            out = b""
+            while out.count(b"(qemu) ") < 1 or not out.endswith(b"(qemu) ") or line.split()[0].encode() not in out:
+                out += s.recv(4096)
+            return out.decode()
+
+        check(refused(PORT + 10, password=""), "an empty password before there is one")
+        check("Error" in say("set_password spice x") and "Error" not in say("set_password vnc first"), "set_password")
+        check(refused(PORT + 10) and refused(PORT + 10, password="First"), "without and with a wrong one")
+        for version in (3, 7, 8):
+            check(refused(PORT + 10, password="second", version=version), "a wrong one")
+            connect(PORT + 10, password="first", version=version).update(False)
+        check("Error" not in say("change vnc password second-that-is-long"), "change")
+        check(refused(PORT + 10, password="first"), "the old one")
+        connect(PORT + 10, password="second-t").update(False)
+        say("expire_password vnc now")
+        check(refused(PORT + 10, password="second-t"), "one that is no longer valid")
+        say("expire_password vnc +60")
+        connect(PORT + 10, password="second-t").update(False)
+    with Novt("pw2", "-object", f"secret,id=s,file={secret}", "-vnc", vnc(PORT + 11) + ",password-secret=s").ready():
+        check(refused(PORT + 11, password="geheim\n"), "the newline does not count")
+        connect(PORT + 11, password="geheim").update(False)
+
+
 def test_vnc_ports():
     with Novt("port", "-vnc", vnc(PORT + 4)).ready():
         rc, out = run("-vnc", vnc(PORT + 4), "-drive", f"file={DISK},format=raw,snapshot=on", "--timeout", "20")
         check(rc == 3 and "is taken" in out and "remedy" in out, f"{rc} {out}")
         with Novt("to", "-vnc", vnc(PORT + 4) + ",to=9").ready():
             connect(PORT + 5).update(False)
-    for bad in ("", "5", ":x", ":99999", "::", "localhost", ":1,password=on", ":1,tls-creds=x"):
+    for bad in ("", "5", ":x", ":99999", "::", "localhost", ":1,password=maybe", ":1,password-secret=x", ":1,tls-creds=x"):
         rc, out = run("-vnc", bad)
         check(rc == 2 and "remedy" in out, f"{bad}: {rc} {out}")
     rc, out = run("-vnc", "192.0.2.1:1")

@@ -3,6 +3,7 @@
 
     rfb.py HOST PORT FILE.ppm     writes what the server shows
 """
+import ctypes
 import socket
 import struct
 import sys
@@ -12,8 +13,19 @@ import zlib
 RAW, ZRLE, DESKTOP_SIZE, POINTER_TYPE, EXT_KEY = 0, 16, -223, -257, -258
 
 
+def answer(password, challenge):
+    """DES by libcrypto; the password's bytes with their bits the other way round."""
+    lib = ctypes.CDLL("libcrypto.so.3")
+    key = bytes(int(f"{b:08b}"[::-1], 2) for b in password.encode()[:8].ljust(8, b"\0"))
+    schedule, out = ctypes.create_string_buffer(256), ctypes.create_string_buffer(16)
+    lib.DES_set_key_unchecked(key, schedule)
+    for i in (0, 8):
+        lib.DES_ecb_encrypt(challenge[i:i + 8], ctypes.byref(out, i), schedule, 1)
+    return out.raw
+
+
 class Client:
-    def __init__(self, address, version=8, encodings=(ZRLE, RAW, DESKTOP_SIZE, EXT_KEY), timeout=20):
+    def __init__(self, address, version=8, encodings=(ZRLE, RAW, DESKTOP_SIZE, EXT_KEY), timeout=20, password=None):
         family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
         self.sock = socket.socket(family, socket.SOCK_STREAM)
         self.sock.settimeout(timeout)
@@ -21,6 +33,7 @@ class Client:
         self.zlib = zlib.decompressobj()
         self.ext_key = self.relative = False
         self.updates = self.resizes = 0
+        self.password = password
         self.handshake(version)
         self.bits, self.order = 32, "<"
         self.shift, self.max = (16, 8, 0), (255, 255, 255)
@@ -41,13 +54,18 @@ class Client:
     def handshake(self, version):
         assert self.read(12) == b"RFB 003.008\n"
         self.send(b"RFB 003.%03d\n" % version)
+        kind = b"\1" if self.password is None else b"\2"
         if version == 3:
-            assert self.read(4) == b"\0\0\0\1"
+            assert self.read(4) == b"\0\0\0" + kind
         else:
-            assert self.read(self.read(1)[0]) == b"\1"
-            self.send(b"\1")
-            if version >= 8:
-                assert self.read(4) == b"\0\0\0\0"
+            assert self.read(self.read(1)[0]) == kind
+            self.send(kind)
+        if self.password is not None:
+            self.send(answer(self.password, self.read(16)))
+        if self.password is not None or version >= 8:
+            result = struct.unpack(">I", self.read(4))[0]
+            if result:
+                raise PermissionError(self.read(struct.unpack(">I", self.read(4))[0]).decode() if version >= 8 else "refused")
         self.send(b"\1")
         self.width, self.height = struct.unpack(">HH", self.read(4))
         self.read(16)

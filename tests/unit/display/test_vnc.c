@@ -30,7 +30,7 @@ static struct rig *rig_new(void)
         r->frame.pixel[i] = i % WIDTH < 64    ? 0x102030
                             : i % WIDTH < 128 ? (i % 3) * 0x110000
                                               : i * 2654435761u & 0xffffff;
-    vnc_client_init(&r->c, -1, r->vm, &r->frame, "name");
+    vnc_client_init(&r->c, -1, r->vm, &r->frame, "name", NULL);
     return r;
 }
 
@@ -92,6 +92,73 @@ Test(vnc, old_protocols_and_wrong_hellos)
         cr_assert_eq(r->c.out.n, 12 + cases[i].out, "case %u: %zu", i, r->c.out.n);
         rig_free(r);
     }
+}
+
+/* The text "password", twice, encrypted with the key that VNC programs hide their password files with is a well-known string. */
+static const u8 hidden_key[] = {23, 82, 107, 6, 35, 78, 88, 7, 0};
+static const u8 hidden[16] = {0xdb, 0xd8, 0x3c, 0xfd, 0x72, 0x7a, 0x14, 0x58, 0xdb, 0xd8, 0x3c, 0xfd, 0x72, 0x7a, 0x14, 0x58};
+
+Test(vnc, password_as_everybody_does_it)
+{
+    struct vnc_auth *auth;
+    struct novt_error err;
+    u8 wrong[16];
+
+    cr_assert_eq(vnc_auth_new(&auth, &err), 0, "%s", err.cause);
+    cr_assert(!vnc_auth_check(auth, (const u8 *)"passwordpassword", hidden), "before it is set");
+    vnc_auth_set(auth, (const char *)hidden_key);
+    cr_assert(vnc_auth_check(auth, (const u8 *)"passwordpassword", hidden));
+    for (unsigned i = 0; i < 16; i++) {
+        memcpy(wrong, hidden, 16);
+        wrong[i] ^= 1;
+        cr_assert(!vnc_auth_check(auth, (const u8 *)"passwordpassword", wrong), "byte %u", i);
+    }
+    vnc_auth_expire(auth, 1);
+    cr_assert(!vnc_auth_check(auth, (const u8 *)"passwordpassword", hidden), "too late");
+    vnc_auth_expire(auth, 0);
+    cr_assert(vnc_auth_check(auth, (const u8 *)"passwordpassword", hidden), "for ever");
+    vnc_auth_set(auth, "");
+    cr_assert(!vnc_auth_check(auth, (const u8 *)"passwordpassword", hidden), "taken away");
+    vnc_auth_free(auth);
+}
+
+Test(vnc, password_in_every_protocol)
+{
+    static const struct {
+        const char *hello;
+        size_t n, before; /* the server's bytes up to the challenge, behind its own hello */
+    } cases[] = {{"RFB 003.003\n", 12, 4}, {"RFB 003.007\n\2", 13, 2}, {"RFB 003.008\n\2", 13, 2}};
+    struct vnc_auth *auth;
+    struct novt_error err;
+
+    cr_assert_eq(vnc_auth_new(&auth, &err), 0, "%s", err.cause);
+    vnc_auth_set(auth, (const char *)hidden_key);
+    for (unsigned i = 0; i < 2 * ARRAY_SIZE(cases); i++) {
+        unsigned k = i / 2;
+        bool right = i % 2;
+        struct rig *r = rig_new();
+
+        r->c.auth = auth;
+        say(r, cases[k].hello, cases[k].n);
+        cr_assert_eq(r->c.out.n, 12 + cases[k].before + 16, "case %u: %zu", i, r->c.out.n);
+        cr_assert_arr_eq(r->c.out.data + r->c.out.n - 16, r->c.challenge, 16);
+        memcpy(r->c.challenge, "passwordpassword", 16);
+        empty(r);
+        say(r, right ? hidden : (const u8 *)"passwordpassword", 16);
+        cr_assert_eq(r->c.out.data[3], !right, "case %u", i);
+        cr_assert_eq(r->c.gone, !right);
+        cr_assert_eq(r->c.out.n, right || k < 2 ? 4 : 4 + 4 + 14, "case %u: %zu", i, r->c.out.n);
+        rig_free(r);
+    }
+    for (unsigned i = 0; i < 2; i++) { /* nobody passes by it */
+        struct rig *r = rig_new();
+
+        r->c.auth = auth;
+        say(r, i ? "RFB 003.007\n\1" : "RFB 003.008\n\1", 13);
+        cr_assert(r->c.gone);
+        rig_free(r);
+    }
+    vnc_auth_free(auth);
 }
 
 Test(vnc, pixels_in_the_clients_format)
@@ -220,7 +287,7 @@ Test(vnc, random_bytes_do_no_harm)
         u8 buf[256];
 
         vnc_client_fini(&r->c);
-        vnc_client_init(&r->c, -1, r->vm, &r->frame, "name");
+        vnc_client_init(&r->c, -1, r->vm, &r->frame, "name", NULL);
         if (next(&s) % 16)
             say(r, hello, 14);
         for (unsigned n = 0; n < 40 && !r->c.gone; n++) {
