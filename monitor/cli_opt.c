@@ -69,7 +69,8 @@ bool opt_number(const char *text, u64 max, char **end, u64 *out)
     return true;
 }
 
-/* "key=value" of a comma list: copies the value and cuts the pair out of the list. */
+/* "key=value" of a comma list: copies the value and cuts the pair out of the list. A value that does not fit stays there, and is refused
+ * with all that is left over: half a path would be another file. */
 bool opt_take_key(char *list, const char *key, char *value, size_t bytes)
 {
     size_t len = strlen(key);
@@ -78,6 +79,8 @@ bool opt_take_key(char *list, const char *key, char *value, size_t bytes)
         size_t n = strcspn(at, ",");
 
         if (n > len && !strncmp(at, key, len) && at[len] == '=') {
+            if (n - len - 1 >= bytes)
+                return false;
             snprintf(value, bytes, "%.*s", (int)(n - len - 1), at + len + 1);
             if (at[n] == ',')
                 memmove(at, at + n + 1, strlen(at + n + 1) + 1);

@@ -89,7 +89,7 @@ static int check_spec(const char *option, const char *spec, struct novt_error *e
 /* What is left of -chardev file, pipe, tty or serial: a path, in the spelling of -serial. */
 static int path_spec(const char *kind, char *list, struct cli_chardev_spec *c, struct novt_error *err)
 {
-    char path[200] = "", append[8] = "off";
+    char path[sizeof(c->spec)] = "", append[8] = "off";
     const char *form = !strcmp(kind, "pipe") ? "pipe:" : strcmp(kind, "file") ? "" : "file:";
     size_t at = strlen(kind);
 
@@ -102,7 +102,8 @@ static int path_spec(const char *kind, char *list, struct cli_chardev_spec *c, s
         return opt_usage(err, "leave it out", "-chardev: unknown property \"%s\"", list + at + 1);
     if (!form[0] && path[0] != '/')
         return opt_usage(err, "for example path=/dev/ttyS0", "-chardev %s: \"%s\" is not a device of the host", c->id, path);
-    snprintf(c->spec, sizeof(c->spec), "%s%s", !strcmp(append, "on") ? "file+:" : form, path);
+    if (snprintf(c->spec, sizeof(c->spec), "%s%s", !strcmp(append, "on") ? "file+:" : form, path) >= (int)sizeof(c->spec))
+        return opt_usage(err, "choose a shorter path", "-chardev %s: too long", c->id);
     return 0;
 }
 
@@ -116,7 +117,8 @@ int opt_chardev(struct cli_options *opt, const char *arg, struct novt_error *err
     if (snprintf(list, sizeof(list), "%s", arg) >= (int)sizeof(list))
         return opt_usage(err, "choose a shorter path", "-chardev: the value is too long");
     if (opt_take_key(list, "backend", kind, sizeof(kind))) { /* the word need not be the first */
-        snprintf(list, sizeof(list), "%s%s%.*s", kind, arg[0] ? "," : "", 230, arg);
+        if (snprintf(list, sizeof(list), "%s,%s", kind, arg) >= (int)sizeof(list))
+            return opt_usage(err, "choose a shorter path", "-chardev: the value is too long");
         opt_take_key(list, "backend", kind, sizeof(kind));
     }
     if (!opt_take_key(list, "id", c->id, sizeof(c->id)))

@@ -247,3 +247,36 @@ Test(options, random_arguments, .init = cr_redirect_stdout)
         cr_assert(rc == 0 || (rc == EXIT_USAGE && err.cause[0]), "%s", line);
     }
 }
+
+/* What is too long is refused, and never cut: half a path is another file. */
+Test(options, nothing_is_cut_short)
+{
+    static const struct {
+        const char *format;
+        int length, rc;
+    } cases[] = {
+        {"-chardev file,id=a,path=%s", 100, 0},
+        {"-chardev file,id=a,path=%s", 215, 0},
+        {"-chardev id=a,backend=file,path=%s", 215, 0},
+        {"-chardev id=a,backend=file,path=%s", 235, EXIT_USAGE},
+        {"-chardev file,id=a,path=%s,append=on", 245, EXIT_USAGE},
+        {"-chardev file,id=%s,path=x", 40, EXIT_USAGE},
+        {"-chardev socket,id=a,server=on,path=%s", 150, EXIT_USAGE},
+        {"-device isa-debug-exit,iobase=0x%s", 40, EXIT_USAGE},
+    };
+    char line[512], name[256];
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct cli_options o;
+        struct novt_error err;
+        int rc;
+
+        memset(name, '1', sizeof(name));
+        name[cases[i].length] = 0;
+        snprintf(line, sizeof(line), cases[i].format, name);
+        rc = parse(&o, line, &err);
+        cr_expect_eq(rc, cases[i].rc, "%s: %d", line, rc);
+        if (!rc)
+            cr_expect(strlen(o.chardev[0].spec) == strlen("file:") + strlen(name) && strstr(o.chardev[0].spec, name), "%s", o.chardev[0].spec);
+    }
+}
