@@ -30,6 +30,7 @@ struct blk_source {
     bool read_only;
     bool else_read_only; /* what cannot be written is taken read-only (a write-protected floppy) instead of refused */
     bool snapshot;       /* writes go to a temporary file */
+    bool discard;        /* discarded sectors are given back to the host (discard=unmap), else kept */
 };
 
 struct blk_error {
@@ -76,8 +77,19 @@ const struct disk_back *blk_back(const struct blk_disk *disk);
 /* Cylinders, heads and sectors that the controller is to show. */
 void blk_set_geometry(struct blk_disk *disk, u32 cylinders, u32 heads, u32 sectors_per_track);
 
-/* fn is told of the host's errors (-ENOSPC, -EIO), once for each operation and medium, on the VM's thread; the guest sees them anyway. */
-void blk_set_trouble(struct blk_disk *disk, void (*fn)(void *opaque, enum disk_op op, int err), void *opaque);
+/* What becomes of a request that the host failed. */
+enum blk_verdict {
+    BLK_REPORT, /* the guest sees the error */
+    BLK_HOLD,   /* nothing yet: the request waits for blk_retry() */
+    BLK_IGNORE, /* the guest is told that all went well */
+};
+/* fn is asked at each of the host's errors (-ENOSPC, -EIO), on the VM's thread. Without it the guest sees them. may_hold is false when somebody
+ * waits for the request to be done: BLK_HOLD is BLK_REPORT then. first: none of this operation and medium before. */
+typedef enum blk_verdict blk_trouble_fn(void *opaque, enum disk_op op, int err, bool may_hold, bool first);
+void blk_set_trouble(struct blk_disk *disk, blk_trouble_fn *fn, void *opaque);
+/* Carries out again what is held. Reset and media change end it with its error instead. */
+void blk_retry(struct blk_disk *disk);
+bool blk_holds(const struct blk_disk *disk);
 
 void blk_info(struct blk_disk *disk, struct blk_info *info);
 void blk_set_tray(struct blk_disk *disk, bool open);

@@ -29,8 +29,9 @@ struct blk_disk {
     struct disk_geometry geometry;
     char path[256];
     bool snapshot, tray_open;
-    void (*trouble)(void *opaque, enum disk_op op, int err);
+    blk_trouble_fn *trouble;
     void *trouble_opaque;
+    struct request_list held; /* the VM's thread's */
     unsigned told; /* operations that trouble() has heard of */
     enum blk_cache cache;
 
@@ -94,6 +95,10 @@ static int carry_out(struct blk_disk *disk, const struct disk_request *req)
     case DISK_READ: return image->ops->read(image, at, req->buf, bytes);
     case DISK_WRITE: return image->ops->write(image, at, req->buf, bytes);
     case DISK_FLUSH: return disk->cache == BLK_UNSAFE ? 0 : image->ops->flush(image);
+    case DISK_DISCARD: /* a hint: where the host cannot, nothing is lost */
+        if (image->ops->discard)
+            (void)!image->ops->discard(image, at, (u64)req->sectors * DISK_SECTOR_BYTES);
+        return 0;
     }
     return -EINVAL;
 }
@@ -117,6 +122,7 @@ static void count(struct blk_disk *disk, const struct disk_request *req)
         if (!req->err)
             disk->dirty = false;
         break;
+    case DISK_DISCARD: disk->dirty = true; break;
     }
     if (req->err)
         disk->errors++;
@@ -169,9 +175,9 @@ static int refusal(const struct blk_disk *disk, const struct disk_request *req)
         return -ENOMEDIUM;
     if (req->op == DISK_FLUSH)
         return 0;
-    if (req->sectors > DISK_REQUEST_SECTORS || req->sectors > sectors || req->sector > sectors - req->sectors)
+    if ((req->sectors > DISK_REQUEST_SECTORS && req->op != DISK_DISCARD) || req->sectors > sectors || req->sector > sectors - req->sectors)
         return -ERANGE;
-    return req->op == DISK_WRITE && disk->image->read_only ? -EROFS : 0;
+    return req->op != DISK_READ && disk->image->read_only ? -EROFS : 0;
 }
 
 static void submit(void *opaque, struct disk_request *req)
@@ -200,16 +206,27 @@ static void submit(void *opaque, struct disk_request *req)
     pthread_mutex_unlock(&disk->lock);
 }
 
-static void tell(struct blk_disk *disk, const struct disk_request *req)
+/* A request that failed: is it done? */
+static bool judge(struct blk_disk *disk, struct disk_request *req, bool may_hold)
 {
-    if ((req->err != -ENOSPC && req->err != -EIO) || (disk->told & BIT(req->op)) || !disk->trouble)
-        return;
+    bool first = !(disk->told & BIT(req->op));
+    enum blk_verdict verdict;
+
+    if ((req->err != -ENOSPC && req->err != -EIO) || !disk->trouble)
+        return true;
     disk->told |= BIT(req->op);
-    disk->trouble(disk->trouble_opaque, req->op, req->err);
+    verdict = disk->trouble(disk->trouble_opaque, req->op, req->err, may_hold, first);
+    if (verdict == BLK_HOLD && may_hold) {
+        list_put(&disk->held, req);
+        return false;
+    }
+    if (verdict == BLK_IGNORE)
+        req->err = 0;
+    return true;
 }
 
 /* Calls done for what is finished, at most `most` times, as each may submit the next. How many there were. */
-static unsigned collect(struct blk_disk *disk, unsigned most)
+static unsigned collect(struct blk_disk *disk, unsigned most, bool may_hold)
 {
     struct disk_request *req;
     unsigned n = 0;
@@ -221,8 +238,8 @@ static unsigned collect(struct blk_disk *disk, unsigned most)
         if (!req)
             break;
         n++;
-        if (UNLIKELY(req->err))
-            tell(disk, req);
+        if (UNLIKELY(req->err) && !judge(disk, req, may_hold))
+            continue;
         req->done(req->opaque, req, req->err);
     }
     return n;
@@ -233,8 +250,17 @@ static void on_wake(void *opaque)
 {
     struct blk_disk *disk = opaque;
 
-    if (collect(disk, COLLECT_MOST) == COLLECT_MOST)
+    if (collect(disk, COLLECT_MOST, true) == COLLECT_MOST)
         wake_signal(&disk->wake);
+}
+
+static bool end_held(struct blk_disk *disk)
+{
+    struct disk_request *req = list_take(&disk->held);
+
+    if (req)
+        req->done(req->opaque, req, req->err);
+    return req != NULL;
 }
 
 static void drain(void *opaque)
@@ -246,7 +272,7 @@ static void drain(void *opaque)
         while (disk->working && !disk->finished.first)
             pthread_cond_wait(&disk->collected, &disk->lock);
         pthread_mutex_unlock(&disk->lock);
-    } while (collect(disk, UINT_MAX));
+    } while (collect(disk, UINT_MAX, false) || end_held(disk));
 }
 
 static void eject(void *opaque, bool open)
@@ -284,6 +310,7 @@ int blk_new(struct blk_disk **out)
     pthread_cond_init(&disk->work, NULL);
     pthread_cond_init(&disk->collected, NULL);
     list_init(&disk->todo);
+    list_init(&disk->held);
     list_init(&disk->finished);
     sigfillset(&all); /* signals are for the threads that expect them; SIGXFSZ, blocked, leaves EFBIG */
     pthread_sigmask(SIG_SETMASK, &all, &old);
@@ -379,10 +406,27 @@ void blk_set_geometry(struct blk_disk *disk, u32 cylinders, u32 heads, u32 secto
     disk->geometry.sectors_per_track = sectors_per_track;
 }
 
-void blk_set_trouble(struct blk_disk *disk, void (*fn)(void *opaque, enum disk_op op, int err), void *opaque)
+void blk_set_trouble(struct blk_disk *disk, blk_trouble_fn *fn, void *opaque)
 {
     disk->trouble = fn;
     disk->trouble_opaque = opaque;
+}
+
+void blk_retry(struct blk_disk *disk)
+{
+    struct request_list again = disk->held;
+    struct disk_request *req;
+
+    if (!again.first)
+        return;
+    list_init(&disk->held); /* what fails again is held again, later: submit() calls nobody */
+    while ((req = list_take(&again)))
+        submit(disk, req);
+}
+
+bool blk_holds(const struct blk_disk *disk)
+{
+    return disk->held.first != NULL;
 }
 
 void blk_set_tray(struct blk_disk *disk, bool open)

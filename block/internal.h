@@ -15,6 +15,8 @@ struct blk_ops {
     int (*read)(struct blk_image *image, u64 at, void *buf, size_t bytes);
     int (*write)(struct blk_image *image, u64 at, const void *buf, size_t bytes);
     int (*flush)(struct blk_image *image);
+    /* NULL: sectors stay as they are, which is also what an error comes to. */
+    int (*discard)(struct blk_image *image, u64 at, u64 bytes);
     /* A read that the host can serve from memory at once: 0, or -EAGAIN and it has to be read(). Never waits. NULL: there are none. */
     int (*read_now)(struct blk_image *image, u64 at, void *buf, size_t bytes);
     void (*close)(struct blk_image *image); /* frees it */

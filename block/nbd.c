@@ -37,6 +37,7 @@ struct libnbd {
     int (*pread)(struct nbd_handle *h, void *buf, size_t bytes, uint64_t at, uint32_t flags);
     int (*pwrite)(struct nbd_handle *h, const void *buf, size_t bytes, uint64_t at, uint32_t flags);
     int (*flush)(struct nbd_handle *h, uint32_t flags);
+    int (*trim)(struct nbd_handle *h, uint64_t bytes, uint64_t at, uint32_t flags);
     int (*shutdown)(struct nbd_handle *h, uint32_t flags);
     const char *(*get_error)(void);
     int (*get_errno)(void);
@@ -48,6 +49,7 @@ struct nbd_image {
     struct nbd_handle *h;
     pid_t pid; /* of qemu-nbd, 0: none */
     int flush_error;
+    bool discard;
 };
 
 /* ---- the image ---- */
@@ -91,6 +93,21 @@ static void wait_for_end(pid_t pid)
     }
 }
 
+static int nbd_discard(struct blk_image *image, u64 at, u64 bytes)
+{
+    struct nbd_image *nbd = (struct nbd_image *)image;
+
+    while (nbd->discard && bytes) {
+        u64 part = min_u64(bytes, 1u << 30); /* a request's length has 32 bits */
+
+        if (nbd->lib.trim(nbd->h, part, at, 0))
+            return nbd_error(nbd);
+        at += part;
+        bytes -= part;
+    }
+    return 0;
+}
+
 static void nbd_close(struct blk_image *image)
 {
     struct nbd_image *nbd = (struct nbd_image *)image;
@@ -104,7 +121,7 @@ static void nbd_close(struct blk_image *image)
     free(nbd);
 }
 
-static const struct blk_ops nbd_ops = {.read = nbd_read, .write = nbd_write, .flush = nbd_flush, .close = nbd_close};
+static const struct blk_ops nbd_ops = {.read = nbd_read, .write = nbd_write, .flush = nbd_flush, .discard = nbd_discard, .close = nbd_close};
 
 /* ---- starting it ---- */
 
@@ -122,6 +139,7 @@ static bool load_library(struct libnbd *lib)
         {"nbd_pread", offsetof(struct libnbd, pread)},
         {"nbd_pwrite", offsetof(struct libnbd, pwrite)},
         {"nbd_flush", offsetof(struct libnbd, flush)},
+        {"nbd_trim", offsetof(struct libnbd, trim)},
         {"nbd_shutdown", offsetof(struct libnbd, shutdown)},
         {"nbd_get_error", offsetof(struct libnbd, get_error)},
         {"nbd_get_errno", offsetof(struct libnbd, get_errno)},
@@ -202,7 +220,7 @@ static int spawn(struct nbd_image *nbd, const char *program, const char *path, e
                           "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\"",
                           "sh",           program,
                           format, cache_name(cache),
-                          nbd->image.read_only ? "--read-only" : "--discard=ignore",
+                          nbd->image.read_only ? "--read-only" : nbd->discard ? "--discard=unmap" : "--discard=ignore",
                           "--",           path,
                           NULL};
     posix_spawn_file_actions_t files;
@@ -318,6 +336,7 @@ int nbd_open(struct blk_image **out, const struct blk_source *source, enum blk_f
     *out = NULL;
     if (!nbd)
         return blk_fail(err, false, -ENOMEM, "free memory on the host", "%s: no memory", source->path);
+    nbd->discard = source->discard;
     nbd->image.ops = &nbd_ops;
     nbd->image.format = format;
     if (!load_library(&nbd->lib)) {

@@ -11,8 +11,12 @@
 #include "block/internal.h"
 
 #include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -24,6 +28,7 @@ struct raw_image {
     u64 file_bytes; /* the file's size when it was opened, or as far as it was written */
     u8 *bounce;     /* O_DIRECT only */
     int flush_error;
+    bool discard, block_device;
 };
 
 int host_error(int error)
@@ -167,6 +172,19 @@ static int raw_flush(struct blk_image *image)
     return raw->flush_error;
 }
 
+/* Whole pages that the file has: KEEP_SIZE, so a file that ends in the range keeps its size, and reads zeros there. */
+static int raw_discard(struct blk_image *image, u64 at, u64 bytes)
+{
+    struct raw_image *raw = (struct raw_image *)image;
+    u64 range[2] = {at, bytes};
+
+    if (!raw->discard)
+        return 0;
+    if (raw->block_device)
+        return ioctl(raw->fd, BLKDISCARD, range) ? host_error(errno) : 0;
+    return fallocate(raw->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at, (off_t)bytes) ? host_error(errno) : 0;
+}
+
 static void raw_close(struct blk_image *image)
 {
     struct raw_image *raw = (struct raw_image *)image;
@@ -177,7 +195,7 @@ static void raw_close(struct blk_image *image)
 }
 
 static const struct blk_ops raw_ops = {
-    .read = raw_read, .write = raw_write, .flush = raw_flush, .read_now = raw_read_now, .close = raw_close};
+    .read = raw_read, .write = raw_write, .flush = raw_flush, .discard = raw_discard, .read_now = raw_read_now, .close = raw_close};
 
 static int open_file(struct raw_image *raw, const struct blk_source *source, struct blk_error *err)
 {
@@ -198,6 +216,7 @@ static int open_file(struct raw_image *raw, const struct blk_source *source, str
 int raw_open(struct blk_image **out, const struct blk_source *source, struct blk_error *err)
 {
     struct raw_image *raw = calloc(1, sizeof(*raw));
+    struct stat st;
     int rc = -ENOMEM;
 
     *out = NULL;
@@ -229,6 +248,8 @@ int raw_open(struct blk_image **out, const struct blk_source *source, struct blk
             goto fail;
         }
     }
+    raw->discard = source->discard;
+    raw->block_device = fstat(raw->fd, &st) == 0 && S_ISBLK(st.st_mode);
     raw->image.ops = &raw_ops;
     raw->image.format = BLK_RAW;
     raw->image.odd_size = raw->file_bytes % DISK_SECTOR_BYTES != 0;

@@ -14,7 +14,7 @@
 #define DISK_SECTOR_BYTES 512u
 #define DISK_REQUEST_SECTORS 256u /* the most one request may hold: 128 KiB */
 
-enum disk_op { DISK_READ, DISK_WRITE, DISK_FLUSH };
+enum disk_op { DISK_READ, DISK_WRITE, DISK_FLUSH, DISK_DISCARD /* what is in these sectors matters no more; no buffer, any number */ };
 
 /* The submitter's until submit, the back end's until done. */
 struct disk_request {

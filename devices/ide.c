@@ -477,6 +477,7 @@ void ide_reset(struct ide *ide)
             d->feature = d->count = d->lba_low = d->lba_mid = d->lba_high = (struct ide_reg){0};
             d->device = DEV_FIXED;
             d->write_cache = d->write_cache_default;
+            d->smart_enabled = d->smart_autosave = d->kind == IDE_DISK;
             d->transfer_mode = 0xff;
             d->now_heads = d->heads;
             d->now_spt = d->spt;

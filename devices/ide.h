@@ -1,7 +1,7 @@
 /*
  * ide.h - the PIIX3's IDE function: two channels with two drives each, ATA disks or ATAPI CD-ROMs.
  *
- * ide.c holds the task file, the data port and the resets, ide_disk.c the disk's commands, atapi.c and atapi_cmd.c the CD-ROM's,
+ * ide.c holds the task file, the data port and the resets, ide_disk.c the disk's commands, ide_smart.c its health, atapi.c and atapi_cmd.c the CD-ROM's,
  * ide_dma.c the bus master, ide_identify.c what a drive says about itself. A drive has one request at its back end at a time;
  * while it runs the guest sees BSY, and a reset keeps BSY up until it is back. All that a guest can see is in plain fields.
  * Sources: ATA/ATAPI-6, MMC-3, Intel 82371SB data sheet; what is left open there is as in QEMU.
@@ -40,6 +40,7 @@ enum ide_flow {
     IDE_FLOW_FLUSH,
     IDE_FLOW_PACKET_REPLY,
     IDE_FLOW_PACKET_READ,
+    IDE_FLOW_TRIM,
 };
 
 struct ide_sense {
@@ -70,6 +71,7 @@ struct ide_drive {
     u8 transfer_mode;       /* SET FEATURES 03h, FFh: none yet */
     bool write_cache;
     bool standby;
+    bool smart_enabled, smart_autosave;
 
     enum ide_phase phase;
     enum ide_flow flow;

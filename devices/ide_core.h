@@ -31,6 +31,10 @@ void ide_disk_command(struct ide_drive *d, u8 command);
 void ide_disk_block_over(
     struct ide_drive *d); /* the guest has moved buf up to end, or the bus master up to filled */
 void ide_disk_request_over(struct ide_drive *d, int err);
+void ide_disk_reply(struct ide_drive *d); /* the first sector of buf to the guest */
+
+/* ide_smart.c */
+void ide_smart(struct ide_drive *d);
 
 /* ide_identify.c */
 void ide_identify_disk(const struct ide_drive *d, u8 *to); /* 512 bytes each */

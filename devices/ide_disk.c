@@ -144,6 +144,47 @@ static void transfer(struct ide_drive *d, enum ide_flow flow, u32 block, bool lb
     start_transfer(d, flow);
 }
 
+/* ---- DATA SET MANAGEMENT: TRIM ----
+ * The data is a list of ranges, 8 bytes each: 48 bits of address, 16 of length, 0 for none. */
+static void trim_next(struct ide_drive *d)
+{
+    while (d->at + 8 <= d->filled) {
+        const u8 *range = d->buf + d->at;
+        u64 lba = 0;
+        u32 sectors = range[6] | (u32)range[7] << 8;
+
+        for (unsigned i = 0; i < 6; i++)
+            lba |= (u64)range[i] << 8 * i;
+        d->at += 8;
+        if (!sectors)
+            continue;
+        if (lba >= d->sectors || sectors > d->sectors - lba) {
+            ide_master_end(d);
+            ide_fail(d, ER_ABRT);
+            return;
+        }
+        ide_submit(d, DISK_DISCARD, lba, sectors);
+        return;
+    }
+    ide_master_end(d);
+    ide_done(d);
+}
+
+static void trim(struct ide_drive *d)
+{
+    u32 blocks = d->count.now | (u32)d->count.hob << 8;
+
+    if (d->feature.now != 1 || !blocks || blocks * DISK_SECTOR_BYTES > IDE_BUF_BYTES) {
+        ide_fail(d, ER_ABRT);
+        return;
+    }
+    d->lba48 = d->dma = true;
+    d->flow = IDE_FLOW_TRIM;
+    d->filled = blocks * DISK_SECTOR_BYTES;
+    ide_data_phase(d, IDE_DMA_OUT, 0, d->filled);
+    ide_master_run(d);
+}
+
 static void sectors_over(struct ide_drive *d, u32 sectors)
 {
     d->lba += sectors;
@@ -181,6 +222,10 @@ void ide_disk_block_over(struct ide_drive *d)
         return;
     case IDE_FLOW_WRITE: ide_submit(d, DISK_WRITE, d->lba, d->filled / DISK_SECTOR_BYTES); return;
     case IDE_FLOW_BUFFER: ide_done(d); return;
+    case IDE_FLOW_TRIM:
+        d->at = 0;
+        trim_next(d);
+        return;
     default:
         d->status = ST_DRDY | ST_DSC;
         d->phase = IDE_IDLE;
@@ -248,6 +293,8 @@ void ide_disk_request_over(struct ide_drive *d, int err)
     } else if (err) {
         /* A write that could not be, be it for a full host disk: the drive can do nothing about it. */
         fail_here(d, err == -ERANGE ? ER_IDNF : ER_ABRT);
+    } else if (d->flow == IDE_FLOW_TRIM) {
+        trim_next(d);
     } else if (d->flow == IDE_FLOW_WRITE) {
         write_over(d);
     } else if (d->flow == IDE_FLOW_FLUSH) {
@@ -265,7 +312,7 @@ static void flush(struct ide_drive *d)
     ide_submit(d, DISK_FLUSH, 0, 0);
 }
 
-static void reply(struct ide_drive *d)
+void ide_disk_reply(struct ide_drive *d)
 {
     d->flow = IDE_FLOW_REPLY;
     d->filled = DISK_SECTOR_BYTES;
@@ -389,13 +436,15 @@ void ide_disk_command(struct ide_drive *d, u8 command)
     case 0x70: seek(d); break;
     case 0x91: set_geometry(d); break;
     case 0xc6: set_multiple(d); break;
-    case 0xe4: reply(d); break; /* READ BUFFER */
+    case 0x06: trim(d); break;
+    case 0xb0: ide_smart(d); break;
+    case 0xe4: ide_disk_reply(d); break; /* READ BUFFER */
     case 0xe8: write_buffer(d); break;
     case 0xe7: /* FLUSH CACHE */
     case 0xea: flush(d); break;
     case 0xec:
         ide_identify_disk(d, d->buf);
-        reply(d);
+        ide_disk_reply(d);
         break;
     case 0xef: set_features(d); break;
     case 0x27: native_max(d, true); break;

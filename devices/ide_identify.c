@@ -76,14 +76,15 @@ void ide_identify_disk(const struct ide_drive *d, u8 *to)
         put(to, i, 120); /* ns a cycle */
     put(to, 80, 0xf0);
     put(to, 81, 0x16);
-    put(to, 82, BIT(14) | BIT(5));                      /* NOP, write cache */
+    put(to, 82, BIT(14) | BIT(5) | BIT(0));             /* NOP, write cache, SMART */
     put(to, 83, BIT(14) | BIT(13) | BIT(12) | BIT(10)); /* FLUSH CACHE EXT, FLUSH CACHE, 48 bits */
     put(to, 84, BIT(14));
-    put(to, 85, BIT(14) | (d->write_cache ? BIT(5) : 0));
+    put(to, 85, BIT(14) | (d->write_cache ? BIT(5) : 0) | (d->smart_enabled ? BIT(0) : 0));
     put(to, 86, BIT(13) | BIT(12) | BIT(10));
     put(to, 87, BIT(14));
     put32(to, 100, (u32)d->sectors);
     put32(to, 102, (u32)(d->sectors >> 32));
+    put(to, 169, 1); /* TRIM */
 }
 
 void ide_identify_cdrom(const struct ide_drive *d, u8 *to)

@@ -41,8 +41,10 @@ static const struct state_field ide_drive_rows[] = {
     STATE(S, transfer_mode),
     STATE_BOOL(S, write_cache),
     STATE_BOOL(S, standby),
+    STATE_BOOL(S, smart_enabled),
+    STATE_BOOL(S, smart_autosave),
     STATE_MAX(S, phase, IDE_DMA_OUT),
-    STATE_MAX(S, flow, IDE_FLOW_PACKET_READ),
+    STATE_MAX(S, flow, IDE_FLOW_TRIM),
     STATE_BOOL(S, dma),
     STATE_BOOL(S, lba48),
     STATE_BOOL(S, lba_mode),
@@ -71,8 +73,8 @@ static const struct state_field ide_drive_rows[] = {
 static const char *check_ide_drive(const void *obj)
 {
     const struct ide_drive *d = obj;
-    bool packet = d->flow >= IDE_FLOW_PACKET_REPLY || d->phase == IDE_PACKET;
-    bool moves_sectors = d->flow >= IDE_FLOW_READ && d->flow <= IDE_FLOW_VERIFY;
+    bool packet = d->flow == IDE_FLOW_PACKET_REPLY || d->flow == IDE_FLOW_PACKET_READ || d->phase == IDE_PACKET;
+    bool moves_sectors = (d->flow >= IDE_FLOW_READ && d->flow <= IDE_FLOW_VERIFY) || d->flow == IDE_FLOW_TRIM;
 
     if (d->in_flight || d->phase == IDE_WORKING)
         return "a request was under way";
@@ -86,7 +88,7 @@ static const char *check_ide_drive(const void *obj)
         return "data ends before it begins";
     if (d->flow == IDE_FLOW_PACKET_READ && d->block_bytes != 2048 && d->block_bytes != 2352)
         return "no such block size";
-    if (moves_sectors && d->kind == IDE_DISK && d->phase != IDE_IDLE && !d->block)
+    if (moves_sectors && d->flow != IDE_FLOW_TRIM && d->kind == IDE_DISK && d->phase != IDE_IDLE && !d->block)
         return "no such block size";
     return NULL;
 }

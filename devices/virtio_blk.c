@@ -11,10 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { T_IN = 0, T_OUT = 1, T_FLUSH = 4, T_GET_ID = 8 };
+enum { T_IN = 0, T_OUT = 1, T_FLUSH = 4, T_GET_ID = 8, T_DISCARD = 11 };
 enum { S_OK = 0, S_IOERR = 1, S_UNSUPP = 2 };
-enum { F_SEG_MAX = 2, F_GEOMETRY = 4, F_RO = 5, F_BLK_SIZE = 6, F_FLUSH = 9 };
-enum { HEADER_BYTES = 16, CONFIG_BYTES = 60, QUEUE_SIZE = 256 };
+enum { F_SEG_MAX = 2, F_GEOMETRY = 4, F_RO = 5, F_BLK_SIZE = 6, F_FLUSH = 9, F_DISCARD = 13 };
+enum { HEADER_BYTES = 16, CONFIG_BYTES = 60, QUEUE_SIZE = 256, DISCARD_SECTORS_MAX = (1 << 22) - 1 };
 
 static void start_waiting(struct virtio_blk *blk);
 
@@ -50,7 +50,7 @@ static void done(void *opaque, struct disk_request *req, int err)
 {
     struct vblk_slot *slot = opaque;
     struct virtio_blk *blk = slot->owner;
-    u32 bytes = req->sectors * DISK_SECTOR_BYTES;
+    u32 bytes = req->op == DISK_DISCARD ? 0 : req->sectors * DISK_SECTOR_BYTES;
 
     if (blk->dropping) {
         slot->busy = false;
@@ -84,6 +84,35 @@ static void start_data(struct vblk_slot *slot)
     } else {
         slot->req.op = slot->type == T_IN ? DISK_READ : DISK_WRITE;
         submit_piece(slot);
+    }
+}
+
+/* One range, as the configuration says: sector u64, sectors u32, flags u32. */
+static void start_discard(struct vblk_slot *slot)
+{
+    struct virtio_blk *blk = slot->owner;
+    u8 range[16];
+    u32 sectors, flags;
+
+    if (slot->chain.out_bytes != HEADER_BYTES + sizeof(range) ||
+        virtio_read(&blk->virtio, &slot->chain, HEADER_BYTES, range, sizeof(range)) < sizeof(range)) {
+        finish(slot, S_IOERR);
+        return;
+    }
+    memcpy(&slot->sector, range, 8);
+    memcpy(&sectors, range + 8, 4);
+    memcpy(&flags, range + 12, 4);
+    if (flags) {
+        finish(slot, S_UNSUPP);
+    } else if (slot->sector > blk->sectors || sectors > blk->sectors - slot->sector || sectors > DISCARD_SECTORS_MAX) {
+        finish(slot, S_IOERR);
+    } else if (!sectors) {
+        finish(slot, S_OK);
+    } else {
+        slot->req.op = DISK_DISCARD;
+        slot->req.sector = slot->sector;
+        slot->req.sectors = sectors;
+        blk->back.submit(blk->back.opaque, &slot->req);
     }
 }
 
@@ -122,6 +151,7 @@ static void start(struct vblk_slot *slot)
         slot->moved = (u32)virtio_write(&blk->virtio, chain, 0, blk->id, min_u64(sizeof(blk->id), chain->in_bytes - 1));
         finish(slot, S_OK);
         break;
+    case T_DISCARD: start_discard(slot); break;
     default: finish(slot, S_UNSUPP); break;
     }
 }
@@ -164,6 +194,7 @@ static void put(u8 *config, unsigned at, u64 val, unsigned bytes)
 
 /*
  * Configuration:  0 capacity u64   8 size_max   12 seg_max   16 cylinders u16, heads u8, sectors u8   20 block size u32
+ *                 36 max_discard_sectors u32   40 max_discard_seg u32   44 discard_sector_alignment u32
  */
 static void fill_config(struct virtio_blk *blk, const struct disk_geometry *g)
 {
@@ -178,6 +209,9 @@ static void fill_config(struct virtio_blk *blk, const struct disk_geometry *g)
     put(config, 18, heads, 1);
     put(config, 19, spt, 1);
     put(config, 20, DISK_SECTOR_BYTES, 4);
+    put(config, 36, DISCARD_SECTORS_MAX, 4);
+    put(config, 40, 1, 4);
+    put(config, 44, 1, 4);
 }
 
 int virtio_blk_init(struct virtio_blk *blk, const struct disk_back *back, const char *serial, const struct dma_mem *mem,
@@ -187,7 +221,7 @@ int virtio_blk_init(struct virtio_blk *blk, const struct disk_back *back, const 
     struct virtio_desc desc = {
         .id = VIRTIO_ID_BLK,
         .pci_class = 0x0100,
-        .features = BIT(F_SEG_MAX) | BIT(F_GEOMETRY) | BIT(F_BLK_SIZE) | BIT(F_FLUSH),
+        .features = BIT(F_SEG_MAX) | BIT(F_GEOMETRY) | BIT(F_BLK_SIZE) | BIT(F_FLUSH) | BIT(F_DISCARD),
         .config_bytes = CONFIG_BYTES,
         .queues = 1,
         .queue_size = {QUEUE_SIZE},

@@ -130,6 +130,15 @@ struct novt_medium {
     bool snapshot;        /* writes go to a temporary file; the image stays as it is */
     bool read_only;       /* CD-ROMs always are */
     bool force;           /* novt_vm_change(): even while the guest holds the tray */
+    bool discard;         /* what the guest discards (TRIM) goes back to the host's file system */
+};
+
+/* When the host fails a read or a write of an image. */
+enum novt_on_error {
+    NOVT_ON_ERROR_REPORT, /* the guest sees an error of its hardware */
+    NOVT_ON_ERROR_STOP,   /* the machine pauses as NOVT_IO_ERROR; novt_vm_resume() tries again */
+    NOVT_ON_ERROR_ENOSPC, /* STOP when there is no space left, else REPORT */
+    NOVT_ON_ERROR_IGNORE, /* the guest sees success */
 };
 
 #define NOVT_DRIVES 16
@@ -148,6 +157,7 @@ struct novt_drive {
     unsigned floppy_kib;                           /* type of the floppy drive: 360 720 1200 1440 2880; 0: what fits the medium */
     unsigned pci_slot;                             /* virtio; 0: the next free one */
     unsigned boot_index;                           /* 1 is tried first; 0: not in the list */
+    enum novt_on_error on_read_error, on_write_error; /* writes: also flushes */
 };
 
 /* All zero is a machine with the defaults. Strings and opaque pointers must live until novt_vm_new()
@@ -250,6 +260,7 @@ enum novt_status {
     NOVT_PRELAUNCH, /* start_paused, and not yet resumed */
     NOVT_SHUT_DOWN, /* powered off with no_shutdown: only a reset leads on */
     NOVT_DEBUGGED,  /* stopped by a debugger */
+    NOVT_IO_ERROR,  /* a drive waits for its image: NOVT_ON_ERROR_STOP */
 };
 
 /* Any thread. When novt_vm_pause() returns, the VM is at an instruction boundary, its clock stands still and its run (if there is one)
@@ -268,12 +279,16 @@ enum novt_event_kind {
     NOVT_EVENT_RESET,
     NOVT_EVENT_POWERDOWN, /* the power button was pressed */
     NOVT_EVENT_SHUTDOWN,  /* the run ends, or pauses as NOVT_SHUT_DOWN */
+    NOVT_EVENT_DRIVE_ERROR, /* the host failed a read or a write */
 };
 
 struct novt_event {
     enum novt_event_kind kind;
     bool guest; /* RESET, SHUTDOWN: the guest's own doing */
-    int code;   /* SHUTDOWN by novt_vm_stop(): what it was given */
+    int code;   /* SHUTDOWN by novt_vm_stop(): what it was given; DRIVE_ERROR: a positive errno */
+    char drive[32];             /* DRIVE_ERROR: its id */
+    bool write;                 /* DRIVE_ERROR: not a read */
+    enum novt_on_error outcome; /* DRIVE_ERROR: REPORT, STOP or IGNORE */
 };
 
 /* Whoever wants to hear of events. fn runs on the VM's thread, must be short and may call what novt_vm_call()'s functions may.

@@ -311,6 +311,7 @@ static int blockdev_medium(struct cli_drives *all, struct cli_blockdev *b, struc
     child->used = true;
     out->file = child->medium.file;
     out->read_only |= child->medium.read_only;
+    out->discard |= child->medium.discard;
     if (child->medium.cache)
         out->cache = child->medium.cache;
     return 0;
@@ -334,6 +335,8 @@ static int device_medium(struct cli_drives *all, struct cli_disk_device *dev, st
         d->used = true;
         dev->d.medium = d->drive.medium;
         dev->d.serial = dev->d.serial ? dev->d.serial : d->drive.serial;
+        dev->d.on_read_error = dev->d.on_read_error ? dev->d.on_read_error : d->drive.on_read_error;
+        dev->d.on_write_error = dev->d.on_write_error ? dev->d.on_write_error : d->drive.on_write_error;
         if (!dev->d.cylinders && d->drive.cylinders) {
             dev->d.cylinders = d->drive.cylinders;
             dev->d.heads = d->drive.heads;

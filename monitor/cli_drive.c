@@ -1,7 +1,7 @@
 /*
  * cli_drive.c - -drive, -hda and the like, -snapshot, -boot; and all of them put together into the config's drives.
  *
- * Keys are QEMU's. What has no effect here that a guest or a file could see (aio=, discard=) is taken; what would have one and
+ * Keys are QEMU's. What has no effect here that a guest or a file could see (aio=, detect-zeroes=) is taken; what would have one and
  * is not there is refused by name. cli_blockdev.c reads -blockdev and -device.
  */
 #include "monitor/cli_drive_opt.h"
@@ -176,15 +176,15 @@ int drive_host_key(const char *option, struct novt_medium *m, const struct drive
             m->cache = NOVT_CACHE_UNSAFE;
         return 1;
     }
-    /* How the host's threads go about it, and what it may do with zeros and discards that no controller here passes on. */
+    /* How the host's threads go about it. */
     if (!strcmp(key, "aio"))
         return !strcmp(v, "threads") || !strcmp(v, "native") || !strcmp(v, "io_uring")
                    ? 1
                    : drive_bad(option, pair, "use aio=threads", err);
-    if (!strcmp(key, "discard"))
-        return !strcmp(v, "ignore") || !strcmp(v, "off") || !strcmp(v, "unmap") || !strcmp(v, "on")
-                   ? 1
-                   : drive_bad(option, pair, "use discard=ignore", err);
+    if (!strcmp(key, "discard")) {
+        m->discard = !strcmp(v, "unmap") || !strcmp(v, "on");
+        return m->discard || !strcmp(v, "ignore") || !strcmp(v, "off") ? 1 : drive_bad(option, pair, "use unmap or ignore", err);
+    }
     if (!strcmp(key, "auto-read-only"))
         return drive_on_off(pair, &on) ? 1 : drive_bad(option, pair, "use on or off", err);
     if (!strcmp(key, "detect-zeroes")) /* where zeros are kept is the host's business */
@@ -228,6 +228,24 @@ static int set_geometry(const char *option, struct novt_drive *d, const struct d
     return 0;
 }
 
+/* 1, or an exit code. What QEMU does by itself ("auto") on a full disk is to stop; here the guest sees the error unless asked otherwise. */
+static int set_on_error(const char *option, struct novt_drive *d, const struct drive_pair *pair, struct novt_error *err)
+{
+    static const struct {
+        const char *name;
+        enum novt_on_error what;
+    } names[] = {{"report", NOVT_ON_ERROR_REPORT}, {"auto", NOVT_ON_ERROR_REPORT}, {"stop", NOVT_ON_ERROR_STOP},
+                 {"ignore", NOVT_ON_ERROR_IGNORE}, {"enospc", NOVT_ON_ERROR_ENOSPC}};
+    bool write = pair->key[0] == 'w';
+
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if (!strcmp(pair->value, names[i].name) && (write || names[i].what != NOVT_ON_ERROR_ENOSPC)) {
+            *(write ? &d->on_write_error : &d->on_read_error) = names[i].what;
+            return 1;
+        }
+    return drive_bad(option, pair, write ? "use report, stop, enospc or ignore" : "use report, stop or ignore", err);
+}
+
 int drive_common_key(const char *option, struct cli_options *opt, struct novt_drive *d, const struct drive_pair *pair,
                      struct novt_error *err)
 {
@@ -243,9 +261,7 @@ int drive_common_key(const char *option, struct cli_options *opt, struct novt_dr
         return d->serial ? 1 : EXIT_USAGE;
     }
     if (!strcmp(key, "werror") || !strcmp(key, "rerror"))
-        return !strcmp(pair->value, "report") || !strcmp(pair->value, "auto")
-                   ? 1
-                   : drive_unsupported(option, pair, "use report: the guest sees the error", err);
+        return set_on_error(option, d, pair, err);
     return 0;
 }
 

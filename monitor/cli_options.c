@@ -51,7 +51,8 @@ static const struct option_row option_rows[] = {
     {"fdb", ARG_NEEDED, opt_fdb, NULL},
     {"drive", ARG_NEEDED, opt_drive,
      "-drive KEY=VALUE,...    file= if=ide|floppy|virtio|none index= bus= unit= media=disk|cdrom format=raw|qcow2|vmdk|vdi|...\n"
-     "                          snapshot= readonly= cache=writeback|writethrough|none|directsync|unsafe id= serial= cyls="},
+     "                          snapshot= readonly= cache=writeback|writethrough|none|directsync|unsafe id= serial= cyls=\n"
+     "                          discard=unmap|ignore werror=report|stop|enospc|ignore rerror=report|stop|ignore"},
     {"blockdev", ARG_NEEDED, opt_blockdev,
      "-blockdev KEY=VALUE,... driver=raw|qcow2|file node-name= filename= file= file.driver= file.filename= read-only="},
     {"snapshot", ARG_NONE, opt_snapshot, "-snapshot               writes go to temporary files, images stay as they are"},

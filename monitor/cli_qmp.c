@@ -51,7 +51,7 @@ const char *qmp_status_name(enum novt_status status)
 {
     static const char *const names[] = {
         [NOVT_RUNNING] = "running",    [NOVT_PAUSED] = "paused",  [NOVT_PRELAUNCH] = "prelaunch",
-        [NOVT_SHUT_DOWN] = "shutdown", [NOVT_DEBUGGED] = "debug",
+        [NOVT_SHUT_DOWN] = "shutdown", [NOVT_DEBUGGED] = "debug", [NOVT_IO_ERROR] = "io-error",
     };
 
     return (size_t)status < ARRAY_SIZE(names) ? names[status] : "paused";
@@ -71,8 +71,10 @@ void qmp_event(struct control_end *e, const struct control_event *ev)
     static const char *const names[] = {
         [NOVT_EVENT_STOP] = "STOP",         [NOVT_EVENT_RESUME] = "RESUME",
         [NOVT_EVENT_RESET] = "RESET",       [NOVT_EVENT_POWERDOWN] = "POWERDOWN",
-        [NOVT_EVENT_SHUTDOWN] = "SHUTDOWN",
+        [NOVT_EVENT_SHUTDOWN] = "SHUTDOWN", [NOVT_EVENT_DRIVE_ERROR] = "BLOCK_IO_ERROR",
     };
+    static const char *const actions[] = {
+        [NOVT_ON_ERROR_REPORT] = "report", [NOVT_ON_ERROR_STOP] = "stop", [NOVT_ON_ERROR_ENOSPC] = "stop", [NOVT_ON_ERROR_IGNORE] = "ignore"};
     json_t *msg =
         json_pack("{s:{s:I,s:I}, s:s}", "timestamp", "seconds", (json_int_t)ev->when.tv_sec, "microseconds",
                   (json_int_t)(ev->when.tv_nsec / 1000), "event", names[ev->event.kind]);
@@ -80,6 +82,11 @@ void qmp_event(struct control_end *e, const struct control_event *ev)
     if (msg && (ev->event.kind == NOVT_EVENT_RESET || ev->event.kind == NOVT_EVENT_SHUTDOWN))
         json_object_set_new(msg, "data",
                             json_pack("{s:b,s:s}", "guest", ev->event.guest, "reason", reason(&ev->event)));
+    if (msg && ev->event.kind == NOVT_EVENT_DRIVE_ERROR)
+        json_object_set_new(msg, "data",
+                            json_pack("{s:s,s:s,s:s,s:s,s:b,s:s}", "device", ev->event.drive, "node-name", ev->event.drive, "operation",
+                                      ev->event.write ? "write" : "read", "action", actions[ev->event.outcome], "nospace",
+                                      ev->event.code == ENOSPC, "reason", strerror(ev->event.code)));
     send_json(e, msg);
 }
 

@@ -94,7 +94,7 @@ static void cmd_query_commands(struct qmp_call *q)
 
 static void cmd_query_events(struct qmp_call *q)
 {
-    q->ret = json_pack("[{s:s},{s:s},{s:s},{s:s},{s:s}]", "name", "SHUTDOWN", "name", "RESET", "name", "STOP",
+    q->ret = json_pack("[{s:s},{s:s},{s:s},{s:s},{s:s},{s:s}]", "name", "BLOCK_IO_ERROR", "name", "SHUTDOWN", "name", "RESET", "name", "STOP",
                        "name", "RESUME", "name", "POWERDOWN");
 }
 

@@ -108,6 +108,7 @@ void net_fini(struct machine *m);
 
 /* vm_control.c, on the VM's thread. */
 void control_pause(struct machine *m, enum novt_status why);
+void control_tell(struct machine *m, const struct novt_event *ev); /* to those who listen */
 /* mon_run() stopped (enum mon_stop): resets or pauses the machine as its options say; true: run it on. */
 bool control_goes_on(struct machine *m, int why);
 void control_ended(struct machine *m, const struct novt_outcome *out); /* tells of the end of a run */
@@ -118,6 +119,8 @@ int disks_open(struct machine *m, struct pc_config *cfg, struct novt_error *err)
 void disks_attach(struct machine *m);
 void disks_close(struct machine *m);
 void disks_reset(struct machine *m); /* after pc_reset() */
+void disks_retry(struct machine *m);       /* the machine goes on: what failed and was held is tried again */
+bool disks_hold(const struct machine *m);
 
 /* trace.c */
 int trace_open(struct machine *m, struct novt_error *err) MUST_CHECK;

@@ -8,14 +8,17 @@
 
 #include "monitor/machine.h"
 
-static void tell(struct machine *m, enum novt_event_kind kind, bool guest, int code)
+void control_tell(struct machine *m, const struct novt_event *ev)
 {
-    struct novt_event ev = {.kind = kind, .guest = guest, .code = code};
-
     for (struct novt_listener *l = m->listeners, *next; l; l = next) {
         next = l->next;
-        l->fn(l->opaque, &ev);
+        l->fn(l->opaque, ev);
     }
+}
+
+static void tell(struct machine *m, enum novt_event_kind kind, bool guest, int code)
+{
+    control_tell(m, &(struct novt_event){.kind = kind, .guest = guest, .code = code});
 }
 
 /* ---- listeners ---- */
@@ -111,6 +114,7 @@ static void resume_call(void *opaque)
     m->vm.cpu.kick = 1;
     clk_resume(pc_clk(m->vm.pc));
     m->vm.cpu.tsc_offset -= __rdtsc() - m->paused_tsc;
+    disks_retry(m);
     tell(m, NOVT_EVENT_RESUME, false, 0);
 }
 

@@ -83,15 +83,34 @@ static void warn(struct machine *m, const char *fmt, ...)
     m->config.warning(m->config.warning_opaque, text);
 }
 
-/* The guest gets the error of its hardware; its user should know whose disk it is. */
-static void on_trouble(void *opaque, enum disk_op op, int err)
+/* What the drive's user wants to happen. The guest gets the error of its hardware, or none, or not yet; its user should know whose disk
+ * it is: once a medium and operation, but each time that the machine pauses. */
+static enum blk_verdict on_trouble(void *opaque, enum disk_op op, int err, bool may_hold, bool first)
 {
-    static const char *const words[] = {[DISK_READ] = "reading", [DISK_WRITE] = "writing", [DISK_FLUSH] = "flushing"};
+    static const char *const words[] = {[DISK_READ] = "reading", [DISK_WRITE] = "writing", [DISK_FLUSH] = "flushing", [DISK_DISCARD] = "trimming"};
+    static const char *const ends[] = {[BLK_REPORT] = "the guest sees an error",
+                                       [BLK_HOLD] = "the machine is paused; once that is mended, the monitor's \"cont\" tries again",
+                                       [BLK_IGNORE] = "the guest is not told (werror=ignore or rerror=ignore)"};
     struct disk_slot *slot = opaque;
+    enum novt_on_error want = op == DISK_READ ? slot->drive.on_read_error : slot->drive.on_write_error;
+    enum blk_verdict verdict = BLK_REPORT;
     struct blk_info info;
+    struct novt_event ev = {.kind = NOVT_EVENT_DRIVE_ERROR, .code = -err, .write = op != DISK_READ};
 
-    blk_info(slot->disk, &info);
-    warn(slot->machine, "drive %s: %s %s failed: %s; the guest sees an error", slot->id, words[op], info.path, strerror(-err));
+    if (want == NOVT_ON_ERROR_IGNORE)
+        verdict = BLK_IGNORE;
+    else if (may_hold && (want == NOVT_ON_ERROR_STOP || (want == NOVT_ON_ERROR_ENOSPC && err == -ENOSPC)))
+        verdict = BLK_HOLD;
+    if (first || verdict == BLK_HOLD) {
+        blk_info(slot->disk, &info);
+        warn(slot->machine, "drive %s: %s %s failed: %s; %s", slot->id, words[op], info.path, strerror(-err), ends[verdict]);
+    }
+    snprintf(ev.drive, sizeof(ev.drive), "%s", slot->id);
+    ev.outcome = verdict == BLK_HOLD ? NOVT_ON_ERROR_STOP : verdict == BLK_IGNORE ? NOVT_ON_ERROR_IGNORE : NOVT_ON_ERROR_REPORT;
+    control_tell(slot->machine, &ev);
+    if (verdict == BLK_HOLD)
+        control_pause(slot->machine, NOVT_IO_ERROR);
+    return verdict;
 }
 
 static int insert(struct machine *m, struct disk_slot *slot, const struct novt_medium *medium, struct novt_error *err)
@@ -106,6 +125,7 @@ static int insert(struct machine *m, struct disk_slot *slot, const struct novt_m
         .read_only = medium->read_only || slot->drive.cdrom,
         .else_read_only = slot->drive.bus == NOVT_BUS_FLOPPY,
         .snapshot = medium->snapshot && !slot->drive.cdrom,
+        .discard = medium->discard,
     };
     struct blk_error why;
     struct blk_info info;
@@ -249,6 +269,20 @@ void disks_close(struct machine *m)
         blk_free(m->disks->slot[i].disk);
     free(m->disks);
     m->disks = NULL;
+}
+
+void disks_retry(struct machine *m)
+{
+    for (unsigned i = 0; i < m->disks->n; i++)
+        blk_retry(m->disks->slot[i].disk);
+}
+
+bool disks_hold(const struct machine *m)
+{
+    for (unsigned i = 0; i < m->disks->n; i++)
+        if (blk_holds(m->disks->slot[i].disk))
+            return true;
+    return false;
 }
 
 void disks_reset(struct machine *m)

@@ -244,8 +244,11 @@ static void while_paused(struct snap_args *a, int (*fn)(struct snap *s, const ch
 
 static int settle(struct machine *m, struct novt_error *err)
 {
-    int rc = pc_quiesce(m->vm.pc);
+    int rc = disks_hold(m) ? -EBUSY : 0;
 
+    if (rc)
+        return mon_fail(err, NOVT_ERR_HOST, rc, "mend it and \"cont\" first", "a drive waits for its image after an error");
+    rc = pc_quiesce(m->vm.pc);
     if (!rc)
         rc = novt_vm_flush_drives(&m->vm);
     if (rc)

@@ -114,7 +114,7 @@ def test_bad_drives():
     both = "format=raw,file=" + path("two.img", b"\0" * 4096)
     refused(3, "-drive", both, "-drive", both, cause="in use")
     for arg in ("if=scsi,file=x", "file=x,index=4", "if=floppy,file=x,index=2", "file=x,cache=lots", "file=x,format=dmg", "file=x,frob=1",
-                "if=none,file=x", "file=x,index=0,unit=1", "file=x,werror=stop", "file=x,snapshot=maybe", "index=1"):
+                "if=none,file=x", "file=x,index=0,unit=1", "file=x,werror=maybe", "file=x,snapshot=maybe", "index=1"):
         refused(2, "-drive", arg)
     for args in (["-device", "ide-hd,drive=x"], ["-device", "ide-hd"], ["-blockdev", "driver=raw,node-name=a"],
                  ["-blockdev", "driver=dmg,node-name=a,filename=x"], ["-drive", "if=none,id=a,file=x", "-device", "ide-hd,drive=a,bus=ide.2"],

@@ -7,6 +7,7 @@
 #include "rig.h"
 
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #define SECTORS 1000u
 
@@ -206,10 +207,12 @@ Test(disk, truncated_under_us)
     rig_free(r);
 }
 
-static void on_trouble(void *opaque, enum disk_op op, int err)
+static enum blk_verdict on_trouble(void *opaque, enum disk_op op, int err, bool may_hold, bool first)
 {
+    (void)may_hold;
     cr_expect(op == DISK_WRITE && err == -ENOSPC);
-    ++*(unsigned *)opaque;
+    *(unsigned *)opaque += first;
+    return BLK_REPORT;
 }
 
 /* The host's disk is full: a limit on file sizes gives the same error from the same call. */
@@ -236,6 +239,104 @@ Test(disk, host_full)
         blk_remove(r->disk);
     }
     rig_free(r);
+}
+
+struct judge {
+    enum blk_verdict verdict;
+    unsigned asked, held;
+};
+
+static enum blk_verdict on_judge(void *opaque, enum disk_op op, int err, bool may_hold, bool first)
+{
+    struct judge *j = opaque;
+
+    (void)op;
+    (void)first;
+    cr_expect_eq(err, -ENOSPC);
+    j->asked++;
+    j->held += may_hold && j->verdict == BLK_HOLD;
+    return j->verdict;
+}
+
+static void on_done(void *opaque, struct disk_request *req, int err)
+{
+    (void)req;
+    *(int *)opaque = err;
+}
+
+/* A request that failed waits until there is room, and then it is done as if nothing had happened; or ends with its error at a drain. */
+Test(disk, held_and_tried_again, .timeout = 20)
+{
+    struct rig *r = rig_new(512);
+    struct judge j = {.verdict = BLK_HOLD};
+    const struct disk_back *back = blk_back(r->disk);
+    int result = 1;
+    struct disk_request req = {.op = DISK_WRITE, .sector = 100, .sectors = 1, .buf = sector_buf, .done = on_done, .opaque = &result};
+    u8 buf[512];
+
+    blk_set_trouble(r->disk, on_judge, &j);
+    cr_assert_eq(truncate(r->path, SECTORS * 512), 0);
+    rig_must_insert(r, (struct blk_source){.format = BLK_RAW});
+    memset(sector_buf, 0x37, 512);
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &(struct rlimit){100 * 512, RLIM_INFINITY}), 0);
+    back->submit(back->opaque, &req);
+    while (!j.asked)
+        wake_run(&r->wakes);
+    cr_expect(blk_holds(r->disk) && result == 1 && j.held == 1);
+    blk_retry(r->disk); /* still no room */
+    while (j.asked < 2)
+        wake_run(&r->wakes);
+    cr_expect(blk_holds(r->disk) && result == 1 && j.held == 2);
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &(struct rlimit){RLIM_INFINITY, RLIM_INFINITY}), 0);
+    blk_retry(r->disk);
+    while (result == 1)
+        wake_run(&r->wakes);
+    cr_expect(result == 0 && j.asked == 2 && !blk_holds(r->disk));
+    cr_expect_eq(rig_do(r, DISK_READ, 100, 1, buf), 0);
+    cr_expect_eq(buf[0], 0x37);
+
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &(struct rlimit){100 * 512, RLIM_INFINITY}), 0);
+    result = 1;
+    back->submit(back->opaque, &req);
+    while (j.asked < 3)
+        wake_run(&r->wakes);
+    cr_expect(blk_holds(r->disk));
+    back->drain(back->opaque); /* a reset */
+    cr_expect(result == -ENOSPC && !blk_holds(r->disk));
+    j.verdict = BLK_IGNORE;
+    cr_expect_eq(rig_do(r, DISK_WRITE, 100, 1, sector_buf), 0);
+    rig_free(r);
+}
+
+/* discard=unmap gives blocks back to the host and zeros to the guest; without it the image stays as it is. */
+Test(disk, discard)
+{
+    u8 *big = calloc(1, 64 << 10), back[512];
+
+    for (unsigned on = 0; on < 2; on++) {
+        struct rig *r = rig_new(1 << 20);
+        struct stat st;
+
+        rig_must_insert(r, (struct blk_source){.format = BLK_RAW, .discard = on});
+        memset(big, 0x51, 64 << 10);
+        cr_expect_eq(rig_do(r, DISK_WRITE, 0, 128, big), 0);
+        cr_expect_eq(rig_do(r, DISK_WRITE, 128, 128, big), 0);
+        cr_expect_eq(rig_do(r, DISK_FLUSH, 0, 0, NULL), 0);
+        cr_expect_eq(rig_do(r, DISK_DISCARD, 0, 128, NULL), 0);
+        cr_expect_eq(rig_do(r, DISK_DISCARD, 2000, 1000, NULL), -ERANGE);
+        cr_expect_eq(rig_do(r, DISK_READ, 3, 1, back), 0);
+        cr_expect_eq(back[0], on ? 0 : 0x51);
+        cr_expect_eq(rig_do(r, DISK_READ, 128, 1, back), 0);
+        cr_expect_eq(back[0], 0x51, "what was not discarded");
+        cr_assert_eq(stat(r->path, &st), 0);
+        cr_expect_eq(st.st_size, 1 << 20);
+        cr_expect(on ? st.st_blocks * 512 < 970 << 10 : st.st_blocks * 512 >= 1 << 20, "%ld blocks", (long)st.st_blocks);
+        blk_remove(r->disk);
+        rig_must_insert(r, (struct blk_source){.format = BLK_RAW, .discard = true, .read_only = true});
+        cr_expect_eq(rig_do(r, DISK_DISCARD, 0, 8, NULL), -EROFS);
+        rig_free(r);
+    }
+    free(big);
 }
 
 /* A guest cannot turn an image that was taken for raw into one that names other files of the host. */

@@ -190,6 +190,10 @@ static const struct {
     {"-m 512,slots=2,maxmem=1G -hda d", NULL},
     {"-machine pc,memory-backend=ram0 -hda d", "memory-backend"},
     {"-drive file=d,if=virtio,detect-zeroes=unmap,discard=unmap,cache=none,aio=native", NULL},
+    {"-drive file=d,if=virtio,werror=stop,rerror=report", NULL},
+    {"-drive file=d,if=virtio,werror=enospc -drive file=e,if=ide,werror=ignore,rerror=ignore", NULL},
+    {"-drive if=none,id=x,file=d -device virtio-blk-pci,drive=x,werror=stop,rerror=stop", NULL},
+    {"-drive file=d,rerror=enospc", "rerror"},
     {"-drive driver=qcow2,file.driver=file,file.filename=d.qcow2,if=virtio", NULL},
     {"-machine type=pc-i440fx-2.9,accel=tcg,usb=off,vmport=off,dump-guest-core=off -overcommit mem-lock=off "
      "-hda d",

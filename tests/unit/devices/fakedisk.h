@@ -43,14 +43,18 @@ static inline int fake_move(struct fake_disk *f, struct disk_request *r)
     }
     if (!f->geometry.sectors)
         return -ENOMEDIUM;
-    if (!r->sectors || r->sectors > DISK_REQUEST_SECTORS)
+    if (!r->sectors || (r->sectors > DISK_REQUEST_SECTORS && r->op != DISK_DISCARD))
         abort();
     if (r->sector >= f->geometry.sectors || r->sectors > f->geometry.sectors - r->sector)
         return -ERANGE;
     if (f->bad_err && f->bad_sector >= r->sector && f->bad_sector < r->sector + r->sectors)
         return f->bad_err;
-    if (r->op == DISK_WRITE && f->geometry.read_only)
+    if (r->op != DISK_READ && f->geometry.read_only)
         return -EROFS;
+    if (r->op == DISK_DISCARD) {
+        memset(f->data + r->sector * DISK_SECTOR_BYTES, 0, (size_t)r->sectors * DISK_SECTOR_BYTES);
+        return 0;
+    }
     u8 *at = f->data + r->sector * DISK_SECTOR_BYTES;
     if (r->op == DISK_READ)
         memcpy(r->buf, at, (size_t)r->sectors * DISK_SECTOR_BYTES);

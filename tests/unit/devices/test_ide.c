@@ -479,3 +479,118 @@ Test(ide, geometry_from_partitions_and_command_line)
         free(b);
     }
 }
+
+/* ---- TRIM, SMART ---- */
+
+static void trim(struct ide_rig *r, u8 feature, u16 blocks)
+{
+    prd(r, 0, 0x30000, 0, true);
+    rout(r, IDE1 + 6, 0xe0);
+    rout(r, IDE1 + 1, 0);
+    rout(r, IDE1 + 1, feature);
+    rout(r, IDE1 + 2, blocks >> 8);
+    rout(r, IDE1 + 2, blocks & 0xff);
+    rout(r, IDE1 + 7, 0x06);
+    master_start(r, BM1, false);
+    fake_run(r->hd);
+}
+
+static void range(struct ide_rig *r, unsigned n, u64 lba, u16 sectors)
+{
+    u64 entry = lba | (u64)sectors << 48;
+
+    memcpy(r->ram + 0x30000 + 8 * n, &entry, 8);
+}
+
+Test(ide, trim)
+{
+    struct ide_rig *r = ide_rig_new();
+    u8 id[512];
+
+    identify(r, id);
+    cr_expect_eq(word(id, 169), 1);
+    range(r, 0, 100, 50);
+    range(r, 1, 777, 0);
+    range(r, 63, 5000, 10000); /* the last of the block, and more than one request of another kind could hold */
+    trim(r, 1, 1);
+    cr_expect_eq(rin(r, IDE1 + 7), DRDY | DSC);
+    cr_expect_eq(r->hd->submitted, 2);
+    cr_expect_eq(mark_of(r->hd->data + 99 * 512), 99);
+    cr_expect_eq(mark_of(r->hd->data + 100 * 512), 0);
+    cr_expect_eq(mark_of(r->hd->data + 149 * 512), 0);
+    cr_expect_eq(mark_of(r->hd->data + 150 * 512), 150);
+    cr_expect_eq(mark_of(r->hd->data + 777 * 512), 777);
+    cr_expect_eq(mark_of(r->hd->data + 14999 * 512), 0);
+    cr_expect_eq(mark_of(r->hd->data + 15000 * 512), 15000);
+    range(r, 0, RIG_SECTORS - 1, 2); /* past the end: nothing is discarded */
+    rout(r, BM1, 0);
+    trim(r, 1, 1);
+    cr_expect_eq(rin(r, IDE1 + 7) & ERR, ERR);
+    cr_expect_eq(mark_of(r->hd->data + (RIG_SECTORS - 1) * 512), RIG_SECTORS - 1);
+    rout(r, BM1, 0);
+    range(r, 0, 300, 1);
+    r->hd->bad_sector = 300;
+    r->hd->bad_err = -EIO;
+    trim(r, 1, 1);
+    cr_expect_eq(rin(r, IDE1 + 7) & ERR, ERR, "an error of the back end is one of the drive");
+    r->hd->bad_err = 0;
+    rout(r, BM1, 0);
+    for (unsigned i = 0; i < 3; i++) {
+        static const u16 bad[3][2] = {{0, 1}, {1, 0}, {1, 257}};
+
+        trim(r, (u8)bad[i][0], bad[i][1]);
+        cr_expect_eq(rin(r, IDE1 + 7) & ERR, ERR, "feature %u, %u blocks", bad[i][0], bad[i][1]);
+        rout(r, BM1, 0);
+    }
+    ide_rig_free(r);
+}
+
+/* Answers: 0 none, 1 a sector of data, 2 ERR. */
+static unsigned smart(struct ide_rig *r, u8 feature, u8 low, u8 count, u8 *to)
+{
+    rout(r, IDE1 + 1, feature);
+    ata(r, 0xb0, 0xc24f00 | low, count);
+    u8 status = rin(r, IDE1 + 7);
+    if (status & ERR)
+        return 2;
+    if (!(status & DRQ))
+        return 0;
+    read_words(r, IDE1, to, 256);
+    return 1;
+}
+
+Test(ide, smart)
+{
+    static const u8 tables[] = {0xd0, 0xd1};
+    struct ide_rig *r = ide_rig_new();
+    u8 id[512], to[512];
+
+    identify(r, id);
+    cr_expect((word(id, 82) & 1) && (word(id, 85) & 1));
+    for (unsigned i = 0; i < 2; i++) {
+        u8 sum = 0;
+
+        cr_assert_eq(smart(r, tables[i], 0, 0, to), 1);
+        for (unsigned n = 0; n < 512; n++)
+            sum = (u8)(sum + to[n]);
+        cr_expect(sum == 0 && to[0] == 1 && to[2] == 1, "sum %u", sum);
+    }
+    for (unsigned log = 0; log < 8; log++)
+        cr_expect_eq(smart(r, 0xd5, (u8)log, 1, to), log == 0 || log == 1 || log == 6 ? 1 : 2, "log %u", log);
+    cr_expect_eq(smart(r, 0xda, 0, 0, to), 0);
+    cr_expect(rin(r, IDE1 + 4) == 0x4f && rin(r, IDE1 + 5) == 0xc2, "the disk is well");
+    cr_expect_eq(smart(r, 0xd2, 0, 0xf1, to), 0);
+    cr_expect_eq(smart(r, 0xd2, 0, 7, to), 2);
+    cr_expect_eq(smart(r, 0xd4, 1, 0, to), 0);
+    cr_expect_eq(smart(r, 0x12, 0, 0, to), 2);
+    cr_expect_eq(smart(r, 0xd9, 0, 0, to), 0);
+    identify(r, id);
+    cr_expect_eq(word(id, 85) & 1, 0);
+    cr_expect_eq(smart(r, 0xd0, 0, 0, to), 2, "switched off");
+    cr_expect_eq(smart(r, 0xd8, 0, 0, to), 0);
+    cr_expect_eq(smart(r, 0xd0, 0, 0, to), 1);
+    rout(r, IDE1 + 1, 0xd0);
+    ata(r, 0xb0, 0, 0);
+    cr_expect_eq(rin(r, IDE1 + 7) & ERR, ERR, "without the key in the address");
+    ide_rig_free(r);
+}

@@ -79,8 +79,11 @@ static void finish_one(struct rig *r)
     } else if (!err) {
         u8 *at = r->disk + req->sector * 512;
 
-        cr_assert(req->sectors && req->sectors <= DISK_REQUEST_SECTORS && req->sector + req->sectors <= DISK_SECTORS);
-        if (req->op == DISK_READ)
+        cr_assert(req->sectors && (req->sectors <= DISK_REQUEST_SECTORS || req->op == DISK_DISCARD) &&
+                  req->sector + req->sectors <= DISK_SECTORS);
+        if (req->op == DISK_DISCARD)
+            memset(at, 0, req->sectors * 512);
+        else if (req->op == DISK_READ)
             memcpy(req->buf, at, req->sectors * 512);
         else
             memcpy(at, req->buf, req->sectors * 512);
@@ -235,6 +238,35 @@ Test(virtio, legacy_disk)
     cr_expect(r->b->line[0].level);
     cr_expect_eq(reg_read(r, 0, 0x13, 1), 1);
     cr_expect(!r->b->line[0].level, "reading the interrupt status takes the line down");
+    rig_free(r);
+}
+
+Test(virtio, discard)
+{
+    static const struct {
+        u64 sector;
+        u32 sectors, flags, bytes;
+        u8 status;
+    } t[] = {{10, 4, 0, 16, 0},          {0, 0, 0, 16, 0},  {DISK_SECTORS, 1, 0, 16, 1}, {DISK_SECTORS - 1, 2, 0, 16, 1},
+             {UINT64_MAX, 8, 0, 16, 1},  {20, 1, 1, 16, 2}, {20, 1, 0, 8, 1},            {20, 1, 0, 32, 1},
+             {5, UINT32_MAX, 0, 16, 1}};
+    struct rig *r = rig_new();
+
+    cr_expect(reg_read(r, 0, 0, 4) & BIT(13));
+    legacy_start(r);
+    memset(r->disk, 0x99, DISK_SECTORS * 512);
+    for (unsigned i = 0; i < ARRAY_SIZE(t); i++) {
+        request(r, 0, 11, 0, t[i].bytes, 256);
+        descriptor(r, 1, DATA, t[i].bytes, 1, 2); /* the range is for the device to read */
+        put(r, DATA, t[i].sector, 8);
+        put(r, DATA + 8, t[i].sectors, 4);
+        put(r, DATA + 12, t[i].flags, 4);
+        reg_write(r, 0, 0x10, 2, 0);
+        finish_all(r);
+        cr_expect_eq(r->ram[STATUS], t[i].status, "%u: %u", i, r->ram[STATUS]);
+    }
+    for (unsigned i = 0; i < DISK_SECTORS; i++)
+        cr_assert_eq(r->disk[i * 512 + 7], i >= 10 && i < 14 ? 0 : 0x99, "sector %u", i);
     rig_free(r);
 }
 
