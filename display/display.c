@@ -192,6 +192,20 @@ int display_vnc_password(struct display *d, const char *password, const i64 *unt
     return 0;
 }
 
+void display_suspend(struct display *d)
+{
+    for (unsigned i = 0; d && i < DISPLAY_KINDS; i++)
+        if (d->self[i] && parts[i]->suspend)
+            parts[i]->suspend(d->self[i]);
+}
+
+void display_resume(struct display *d)
+{
+    for (unsigned i = 0; d && i < DISPLAY_KINDS; i++)
+        if (d->self[i] && parts[i]->resume)
+            parts[i]->resume(d->self[i]);
+}
+
 void display_panic(struct display *d)
 {
     for (unsigned i = 0; d && i < DISPLAY_KINDS; i++)

@@ -50,6 +50,10 @@ void display_close(struct display *d);
  * -ENOENT: there is no server; -EPERM: it asks for no password. Any thread. */
 int display_vnc_password(struct display *d, const char *password, const i64 *until);
 
+/* Around a stop of the process by its user (Ctrl-Z, kill -TSTP): the terminal as it was, and ours again. resume() alone, after a stop that
+ * could not be seen coming (kill -STOP), draws anew. Any thread but a display's own. NULL is fine. */
+void display_suspend(struct display *d);
+void display_resume(struct display *d);
 /* A dying process: the terminal back as well as can be, from any thread. */
 void display_panic(struct display *d);
 

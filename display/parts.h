@@ -15,6 +15,9 @@ struct display_part {
     void (*stop)(void *self); /* also when it was never started */
     void (*close)(void *self);
     void (*panic)(void *self); /* may be NULL */
+    /* The process is about to be stopped by its user, and goes on: for what uses the terminal; may be NULL. */
+    void (*suspend)(void *self);
+    void (*resume)(void *self);
 };
 
 extern const struct display_part display_tui, display_sdl, display_vnc;

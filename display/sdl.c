@@ -433,7 +433,7 @@ static int sdl_start(void *self, struct novt_vm *vm, struct novt_error *err)
     return 0;
 }
 
-const struct display_part display_sdl = {sdl_open, sdl_start, sdl_stop, sdl_close, NULL};
+const struct display_part display_sdl = {sdl_open, sdl_start, sdl_stop, sdl_close, NULL, NULL, NULL};
 
 #else /* built without SDL's headers */
 
@@ -461,5 +461,5 @@ static void sdl_stop(void *self)
     (void)self;
 }
 
-const struct display_part display_sdl = {sdl_open, sdl_start, sdl_stop, sdl_stop, NULL};
+const struct display_part display_sdl = {sdl_open, sdl_start, sdl_stop, sdl_stop, NULL, NULL, NULL};
 #endif

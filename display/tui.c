@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <termios.h>
 #include <time.h>
@@ -42,6 +43,11 @@ struct tui {
     int stop_fd;
     volatile int up; /* the terminal is ours */
     struct termios saved;
+    pthread_mutex_t lock; /* of the next three */
+    pthread_cond_t changed;
+    bool away;             /* the terminal is to be left alone, */
+    bool gone;             /* and is */
+    bool anew;             /* whoever had it meanwhile left something */
     int saved_err, err_fd; /* -1: standard error is where it was */
     /* The thread's: */
     locale_t locale;
@@ -73,6 +79,11 @@ static int ansi(unsigned vga)
     return (int)((vga & 2) | (vga & 1) << 2 | (vga & 4) >> 2);
 }
 
+static unsigned brightness(unsigned vga)
+{
+    return (vga & 1) + (vga & 4 ? 3 : 0) + (vga & 2 ? 6 : 0);
+}
+
 static void cell_style(const struct novt_text *text, u8 attr, attr_t *style, int *pair)
 {
     int fg = ansi(attr), bg = ansi(attr >> 4);
@@ -91,7 +102,7 @@ static void cell_style(const struct novt_text *text, u8 attr, attr_t *style, int
             bg += 8;
     }
     *pair = has_colors() ? alloc_pair(fg, bg) : 0;
-    if (!has_colors() && (attr & 0x70) && !(attr & 7))
+    if (!has_colors() && brightness(attr & 7) < brightness(attr >> 4 & 7))
         *style |= A_REVERSE;
     if (*pair < 0)
         *pair = 0;
@@ -386,6 +397,66 @@ static void resize_signal(int how)
     pthread_sigmask(how, &set, NULL);
 }
 
+static bool in_front(void)
+{
+    return tcgetpgrp(STDIN_FILENO) == getpgrp();
+}
+
+/* Once more the way curses left it. The size may have changed: who is not in front is not told. */
+static void terminal_again(struct tui *t)
+{
+    struct winsize size;
+
+    if (!isendwin())
+        endwin(); /* or curses thought that the cursor is where it left it */
+    reset_prog_mode();
+    if (!ioctl(STDIN_FILENO, TIOCGWINSZ, &size) && size.ws_row && size.ws_col &&
+        is_term_resized(size.ws_row, size.ws_col))
+        resizeterm(size.ws_row, size.ws_col);
+    t->redraw = true;
+}
+
+/* While it is not to be touched: a stop, or the shell put us into the background. */
+static void stay_away(struct tui *t)
+{
+    pthread_mutex_lock(&t->lock);
+    if (t->away) {
+        curs_set(1);
+        endwin();
+        tcsetattr(STDIN_FILENO, TCSANOW, &t->saved);
+    }
+    while ((t->away || (t->anew && !in_front())) && !t->stopping) {
+        struct timespec until;
+
+        t->gone = true;
+        pthread_cond_broadcast(&t->changed);
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += 200000000;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        pthread_cond_timedwait(&t->changed, &t->lock, &until);
+    }
+    t->gone = t->anew = false;
+    pthread_mutex_unlock(&t->lock);
+    if (!t->stopping)
+        terminal_again(t);
+}
+
+/* What there is to know besides keys. */
+static void hear(struct tui *t)
+{
+    u64 count;
+    bool stay;
+
+    if (read(t->stop_fd, &count, sizeof(count)) < 0)
+        return;
+    pthread_mutex_lock(&t->lock);
+    stay = t->away || t->anew;
+    pthread_mutex_unlock(&t->lock);
+    if (stay && !t->stopping)
+        stay_away(t);
+}
+
 static void *tui_thread(void *opaque)
 {
     struct tui *t = opaque;
@@ -404,6 +475,8 @@ static void *tui_thread(void *opaque)
             t->host.quit(t->host.opaque);
             break;
         }
+        if (p[1].revents & POLLIN)
+            hear(t);
         busy |= read_keys(t);
         if (t->stopping)
             break;
@@ -484,6 +557,8 @@ static int tui_open(void **self, const struct display_spec *spec, const struct d
     t->host = *host;
     t->title = spec->title;
     t->saved_err = t->err_fd = -1;
+    pthread_mutex_init(&t->lock, NULL);
+    pthread_cond_init(&t->changed, NULL);
     *self = t;
     return 0;
 }
@@ -501,19 +576,26 @@ static int tui_start(void *self, struct novt_vm *vm, struct novt_error *err)
     return display_fail(err, NOVT_ERR_HOST, -EAGAIN, "raise \"ulimit -u\"", "-display curses: no thread");
 }
 
+static void wake(struct tui *t)
+{
+    u64 one = 1;
+
+    if (write(t->stop_fd, &one, sizeof(one)) < 0) {
+        /* The counter is full: the thread is awake anyway. */
+    }
+}
+
 static void tui_stop(void *self)
 {
     struct tui *t = self;
     struct timespec until;
-    u64 one = 1;
 
     if (!t->started)
         return;
     t->started = false;
     t->stopping = 1;
-    if (write(t->stop_fd, &one, sizeof(one)) < 0) {
-        /* The counter is full: the thread is awake anyway. */
-    }
+    wake(t);
+    pthread_cond_broadcast(&t->changed);
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += STOP_WAIT_S;
     if (pthread_timedjoin_np(t->thread, NULL, &until)) {
@@ -522,6 +604,37 @@ static void tui_stop(void *self)
         tcsetattr(STDIN_FILENO, TCSANOW, &t->saved);
     }
     stderr_back(t);
+}
+
+static void tui_suspend(void *self)
+{
+    struct tui *t = self;
+    struct timespec until;
+
+    if (!t->started || !t->up)
+        return;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += STOP_WAIT_S;
+    pthread_mutex_lock(&t->lock);
+    t->away = true;
+    wake(t);
+    while (!t->gone && !t->stopping && !pthread_cond_timedwait(&t->changed, &t->lock, &until)) {
+    }
+    pthread_mutex_unlock(&t->lock);
+}
+
+static void tui_resume(void *self)
+{
+    struct tui *t = self;
+
+    if (!t->started)
+        return;
+    pthread_mutex_lock(&t->lock);
+    t->away = false;
+    t->anew = true;
+    pthread_cond_broadcast(&t->changed);
+    wake(t);
+    pthread_mutex_unlock(&t->lock);
 }
 
 static void tui_close(void *self)
@@ -533,6 +646,8 @@ static void tui_close(void *self)
         return; /* its thread still sleeps: the process ends soon */
     close(t->stop_fd);
     novt_frame_free(&t->frame);
+    pthread_cond_destroy(&t->changed);
+    pthread_mutex_destroy(&t->lock);
     free(t->cell);
     free(t);
 }
@@ -551,4 +666,5 @@ static void tui_panic(void *self)
     stderr_back(t);
 }
 
-const struct display_part display_tui = {tui_open, tui_start, tui_stop, tui_close, tui_panic};
+const struct display_part display_tui = {tui_open,  tui_start,   tui_stop,  tui_close,
+                                         tui_panic, tui_suspend, tui_resume};

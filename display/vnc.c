@@ -390,4 +390,4 @@ struct vnc_auth *vnc_auth_of(void *self)
     return ((struct vnc *)self)->auth;
 }
 
-const struct display_part display_vnc = {vnc_open, vnc_start, vnc_stop, vnc_close, NULL};
+const struct display_part display_vnc = {vnc_open, vnc_start, vnc_stop, vnc_close, NULL, NULL, NULL};

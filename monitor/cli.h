@@ -118,12 +118,13 @@ int cli_net_finish(struct cli_options *opt, bool defaults, struct novt_error *er
 /* ---- cli_term.c ---- */
 struct cli_term {
     int fd; /* -1: no terminal to care for */
-    bool raw;
+    bool raw, wanted; /* is it, is it to be but for a stop */
     struct termios saved;
 };
 void term_init(struct cli_term *t);    /* is stdin a terminal that is ours? */
 void term_raw(struct cli_term *t);     /* characters at once, no signals from keys */
 void term_restore(struct cli_term *t); /* signal-safe, idempotent */
+void term_again(struct cli_term *t);   /* after a stop: raw if it was to be, unless the shell keeps the terminal */
 
 /* ---- cli_chardev.c ---- */
 enum chardev_kind { CHARDEV_NULL, CHARDEV_STDIO, CHARDEV_FILE, CHARDEV_PTY, CHARDEV_SOCK, CHARDEV_PIPE, CHARDEV_TTY };

@@ -280,9 +280,13 @@ static void take_signal(struct cli_io *io)
     if (read(io->signal_pipe[0], &signo, sizeof(signo)) != (ssize_t)sizeof(signo))
         return;
     if (signo == SIGTSTP) {
+        display_suspend(io->display);
         term_restore(io->term);
         raise(SIGSTOP);
-        term_raw(io->term);
+    }
+    if (signo == SIGTSTP || signo == SIGCONT) { /* SIGCONT alone: a SIGSTOP came before, or the shell's fg after its bg */
+        term_again(io->term);
+        display_resume(io->display);
         return;
     }
     io->done = 1;
@@ -583,8 +587,8 @@ int io_open(struct cli_io *io, struct cli_options *opt, struct novt_error *err)
     io->signal_pipe[0] = io->signal_pipe[1] = -1;
     io->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     sigemptyset(&io->signals);
-    for (size_t i = 0; i < 5; i++)
-        sigaddset(&io->signals, (const int[]){SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP}[i]);
+    for (size_t i = 0; i < 6; i++)
+        sigaddset(&io->signals, (const int[]){SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT}[i]);
     /* Before any thread exists, so that none takes them. */
     pthread_sigmask(SIG_BLOCK, &io->signals, NULL);
     if (io->wake_fd < 0 || pipe2(io->signal_pipe, O_CLOEXEC | O_NONBLOCK))

@@ -24,6 +24,7 @@ void term_raw(struct cli_term *t)
 {
     struct termios raw;
 
+    t->wanted = true;
     if (t->fd < 0 || t->raw)
         return;
     raw = t->saved;
@@ -43,4 +44,12 @@ void term_restore(struct cli_term *t)
         return;
     t->raw = false;
     tcsetattr(t->fd, TCSANOW, &t->saved);
+}
+
+void term_again(struct cli_term *t)
+{
+    if (t->fd < 0 || !t->wanted || tcgetpgrp(t->fd) != getpgrp())
+        return;
+    t->raw = false; /* whatever the shell made of it */
+    term_raw(t);
 }

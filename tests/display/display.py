@@ -173,6 +173,67 @@ def test_tui_shows_and_types():
         check(strip(heard("stty1")) == strip(heard("stty2")), "the terminal's mode is not what it was")
 
 
+def state(pid):
+    with open(f"/proc/{pid}/stat") as f:
+        return f.read().rpartition(")")[2].split()[0]
+
+
+def test_tui_stopped_and_continued():
+    """By kill -TSTP: the shell has its terminal; another size meanwhile; in the background; by kill -STOP, which nobody sees coming."""
+    pidfile = os.path.join(TMP, "stop.pid")
+    with Terminal("stop") as t:
+        t.line("stty -a > " + log_path("stop1"))
+        t.novt("stop", "-display", "curses", "-pidfile", pidfile)
+        wait_for(lambda: "ready:" in t.text(), "the guest's screen")
+        with open(pidfile) as f:
+            pid = int(f.read())
+        os.kill(pid, signal.SIGTSTP)
+        wait_for(lambda: "prompt:" in t.text() and "ready:" not in t.text(), "the shell's screen")
+        check(state(pid) == "T", f"it is not stopped but {state(pid)}")
+        t.line("stty -a > " + log_path("stop2"))
+        wait_for(lambda: "rows" in heard("stop2"), "stty")
+        strip = lambda s: re.sub(r"(rows|columns) \d+", "", s)
+        check(strip(heard("stop1")) == strip(heard("stop2")), "the terminal's mode is not what it was")
+        t.tmux("resize-window", "-x", "90", "-y", "28")
+        t.line("fg")
+        wait_for(lambda: "ready:" in t.text() and "Ctrl-A X quits" in t.text(), "the guest's screen again")
+        check("prompt:" not in t.text(), "the shell's words are left on the screen")
+        t.keys("a")
+        expect("stop", "ready:a")
+        os.kill(pid, signal.SIGTSTP)
+        wait_for(lambda: "prompt:" in t.text() and "ready:" not in t.text(), "the shell's screen")
+        t.line("bg; echo in the background")
+        wait_for(lambda: "in the background" in t.text(), "the shell")
+        wait_for(lambda: state(pid) != "T", "it to run")
+        time.sleep(0.7)
+        check("ready:" not in t.text() and state(pid) != "T", "it draws over the shell, or was stopped for trying")
+        t.line("fg")
+        wait_for(lambda: "ready:" in t.text(), "the guest's screen again")
+        os.kill(pid, signal.SIGSTOP)
+        wait_for(lambda: "topped" in t.text(), "the shell")
+        t.keys("-l", "fg")
+        t.keys("C-j")  # the terminal is still the way the display wants it: Enter is no end of a line
+        wait_for(lambda: "topped" not in t.text() and "ready:" in t.text(), "the screen drawn anew")
+        t.keys("b")
+        expect("stop", "ready:ab")
+        t.keys("C-a", "x")
+        wait_for(lambda: not os.path.exists(f"/proc/{pid}") and "prompt:" in t.text() and "ready:" not in t.text(), "the end")
+
+
+def test_tui_without_colours():
+    """What is light behind dark letters is reversed."""
+    with Terminal("mono") as t:
+        t.line("export TERM=vt100")
+        t.novt("mono", "-display", "curses")
+        wait_for(lambda: "ready:" in t.text(), "the guest's screen")
+        codes = set(re.findall(r"\x1b\[[0-9;]*m", t.text(True)))
+        check(codes and not any(re.search(r"[\[;][349][0-7]", c) for c in codes), f"colours on a terminal without: {codes}")
+        t.keys("a")
+        expect("mono", "ready:a")
+        t.keys("C-a", "x")
+        wait_for(lambda: "code=0" in t.text(), "the end")
+
+
 def test_tui_paste_loses_nothing():
     text = "The quick brown fox (jumps) over 13 lazy dogs; {again}"
     with Terminal("paste") as t:
