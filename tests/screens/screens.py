@@ -153,7 +153,7 @@ class Machine:
             else:  # not what was there before, and not an empty screen either
                 places = sum(now.grid, [])
                 plain = max(places.count(c) for c in set(places))
-                good = not words and plain < 0.9 * len(places) and not (self.accepted and not self.accepted.difference(now))
+                good = not words and plain < 0.8 * len(places) and not (self.accepted and not self.accepted.difference(now))
             if not good or not last or last.difference(now):
                 since, last = time.monotonic(), now
             elif time.monotonic() - since > still * self.args.patience:
