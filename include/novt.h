@@ -453,6 +453,13 @@ int novt_vm_eject(struct novt_vm *vm, const char *id, struct novt_error *err);
 /* Everything in flight done and on the host's disk, also what no flush asked for. 0, or the first error. */
 int novt_vm_flush_drives(struct novt_vm *vm);
 
+/* ---- network ---- */
+
+/* Network card n of the config: its cable in or out. The guest sees it where its card can tell. 0 or -ENODEV. */
+int novt_vm_set_link(struct novt_vm *vm, unsigned n, bool up);
+/* A host port of user networking that leads to the guest: "tcp::2222-:22" is added, "tcp::2222" taken away. 0 or -errno with *err. Any thread. */
+int novt_vm_forward(struct novt_vm *vm, unsigned n, bool add, const char *rule, struct novt_error *err);
+
 /* Register dump on a file descriptor. */
 void novt_vm_dump(const struct novt_vm *vm, int fd);
 

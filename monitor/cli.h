@@ -59,6 +59,7 @@ struct cli_net {
     } netdev[NOVT_NICS];
     struct cli_nic {
         char model[32], netdev[64], spec[CLI_NET_SPEC_BYTES]; /* the back end by id, or itself; both empty: none */
+        char id[64];                                          /* the card's own, for monitors */
         bool hub;                                             /* of -net nic: gets the back end of -net user and the like */
     } nic[NOVT_NICS];
     char hub_spec[CLI_NET_SPEC_BYTES];
@@ -103,6 +104,8 @@ int cli_parse(struct cli_options *opt, int argc, char **argv, struct novt_error 
 void cli_help(void);
 /* err as two lines on stderr; returns the exit code for its kind. */
 int cli_report(const struct novt_error *err);
+
+const char *cli_cpu_name(unsigned n); /* -cpu's models; NULL past the last */
 
 /* ---- cli_drive.c, cli_blockdev.c ---- */
 bool drive_is_device(const char *arg); /* is that value of -device a disk? */

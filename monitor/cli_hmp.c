@@ -163,25 +163,6 @@ static void info_chardev(struct hmp_args *a)
     }
 }
 
-/* As the command line made them; nothing changes that. */
-static void info_network(struct hmp_args *a)
-{
-    const struct novt_config *c = &a->control->opt->config;
-
-    for (unsigned i = 0; i < ARRAY_SIZE(c->nic); i++) {
-        const struct novt_nic *n = &c->nic[i];
-
-        if (!n->model && !n->net)
-            continue;
-        text_printf(a->out, "%s.%u: index=0,type=nic,model=%s", n->model ? n->model : "e1000", i,
-                    n->model ? n->model : "e1000");
-        if (n->mac[0] | n->mac[1] | n->mac[2] | n->mac[3] | n->mac[4] | n->mac[5])
-            text_printf(a->out, ",macaddr=%02x:%02x:%02x:%02x:%02x:%02x", n->mac[0], n->mac[1], n->mac[2],
-                        n->mac[3], n->mac[4], n->mac[5]);
-        text_printf(a->out, "\n \\ net%u: %s\n", i, n->net ? n->net : "not connected");
-    }
-}
-
 static void info_cpus(struct hmp_args *a)
 {
     text_printf(a->out, "* CPU #0: thread_id=%d\n", (int)getpid());
@@ -249,7 +230,7 @@ static const struct {
     {"mem", "ranges of linear addresses that are mapped", NULL},
     {"mtree", "memory map and ports", NULL},
     {"name", "of the guest", info_name},
-    {"network", "network cards and what is behind them", info_network},
+    {"network", "network cards and what is behind them", hmp_info_network},
     {"pci", "PCI functions and their places", NULL},
     {"pic", "interrupt controllers", NULL},
     {"registers", "of the CPU", NULL},
@@ -393,6 +374,8 @@ static const struct hmp_command commands[] = {
     {"eject", NULL, hmp_eject, "[-f] DRIVE", "takes the medium out", 1},
     {"expire_password", NULL, hmp_expire_password, "vnc TIME", "the VNC password is valid until then: now, never, +SECONDS", 2},
     {"help", "?", hmp_help, "[COMMAND]", "this list", 0},
+    {"hostfwd_add", NULL, hmp_hostfwd_add, "[NAME] tcp|udp:[HOST]:PORT-[GUEST]:PORT", "a host port leads to the guest", 1},
+    {"hostfwd_remove", NULL, hmp_hostfwd_remove, "[NAME] tcp|udp:[HOST]:PORT", "and no more", 1},
     {"info", NULL, hmp_info, "[WHAT]", "shows the state of something; alone lists of what", 0},
     {"loadvm", NULL, hmp_loadvm, "FILE", "the machine back from a file that savevm made", 1},
     {"memsave", NULL, hmp_memsave, "ADDR SIZE FILE", "linear memory into a file", 3},
@@ -406,6 +389,7 @@ static const struct hmp_command commands[] = {
     {"screendump", NULL, hmp_screendump, "FILE [-f png|ppm]", "the screen as a picture", 1},
     {"sendkey", NULL, hmp_sendkey, "KEYS [HOLD_MS]", "presses keys: ctrl-alt-delete", 1},
     {"set_password", NULL, hmp_set_password, "vnc PASSWORD", "what VNC clients are asked for with -vnc ...,password=on", 2},
+    {"set_link", NULL, hmp_set_link, "NAME on|off", "a network card's cable in or out", 2},
     {"stop", "s", hmp_stop, "", "pauses", 0},
     {"system_powerdown", NULL, hmp_powerdown, "", "presses the power button", 0},
     {"system_reset", NULL, hmp_reset, "", "presses the reset button", 0},

@@ -121,7 +121,6 @@ static int too_long(const char *option, struct novt_error *err)
 int opt_nic(struct cli_options *opt, const char *arg, struct novt_error *err)
 {
     struct cli_nic *nic;
-    char id[64];
     int rc;
 
     opt->net.given = true;
@@ -134,7 +133,7 @@ int opt_nic(struct cli_options *opt, const char *arg, struct novt_error *err)
         return too_long("-nic", err);
     snprintf(nic->spec, sizeof(nic->spec), "%s", arg);
     rc = take_card_keys(opt, nic, "-nic", nic->spec, err);
-    opt_take_key(nic->spec, "id", id, sizeof(id));
+    opt_take_key(nic->spec, "id", nic->id, sizeof(nic->id));
     return rc;
 }
 
@@ -166,7 +165,7 @@ int opt_netdev(struct cli_options *opt, const char *arg, struct novt_error *err)
 int opt_net(struct cli_options *opt, const char *arg, struct novt_error *err)
 {
     struct cli_net *net = &opt->net;
-    char list[256], id[64];
+    char list[256];
     struct cli_nic *nic;
     int rc;
 
@@ -186,8 +185,8 @@ int opt_net(struct cli_options *opt, const char *arg, struct novt_error *err)
         return EXIT_USAGE;
     snprintf(list, sizeof(list), "%s", arg[3] ? arg + 4 : "");
     rc = take_card_keys(opt, nic, "-net nic", list, err);
-    opt_take_key(list, "name", id, sizeof(id));
-    opt_take_key(list, "id", id, sizeof(id));
+    opt_take_key(list, "name", nic->id, sizeof(nic->id));
+    opt_take_key(list, "id", nic->id, sizeof(nic->id));
     if (!rc && list[0])
         return opt_usage(err, "model macaddr netdev addr name can be given", "-net nic: unknown option \"%s\"", list);
     nic->hub = !nic->netdev[0];
@@ -209,7 +208,7 @@ int cli_net_device(struct cli_options *opt, const char *name, char *list, struct
     snprintf(option, sizeof(option), "-device %s", name);
     snprintf(nic->model, sizeof(nic->model), "%s", find_card(name));
     rc = take_card_keys(opt, nic, option, list, err);
-    opt_take_key(list, "id", value, sizeof(value));
+    opt_take_key(list, "id", nic->id, sizeof(nic->id));
     if (!rc && opt_take_key(list, "bus", value, sizeof(value)) && strcmp(value, "pci.0") && strcmp(value, "isa.0"))
         rc = opt_usage(err, "leave it out", "%s: there is no bus \"%s\"", option, value);
     if (!rc && opt_take_key(list, "romfile", value, sizeof(value)) && value[0])

@@ -167,6 +167,11 @@ int opt_firmware_dir(struct cli_options *opt, const char *arg, struct novt_error
     return 0;
 }
 
+const char *cli_cpu_name(unsigned n)
+{
+    return n < ARRAY_SIZE(cpu_names) ? cpu_names[n] : NULL;
+}
+
 /* Models of QEMU's that are not there, each with the nearest. A * ends a beginning of names. */
 static int other_cpu(struct cli_options *opt, const char *arg, struct novt_error *err)
 {

@@ -92,12 +92,6 @@ static void cmd_query_commands(struct qmp_call *q)
         json_array_append_new(q->ret, json_pack("{s:s}", "name", cmd->name));
 }
 
-static void cmd_query_events(struct qmp_call *q)
-{
-    q->ret = json_pack("[{s:s},{s:s},{s:s},{s:s},{s:s},{s:s}]", "name", "BLOCK_IO_ERROR", "name", "SHUTDOWN", "name", "RESET", "name", "STOP",
-                       "name", "RESUME", "name", "POWERDOWN");
-}
-
 static void cmd_query_name(struct qmp_call *q)
 {
     const char *name = q->control->opt->control.name;
@@ -462,7 +456,12 @@ static const struct qmp_command commands[] = {
     {"query-chardev", cmd_query_chardev, ""},
     {"query-commands", cmd_query_commands, ""},
     {"query-cpus-fast", cmd_query_cpus, ""},
-    {"query-events", cmd_query_events, ""},
+    {"query-cpu-definitions", qmp_query_cpu_definitions, ""},
+    {"query-current-machine", qmp_query_current_machine, ""},
+    {"query-events", qmp_query_events, ""},
+    {"query-hotpluggable-cpus", cmd_empty_list, ""},
+    {"query-machines", qmp_query_machines, ""},
+    {"query-qmp-schema", qmp_query_schema, ""},
     {"query-iothreads", cmd_empty_list, ""},
     {"query-jobs", cmd_empty_list, ""},
     {"query-block-jobs", cmd_empty_list, ""},
@@ -480,6 +479,7 @@ static const struct qmp_command commands[] = {
     {"set_password", qmp_set_password, " protocol S password S connected s display s"},
     {"screendump", cmd_screendump, " filename S device s head i format s"},
     {"send-key", cmd_send_key, " keys A hold-time i"},
+    {"set_link", qmp_set_link, " name S up B"},
     {"stop", cmd_stop, ""},
     {"system_powerdown", cmd_powerdown, ""},
     {"system_reset", cmd_reset, ""},

@@ -96,6 +96,13 @@ void hmp_set_password(struct hmp_args *a);
 void hmp_expire_password(struct hmp_args *a);
 bool hmp_change_vnc(struct hmp_args *a); /* "change vnc ..."; false: it is not that */
 
+/* ---- cli_hmp_net.c ---- */
+int net_card_by_name(const struct cli_options *opt, const char *name); /* its number, -1: none */
+void hmp_info_network(struct hmp_args *a);
+void hmp_set_link(struct hmp_args *a);
+void hmp_hostfwd_add(struct hmp_args *a);
+void hmp_hostfwd_remove(struct hmp_args *a);
+
 /* ---- cli_snap.c ---- */
 void hmp_savevm(struct hmp_args *a);
 void hmp_loadvm(struct hmp_args *a);
@@ -123,6 +130,9 @@ struct qmp_command {
         args; /* " name type" for each; a capital type letter: must be given. s string, i integer, b boolean, a array */
 };
 qmp_fn qmp_set_password, qmp_expire_password, qmp_change_vnc_password; /* cli_vnc.c */
+/* cli_qmp_schema.c */
+qmp_fn qmp_query_schema, qmp_query_events, qmp_query_machines, qmp_query_current_machine, qmp_query_cpu_definitions, qmp_set_link;
+#define QMP_EVENTS "BLOCK_IO_ERROR", "POWERDOWN", "RESET", "RESUME", "SHUTDOWN", "STOP"
 const struct qmp_command *qmp_find(const char *name);
 const struct qmp_command *qmp_nth(unsigned n); /* NULL past the last */
 void qmp_fail(struct qmp_call *q, const char *fmt, ...) PRINTF_LIKE(2, 3);

@@ -104,3 +104,42 @@ void net_fini(struct machine *m)
     for (unsigned i = 0; i < NOVT_NICS; i++)
         net_free(m->net[i]);
 }
+
+/* ---- the public calls ---- */
+
+struct link_args {
+    struct machine *m;
+    unsigned n;
+    bool up;
+    int rc;
+};
+
+static void link_here(void *opaque)
+{
+    struct link_args *a = opaque;
+    const struct nic_front *front = a->n < PC_NICS ? pc_nic_front(a->m->vm.pc, a->n) : NULL;
+
+    a->rc = front && front->link ? 0 : -ENODEV;
+    if (!a->rc)
+        front->link(front->opaque, a->up);
+}
+
+int novt_vm_set_link(struct novt_vm *vm, unsigned n, bool up)
+{
+    struct link_args a = {machine_of(vm), n, up, 0};
+
+    novt_vm_call(vm, link_here, &a);
+    return a.rc;
+}
+
+int novt_vm_forward(struct novt_vm *vm, unsigned n, bool add, const char *rule, struct novt_error *err)
+{
+    struct machine *m = machine_of(vm);
+    struct net_error why;
+    int rc;
+
+    if (n >= NOVT_NICS || !m->net[n])
+        return mon_fail(err, NOVT_ERR_USAGE, -ENODEV, "use -nic user", "there is no network %u", n);
+    rc = net_forward(m->net[n], add, rule, &why);
+    return rc ? mon_fail(err, why.usage ? NOVT_ERR_USAGE : NOVT_ERR_HOST, rc, why.remedy, "%s", why.cause) : 0;
+}

@@ -30,6 +30,10 @@ int net_start(struct net *net, const struct nic_front *front, struct wake_list *
 /* On the VM's thread, while card and wake list still exist. NULL is fine. */
 void net_free(struct net *net);
 
+/* A host port of user networking that leads to the guest: "tcp|udp:[HOST]:PORT-[GUEST]:PORT" is added, "tcp|udp:[HOST]:PORT" is taken away.
+ * Any thread; works on the back end's own. 0, -EINVAL, -ENOENT (there is none to take away) or another -errno, with *err filled. */
+int net_forward(struct net *net, bool add, const char *rule, struct net_error *err) MUST_CHECK;
+
 /* One line about it, as after "info network"; how much it needs, like snprintf(). */
 size_t net_describe(const struct net *net, char *buf, size_t bytes);
 

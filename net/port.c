@@ -209,6 +209,21 @@ static void tell_arrivals(struct net *net)
     }
 }
 
+static void take_order(struct net *net)
+{
+    struct net_order *order;
+
+    pthread_mutex_lock(&net->order_lock);
+    order = net->order;
+    net->order = NULL;
+    if (order) {
+        order->rc = net->kind->forward(net, order->add, order->rule, order->err);
+        order->done = true;
+        pthread_cond_broadcast(&net->order_done);
+    }
+    pthread_mutex_unlock(&net->order_lock);
+}
+
 static void *net_thread(void *opaque)
 {
     struct net *net = opaque;
@@ -236,6 +251,7 @@ static void *net_thread(void *opaque)
         if (polls->fd[0].revents && read(net->event_fd, &count, sizeof(count)) < 0)
             count = 0;
         net->kind->ready(net, polls, input);
+        take_order(net);
         tell_arrivals(net);
     }
     return NULL;
@@ -265,6 +281,8 @@ int net_new(struct net **out, const char *spec, struct net_error *err)
     if (!net || !options)
         goto fail;
     net->kind = kind;
+    pthread_mutex_init(&net->order_lock, NULL);
+    pthread_cond_init(&net->order_done, NULL);
     net->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     net->in.data = malloc(RING_BYTES);
     net->out.data = malloc(RING_BYTES);
@@ -316,14 +334,37 @@ void net_free(struct net *net)
         pthread_join(net->thread, NULL);
     }
     wake_remove(&net->wake);
-    if (net->kind)
+    if (net->kind) {
         net->kind->close(net);
+        pthread_cond_destroy(&net->order_done);
+        pthread_mutex_destroy(&net->order_lock);
+    }
     if (net->event_fd >= 0)
         close(net->event_fd);
     free(net->polls.fd);
     free(net->in.data);
     free(net->out.data);
     free(net);
+}
+
+int net_forward(struct net *net, bool add, const char *rule, struct net_error *err)
+{
+    struct net_order order = {.add = add, .rule = rule, .err = err};
+
+    *err = (struct net_error){0};
+    if (!net->kind->forward)
+        return net_bad(err, "use -nic user", "network: %s has no host ports that lead to the guest", net->kind->name);
+    if (!net->started)
+        return net->kind->forward(net, add, rule, err);
+    pthread_mutex_lock(&net->order_lock);
+    while (net->order) /* another thread's */
+        pthread_cond_wait(&net->order_done, &net->order_lock);
+    net->order = &order;
+    kick(net);
+    while (!order.done)
+        pthread_cond_wait(&net->order_done, &net->order_lock);
+    pthread_mutex_unlock(&net->order_lock);
+    return order.rc;
 }
 
 size_t net_describe(const struct net *net, char *buf, size_t bytes)

@@ -45,6 +45,15 @@ struct net_kind {
     void (*prepare)(struct net *net, struct net_polls *polls, bool input, bool stalled);
     void (*ready)(struct net *net, struct net_polls *polls, bool input);
     size_t (*describe)(const struct net *net, char *buf, size_t bytes);
+    int (*forward)(struct net *net, bool add, const char *rule, struct net_error *err); /* net.h's; NULL: not this kind */
+};
+
+/* net_forward() on its way to the thread. */
+struct net_order {
+    bool add, done;
+    const char *rule;
+    struct net_error *err;
+    int rc;
 };
 
 struct net {
@@ -57,6 +66,10 @@ struct net {
     pthread_t thread;
     bool started;
     int event_fd; /* wakes the thread */
+
+    pthread_mutex_t order_lock;
+    pthread_cond_t order_done;
+    struct net_order *order; /* NULL: none */
 
     /* Between the two threads, by atomic operations. */
     int stop;

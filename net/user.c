@@ -27,6 +27,7 @@ struct slirp_calls {
     void (*pollfds_poll)(Slirp *slirp, int select_error, SlirpGetREventsCb get_revents, void *opaque);
     void (*input)(Slirp *slirp, const uint8_t *pkt, int pkt_len);
     int (*add_hostfwd)(Slirp *slirp, int is_udp, struct in_addr host_addr, int host_port, struct in_addr guest_addr, int guest_port);
+    int (*remove_hostfwd)(Slirp *slirp, int is_udp, struct in_addr host_addr, int host_port);
 };
 
 static const struct {
@@ -39,6 +40,7 @@ static const struct {
     {"slirp_pollfds_poll", offsetof(struct slirp_calls, pollfds_poll)},
     {"slirp_input", offsetof(struct slirp_calls, input)},
     {"slirp_add_hostfwd", offsetof(struct slirp_calls, add_hostfwd)},
+    {"slirp_remove_hostfwd", offsetof(struct slirp_calls, remove_hostfwd)},
 };
 
 struct timer {
@@ -208,30 +210,35 @@ static bool take_host(char **text, struct in_addr *addr)
     return true;
 }
 
-/* tcp|udp:[HOSTADDR]:HOSTPORT-[GUESTADDR]:GUESTPORT */
-static int add_forward(struct user *user, char *value, struct net_error *err)
+/* tcp|udp:[HOSTADDR]:HOSTPORT, with `whole` -[GUESTADDR]:GUESTPORT behind it. In place. */
+static bool parse_forward(struct forward *f, char *at, bool whole)
 {
-    struct forward *f = &user->forward[user->forwards];
-    char shown[128], *at = value;
-
-    snprintf(shown, sizeof(shown), "%s", value);
-    if (user->forwards == FORWARDS)
-        return net_bad(err, "give fewer", "-netdev user: more than %d of hostfwd", FORWARDS);
     if (!strncmp(at, "tcp:", 4) || !strncmp(at, "udp:", 4)) {
         f->udp = *at == 'u';
         at += 4;
     } else if (*at == ':') {
+        f->udp = false;
         at++; /* QEMU: nothing is TCP */
     } else {
-        goto bad;
+        return false;
     }
-    if (!take_host(&at, &f->host) || !take_port(&at, '-', 0, &f->host_port) || !take_host(&at, &f->guest) ||
-        !take_port(&at, 0, 1, &f->guest_port))
-        goto bad;
+    if (!take_host(&at, &f->host) || !take_port(&at, whole ? '-' : 0, 0, &f->host_port))
+        return false;
+    return !whole || (take_host(&at, &f->guest) && take_port(&at, 0, 1, &f->guest_port));
+}
+
+static int add_forward(struct user *user, char *value, struct net_error *err)
+{
+    struct forward *f = &user->forward[user->forwards];
+    char shown[128];
+
+    snprintf(shown, sizeof(shown), "%s", value);
+    if (user->forwards == FORWARDS)
+        return net_bad(err, "give fewer", "-netdev user: more than %d of hostfwd", FORWARDS);
+    if (!parse_forward(f, value, true))
+        return net_bad(err, "for example hostfwd=tcp::2222-:22", "-netdev user: bad hostfwd=%s", shown);
     user->forwards++;
     return 0;
-bad:
-    return net_bad(err, "for example hostfwd=tcp::2222-:22", "-netdev user: bad hostfwd=%s", shown);
 }
 
 static int take_option(struct user *user, const char *key, char *value, struct net_error *err)
@@ -392,21 +399,42 @@ static int load_library(struct user *user, struct net_error *err)
     return 0;
 }
 
+static int open_forward(struct user *user, const struct forward *f, struct net_error *err)
+{
+    char host[INET_ADDRSTRLEN];
+    int rc;
+
+    errno = 0;
+    if (user->lib.add_hostfwd(user->slirp, f->udp, f->host, (int)f->host_port, f->guest, (int)f->guest_port) >= 0)
+        return 0;
+    rc = errno ? -errno : -EIO;
+    inet_ntop(AF_INET, &f->host, host, sizeof(host));
+    return net_refused(err, rc, rc == -EACCES ? "use a port from 1024 up" : "use another host port, or end the program that has it",
+                       "-netdev user: cannot forward %s port %u of %s: %s", f->udp ? "udp" : "tcp", f->host_port, host, strerror(-rc));
+}
+
 static int open_forwards(struct user *user, struct net_error *err)
 {
-    for (unsigned i = 0; i < user->forwards; i++) {
-        const struct forward *f = &user->forward[i];
-        char host[INET_ADDRSTRLEN];
-        int rc;
+    int rc = 0;
 
-        errno = 0;
-        if (user->lib.add_hostfwd(user->slirp, f->udp, f->host, (int)f->host_port, f->guest, (int)f->guest_port) >= 0)
-            continue;
-        rc = errno ? -errno : -EIO;
-        inet_ntop(AF_INET, &f->host, host, sizeof(host));
-        return net_refused(err, rc, rc == -EACCES ? "use a port from 1024 up" : "use another host port, or end the program that has it",
-                           "-netdev user: cannot forward %s port %u of %s: %s", f->udp ? "udp" : "tcp", f->host_port, host, strerror(-rc));
-    }
+    for (unsigned i = 0; !rc && i < user->forwards; i++)
+        rc = open_forward(user, &user->forward[i], err);
+    return rc;
+}
+
+/* While it runs, on the back end's thread. */
+static int user_forward(struct net *net, bool add, const char *rule, struct net_error *err)
+{
+    struct user *user = net->state;
+    struct forward f = {0};
+    char text[128];
+
+    if (snprintf(text, sizeof(text), "%s", rule) >= (int)sizeof(text) || !parse_forward(&f, text, add))
+        return net_bad(err, add ? "for example tcp::2222-:22" : "for example tcp::2222", "invalid host forwarding rule '%.100s'", rule);
+    if (add)
+        return open_forward(user, &f, err);
+    if (user->lib.remove_hostfwd(user->slirp, f.udp, f.host, (int)f.host_port))
+        return net_refused(err, -ENOENT, "give it as it was added, without the guest's part", "host forwarding rule for %.100s not found", rule);
     return 0;
 }
 
@@ -508,4 +536,5 @@ const struct net_kind net_kind_user = {
     .prepare = user_prepare,
     .ready = user_ready,
     .describe = user_describe,
+    .forward = user_forward,
 };

@@ -547,6 +547,65 @@ def test_screendump():
         got = Qmp(sock("q13")).raw({"execute": "screendump", "arguments": {"filename": os.path.join(TMP, "none")}})
         check("error" in got, got)
 
+def test_network_words():
+    """hostfwd_add opens a port of the host at once and hostfwd_remove closes it; set_link is heard by the card; names are the options'."""
+    s = socket.socket()
+    s.bind(("127.0.0.1", 0))
+    port = s.getsockname()[1]
+    def listens():
+        with socket.socket() as c:
+            return c.connect_ex(("127.0.0.1", port)) == 0
+    # The e1000 in slot 3, its I/O window at C000h: STATUS (register 8) has the link as bit 1. Its low byte to COM1 all the time.
+    code = pci_write(24, 0x14, 0xc001) + pci_write(24, 4, 1) + bytes.fromhex("ba00c0 66b808000000 66ef ba04c0 66ed baf803 ee ebea")
+    log = os.path.join(TMP, "link.out")
+    def link(want):
+        end = time.time() + 10
+        while time.time() < end:
+            with open(log, "rb") as f:
+                last = f.read()[-1:]
+            if last and bool(last[0] & 2) == want:
+                return True
+        return False
+    cards = ["-netdev", "user,id=n0", "-device", "e1000,netdev=n0,id=card0", "-serial", "file:" + log]
+    with Novt("-bios", bios("link", code), *cards, *qmp_args("q14"), stderr=subprocess.PIPE) as n:
+        try:
+            q = Qmp(sock("q14"))
+        except Fail:
+            check(b"libslirp" in n.p.stderr.read(), "no network")
+            return
+        check(f"port {port}" in q.hmp(f"hostfwd_add tcp:127.0.0.1:{port}-:22"), "a port that is taken is said")
+        s.close()
+        check(q.hmp(f"hostfwd_add tcp:127.0.0.1:{port}-:22") == "" and listens(), "open")
+        check("not found" in q.hmp(f"hostfwd_remove n0 udp:127.0.0.1:{port}"), "another protocol")
+        check("removed" in q.hmp(f"hostfwd_remove n0 tcp:127.0.0.1:{port}") and not listens(), "closed")
+        check("not found" in q.hmp(f"hostfwd_remove tcp:127.0.0.1:{port}"), "twice")
+        check("invalid" in q.hmp("hostfwd_add nonsense"), "nonsense")
+        check("unrecognized" in q.hmp("hostfwd_add other tcp::1-:2"), "name")
+        check("card0" in q.hmp("info network") and "n0" in q.hmp("info network"), q.hmp("info network"))
+        for name in ("n0", "card0", "e1000.0", "net0"):
+            check(q.hmp(f"set_link {name} off") == "" and q.hmp(f"set_link {name} on") == "", name)
+        check(link(True), "the card says that the link is up")
+        check("not found" in q.hmp("set_link frob on") and "expects" in q.hmp("set_link n0 perhaps"), "bad words")
+        check(q.raw({"execute": "set_link", "arguments": {"name": "n0", "up": False}}) == {"return": {}}, "QMP")
+        got = q.raw({"execute": "set_link", "arguments": {"name": "frob", "up": True}})
+        check(got["error"]["class"] == "DeviceNotFound", got)
+        check(link(False), "the card says that the link is down")
+
+def test_schema():
+    with Novt("-bios", CARDS, *qmp_args("q15")) as n:
+        q = Qmp(sock("q15"))
+        schema = q.do("query-qmp-schema")
+        names = {e["name"]: e for e in schema}
+        check(len(names) == len(schema), "a name is there twice")
+        for c in q.do("query-commands"):
+            e = names.get(c["name"])
+            check(e and e["meta-type"] == "command" and names[e["arg-type"]]["meta-type"] == "object" and e["ret-type"] in names, c)
+        check({"name": "filename", "type": "str"} in names[names["screendump"]["arg-type"]]["members"], "screendump")
+        check({"name": "device", "type": "str", "default": None} in names[names["eject"]["arg-type"]]["members"], "eject")
+        for e in q.do("query-events"):
+            check(names[e["name"]]["meta-type"] == "event", e)
+        check([m["name"] for m in q.do("query-machines")] == ["pc"] and "max" in [c["name"] for c in q.do("query-cpu-definitions")], "lists")
+
 def test_uuid_reaches_firmware():
     log, uuid = os.path.join(TMP, "bios.log"), "550e8400-e29b-41d4-a716-446655440000"
     p = subprocess.run([NOVT, "-display", "none", "-uuid", uuid, "-chardev", f"file,id=d,path={log}", "-device", "isa-debugcon,iobase=0x402,chardev=d",
