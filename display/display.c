@@ -100,7 +100,7 @@ static int parse_sdl(struct display_spec *spec, const char *at, struct novt_erro
             spec->full_screen = on_off(item, "full-screen") == 1;
         else if (on_off(item, "window-close") >= 0)
             spec->window_close_off = on_off(item, "window-close") == 0;
-        else if (on_off(item, "gl") != 0 && on_off(item, "show-cursor") < 0 && on_off(item, "grab-mod") < 0)
+        else if (on_off(item, "gl") != 0 && on_off(item, "show-cursor") != 0)
             return refuse(err, "use -display sdl,full-screen=on|off,window-close=on|off", "-display sdl",
                           item);
     }

@@ -21,7 +21,6 @@ struct display_spec {
     char vnc_secret_id[64]; /* whose object's contents it is; "": none */
     const char *vnc_secret; /* those contents; the caller's, may be gone once the display is open */
     bool full_screen;  /* SDL */
-    bool no_grab_keys; /* SDL: no Ctrl-Alt-G and the like */
     bool window_close_off;
     const char *title; /* NULL: none; the caller's */
 };

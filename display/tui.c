@@ -57,7 +57,6 @@ struct tui {
     struct novt_cell *cell;
     bool after_escape, help;
     bool redraw; /* whatever did not change, too */
-    bool wide_pending;
     char pending[64]; /* a stroke that there was no room for */
 };
 
@@ -547,6 +546,8 @@ static int tui_open(void **self, const struct display_spec *spec, const struct d
     if (t)
         t->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (!t || !t->cell || t->stop_fd < 0 || tcgetattr(STDIN_FILENO, &t->saved)) {
+        if (t && t->stop_fd >= 0)
+            close(t->stop_fd);
         if (t)
             free(t->cell);
         free(t);

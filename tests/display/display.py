@@ -335,7 +335,8 @@ def test_tui_refused():
     check(rc == 3 and "not a terminal" in out and "remedy" in out, f"{rc} {out}")
     for args in (["-nographic", "-display", "curses"], ["-serial", "stdio", "-display", "tui"], ["-display", "gtk"], ["-k", "de"],
                  ["-monitor", "stdio", "-display", "curses"], ["-gdb", "stdio", "-display", "curses"], ["-daemonize", "-curses"],
-                 ["-vga", "cirrus"], ["-display", "sdl,gl=on"], ["-display", "sdl", "-curses"]):
+                 ["-vga", "cirrus"], ["-display", "sdl,gl=on"], ["-display", "sdl,show-cursor=on"], ["-display", "sdl,grab-mod=rctrl"],
+                 ["-display", "sdl", "-curses"]):
         rc, out = run(*args)
         check(rc == 2 and "remedy" in out, f"{args}: {rc} {out}")
     rc, out = run("-display", "help")

@@ -146,9 +146,10 @@ Test(keys, options)
     cr_assert(s.wanted[DISPLAY_SDL] && s.full_screen && s.window_close_off);
     static const char *const wrong[] = {
         "gtk",         "",           "curse",     "sdlx",    "sdl=on",
-        "sdl,gl=on",   "vnc",        "vnc=",      "vnc=3",   "vnc=:1,password=on",
-        "vnc=:1,to=x", "vnc=:1,to=", "spice-app", "cursesx", "sdl,"};
-    for (unsigned i = 0; i + 1 < ARRAY_SIZE(wrong); i++) {
+        "sdl,gl=on",   "vnc",        "vnc=",      "vnc=3",   "vnc=:1,tls-creds=x",
+        "vnc=:1,to=x", "vnc=:1,to=", "spice-app", "cursesx", "sdl,show-cursor=on",
+        "sdl,grab-mod=rctrl"};
+    for (unsigned i = 0; i < ARRAY_SIZE(wrong); i++) {
         err.cause[0] = err.remedy[0] = 0;
         cr_assert_eq(display_parse(&s, wrong[i], &err), -EINVAL, "%s", wrong[i]);
         cr_assert(err.kind == NOVT_ERR_USAGE && err.cause[0] && err.remedy[0], "%s", wrong[i]);
