@@ -357,9 +357,11 @@ Test(qmp, random_objects)
     struct cli_options opt = {0};
     struct cli_control *c = calloc(1, sizeof(*c));
     struct control_end *e;
+    char dir[] = "/tmp/novt-objects-XXXXXX", clean[64];
     u32 seed = 17;
 
     cr_assert(c);
+    cr_assert(mkdtemp(dir) && chdir(dir) == 0); /* words are files' names, too */
     c->vm = machine();
     c->io = &io;
     c->opt = &opt;
@@ -385,4 +387,6 @@ Test(qmp, random_objects)
     frame_free(&e->frame);
     novt_vm_free(c->vm);
     free(c);
+    snprintf(clean, sizeof(clean), "rm -rf %s", dir);
+    cr_expect_eq(system(clean), 0);
 }
