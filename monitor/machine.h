@@ -63,6 +63,10 @@ struct machine {
     u64 rom_off; /* memfd offset of the BIOS; all ones for ROM holes follow it */
     u64 hole_off;
     u64 vga_off;
+    struct vga_place { /* where the card's memory is mapped: its window, its linear frame buffer */
+        u64 gpa;
+        u32 bytes, offset; /* bytes 0: nowhere */
+    } vga_place[2];
     u32 shadow_write;    /* bit n: unit n of the shadow area takes writes while it reads as ROM */
     bool wired;          /* everything exists: callbacks may use it */
     unsigned no_boot_at; /* progress of the firmware's "nothing to boot" message */

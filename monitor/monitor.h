@@ -222,6 +222,8 @@ void mon_timer_update(
     struct novt_vm *vm); /* after device registers were written: the next deadline may have moved */
 void mon_nmi(struct novt_vm *vm); /* from any thread, signal-safe */
 void mon_irq_changed(struct novt_vm *vm, bool level); /* PIC output; CPU thread */
+/* What mon_code_written() has to do where the same memory lies a second time (vm_vga.c). */
+void vga_alias_written(struct novt_vm *vm, u64 gpa, u32 len);
 void mon_code_written(struct novt_vm *vm, u64 gpa,
                       u32 len); /* RAM that holds translations is about to be written */
 

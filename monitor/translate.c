@@ -248,6 +248,7 @@ void mon_code_written(struct novt_vm *vm, u64 gpa, u32 len)
         if (!p->blocks)
             mmu_unwatch(vm->mmu, at);
     }
+    vga_alias_written(vm, gpa, len);
 }
 
 void mon_cache_flush(struct novt_vm *vm)

@@ -18,10 +18,41 @@ static bool is_free(struct machine *m, u64 gpa, u32 bytes)
 static bool map(void *opaque, u64 gpa, u32 bytes, u32 offset)
 {
     struct machine *m = opaque;
+    struct vga_place *place = &m->vga_place[m->vga_place[0].bytes != 0];
 
-    if (gpa + bytes > 1ull << 32 || !is_free(m, gpa, bytes))
+    if (place->bytes || gpa + bytes > 1ull << 32 || !is_free(m, gpa, bytes))
         return false;
-    return mmu_map_physical(m->vm.mmu, gpa, bytes, MMU_RAM, m->vga_off + offset) == 0;
+    if (mmu_map_physical(m->vm.mmu, gpa, bytes, MMU_RAM, m->vga_off + offset))
+        return false;
+    *place = (struct vga_place){.gpa = gpa, .bytes = bytes, .offset = offset};
+    return true;
+}
+
+/* Drops the code of a page that lies at offset in the card's memory too, as the watch of the one is the watch of the other. */
+static void drop_alias(struct machine *m, const struct vga_place *place, u32 offset)
+{
+    u64 gpa = place->gpa + (offset - place->offset);
+    struct cc_page *p = offset - place->offset < place->bytes ? cc_page(m->vm.cc, (u32)gpa) : NULL;
+
+    if (!p || !p->blocks)
+        return;
+    cc_invalidate(m->vm.cc, (u32)gpa, PAGE_BYTES);
+    m->vm.code_dropped = 1;
+}
+
+void vga_alias_written(struct novt_vm *vm, u64 gpa, u32 len)
+{
+    struct machine *m = machine_of(vm);
+
+    if (!m->vga_place[0].bytes || !m->vga_place[1].bytes)
+        return;
+    for (u64 at = gpa & ~(u64)PAGE_MASK; at < gpa + len; at += PAGE_BYTES)
+        for (unsigned i = 0; i < 2; i++) {
+            const struct vga_place *here = &m->vga_place[i];
+
+            if (at >= here->gpa && at - here->gpa < here->bytes)
+                drop_alias(m, &m->vga_place[!i], here->offset + (u32)(at - here->gpa));
+        }
 }
 
 static void unmap(void *opaque, u64 gpa, u32 bytes)
@@ -35,6 +66,9 @@ static void unmap(void *opaque, u64 gpa, u32 bytes)
     rc = mmu_map_physical(m->vm.mmu, gpa, bytes, MMU_NONE, 0);
     if (rc)
         mon_stop(&m->vm, STOP_ERROR, -rc);
+    for (unsigned i = 0; i < 2; i++)
+        if (m->vga_place[i].gpa == gpa)
+            m->vga_place[i].bytes = 0;
 }
 
 static void written(void *opaque, u64 bits[VGA_DIRTY_WORDS])

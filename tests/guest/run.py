@@ -66,7 +66,8 @@ def command(args, image):
             f.write(BOCHS.format(image=image))
         return ["sh", "-c", f"echo c | bochs -q -f {image}.bxrc"]
     novt = os.environ.get("NOVT") or os.path.join(ROOT, "build", "release", "novt")
-    cmd = [novt, "-bios", image, "-m", "32", "-vga", "none", "-display", "none", "-serial", "none", "-debugcon", "stdio", "-no-reboot",
+    vga = "std" if os.path.basename(image) == "vram.bin" else "none"
+    cmd = [novt, "-bios", image, "-m", "32", "-vga", vga, "-display", "none", "-serial", "none", "-debugcon", "stdio", "-no-reboot",
            "--timeout", str(args.timeout), "-device", "isa-debug-exit,iobase=0x501,iosize=4"]
     if args.stress:
         cmd += ["--stress", args.stress]
