@@ -587,6 +587,17 @@ def test_sdl_dummy():
     check(rc == 3 and "remedy" in out, f"{rc} {out}")
 
 
+def pipes(pid):
+    """How long threads of a software OpenGL have run."""
+    ran = 0
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/comm") as f:
+            name = f.read()
+        with open(f"/proc/{pid}/task/{task}/schedstat") as f:
+            ran += int(f.read().split()[0]) if "pipe" in name else 0
+    return ran
+
+
 def test_sdl_window():
     read, write = os.pipe()
     x = subprocess.Popen(["Xvfb", "-displayfd", str(write), "-screen", "0", "1024x768x24", "-nolisten", "tcp"], pass_fds=[write],
@@ -610,6 +621,9 @@ def test_sdl_window():
             xdo("key", "Up")
             # A busy host may hold a key down for so long that it repeats.
             wait_for(lambda: re.fullmatch("ready:a+B+(<3B>)+(<48>)+", heard("sdl")), "the keys")
+            before = pipes(n.p.pid)
+            time.sleep(1)  # the cursor blinks: there is something to draw
+            check(pipes(n.p.pid) == before, "the CPU plays graphics card for the window")
             xdo("key", "F10")
             wait_for(lambda: "Geometry: 720x400" not in xdo("getwindowgeometry", window), "the size of the graphics mode")
             before = cpu_seconds(n.p.pid)
