@@ -11,8 +11,10 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -24,7 +26,7 @@ static const struct {
     unsigned share; /* every so many of its steps make one: they take longer */
 } targets[] = {
     {"kernel", target_kernel, 1}, {"image", target_image, 10}, {"options", target_options, 1},
-    {"gdb", target_gdb, 1},       {"state", target_state, 10}, {"boot", target_boot, 200},
+    {"gdb", target_gdb, 1},       {"state", target_state, 10}, {"monitors", target_monitors, 1}, {"boot", target_boot, 200},
 };
 
 void finding(const char *fmt, ...)
@@ -64,6 +66,8 @@ static void enter_directory(void)
     snprintf(directory, sizeof(directory), "%s/novt-inputs-XXXXXX", access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
     if (!mkdtemp(directory) || chdir(directory))
         finding("no temporary directory");
+    (void)signal(SIGXFSZ, SIG_IGN); /* what is asked for may be large */
+    (void)setrlimit(RLIMIT_FSIZE, &(struct rlimit){64 << 20, 64 << 20});
     directory_of = getpid();
     atexit(remove_directory);
 }

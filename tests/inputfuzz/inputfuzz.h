@@ -38,5 +38,6 @@ void target_boot(struct fuzz *f, u32 steps);
 void target_options(struct fuzz *f, u32 steps);
 void target_gdb(struct fuzz *f, u32 steps);
 void target_state(struct fuzz *f, u32 steps);
+void target_monitors(struct fuzz *f, u32 steps);
 
 #endif
