@@ -21,7 +21,8 @@ struct audio {
     void *self;
 };
 
-int audio_fail(struct novt_error *err, enum novt_error_kind kind, int rc, const char *remedy, const char *fmt, ...)
+int audio_fail(struct novt_error *err, enum novt_error_kind kind, int rc, const char *remedy, const char *fmt,
+               ...)
 {
     va_list ap;
 
@@ -48,7 +49,8 @@ static bool number(const char *text, u32 max, u32 *out)
 
 static int set_driver(struct audio_spec *spec, const char *option, const char *name, struct novt_error *err)
 {
-    static const char *const others[] = {"alsa", "coreaudio", "dbus", "dsound", "jack", "oss", "pa", "pipewire", "sndio", "spice"};
+    static const char *const others[] = {"alsa", "coreaudio", "dbus",     "dsound", "jack",
+                                         "oss",  "pa",        "pipewire", "sndio",  "spice"};
     static const char *const names[] = {[AUDIO_NONE] = "none", [AUDIO_WAV] = "wav", [AUDIO_SDL] = "sdl"};
 
     for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
@@ -59,12 +61,15 @@ static int set_driver(struct audio_spec *spec, const char *option, const char *n
     for (unsigned i = 0; i < ARRAY_SIZE(others); i++)
         if (!strcmp(name, others[i]))
             return audio_fail(err, NOVT_ERR_USAGE, -EINVAL,
-                              "use sdl, which plays on PulseAudio, PipeWire and ALSA (the environment's SDL_AUDIODRIVER chooses)",
+                              "use sdl, which plays on PulseAudio, PipeWire and ALSA (the environment's "
+                              "SDL_AUDIODRIVER chooses)",
                               "%s: NoVT does not have the driver \"%s\"", option, name);
-    return audio_fail(err, NOVT_ERR_USAGE, -EINVAL, "use none, wav,path=FILE or sdl", "%s: unknown driver \"%s\"", option, name);
+    return audio_fail(err, NOVT_ERR_USAGE, -EINVAL, "use none, wav,path=FILE or sdl",
+                      "%s: unknown driver \"%s\"", option, name);
 }
 
-static int set_key(struct audio_spec *spec, const char *option, const char *key, const char *value, struct novt_error *err)
+static int set_key(struct audio_spec *spec, const char *option, const char *key, const char *value,
+                   struct novt_error *err)
 {
     const char *name = !strncmp(key, "out.", 4) ? key + 4 : key;
     u32 n;
@@ -73,42 +78,49 @@ static int set_key(struct audio_spec *spec, const char *option, const char *key,
         return set_driver(spec, option, value, err);
     if (!strcmp(key, "id")) {
         if (strlen(value) >= sizeof(spec->id))
-            return audio_fail(err, NOVT_ERR_USAGE, -EINVAL, "choose a shorter one", "%s: id=%s is too long", option, value);
+            return audio_fail(err, NOVT_ERR_USAGE, -EINVAL, "choose a shorter one", "%s: id=%s is too long",
+                              option, value);
         snprintf(spec->id, sizeof(spec->id), "%s", value);
         return 0;
     }
     if (!strcmp(key, "path")) {
         if (strlen(value) >= sizeof(spec->path))
-            return audio_fail(err, NOVT_ERR_USAGE, -EINVAL, "choose a shorter one", "%s: the path is too long", option);
+            return audio_fail(err, NOVT_ERR_USAGE, -EINVAL, "choose a shorter one",
+                              "%s: the path is too long", option);
         snprintf(spec->path, sizeof(spec->path), "%s", value);
         return 0;
     }
     if (!strcmp(name, "frequency")) {
         if (number(value, RATE_MAX, &spec->rate) && spec->rate >= RATE_MIN)
             return 0;
-        return audio_fail(err, NOVT_ERR_USAGE, -EINVAL, "give 1000 to 192000 samples a second", "%s: bad value %s=%s", option, key, value);
+        return audio_fail(err, NOVT_ERR_USAGE, -EINVAL, "give 1000 to 192000 samples a second",
+                          "%s: bad value %s=%s", option, key, value);
     }
     if (!strcmp(name, "channels")) {
         if (number(value, 2, &spec->channels) && spec->channels)
             return 0;
-        return audio_fail(err, NOVT_ERR_USAGE, -EINVAL, "use 1 or 2", "%s: bad value %s=%s", option, key, value);
+        return audio_fail(err, NOVT_ERR_USAGE, -EINVAL, "use 1 or 2", "%s: bad value %s=%s", option, key,
+                          value);
     }
     if (!strcmp(name, "format")) {
         if (!strcmp(value, "s16"))
             return 0;
-        return audio_fail(err, NOVT_ERR_USAGE, -EINVAL, "samples are s16", "%s: bad value %s=%s", option, key, value);
+        return audio_fail(err, NOVT_ERR_USAGE, -EINVAL, "samples are s16", "%s: bad value %s=%s", option, key,
+                          value);
     }
     if (!strcmp(name, "buffer-length")) { /* QEMU's unit is the microsecond */
         if (!number(value, 1000000, &n) || n < 1000)
-            return audio_fail(err, NOVT_ERR_USAGE, -EINVAL, "give 1000 to 1000000 microseconds", "%s: bad value %s=%s", option, key, value);
+            return audio_fail(err, NOVT_ERR_USAGE, -EINVAL, "give 1000 to 1000000 microseconds",
+                              "%s: bad value %s=%s", option, key, value);
         spec->buffer_ms = n / 1000;
         return 0;
     }
     /* How QEMU's mixer goes about it: there is one voice, so there is nothing to mix; and nothing is recorded. */
-    if (!strcmp(name, "fixed-settings") || !strcmp(name, "mixing-engine") || !strcmp(name, "voices") || !strcmp(name, "buffer-count") ||
-        !strcmp(key, "timer-period") || !strncmp(key, "in.", 3))
+    if (!strcmp(name, "fixed-settings") || !strcmp(name, "mixing-engine") || !strcmp(name, "voices") ||
+        !strcmp(name, "buffer-count") || !strcmp(key, "timer-period") || !strncmp(key, "in.", 3))
         return 0;
-    return audio_fail(err, NOVT_ERR_USAGE, -EINVAL, "use id=, path= (wav), out.frequency= and out.channels=", "%s: unknown key \"%s\"",
+    return audio_fail(err, NOVT_ERR_USAGE, -EINVAL,
+                      "use id=, path= (wav), out.frequency= and out.channels=", "%s: unknown key \"%s\"",
                       option, key);
 }
 
@@ -124,14 +136,16 @@ int audio_parse(struct audio_spec *spec, const char *option, const char *arg, st
         int rc;
 
         if (len >= sizeof(item))
-            return audio_fail(err, NOVT_ERR_USAGE, -EINVAL, "choose shorter names", "%s: the value is too long", option);
+            return audio_fail(err, NOVT_ERR_USAGE, -EINVAL, "choose shorter names",
+                              "%s: the value is too long", option);
         memcpy(item, at, len);
         item[len] = 0;
         value = strchr(item, '=');
         if (value)
             *value++ = 0;
         if (!value && driver)
-            rc = audio_fail(err, NOVT_ERR_USAGE, -EINVAL, "for example wav,id=a,path=FILE", "%s: %s has no value", option, item);
+            rc = audio_fail(err, NOVT_ERR_USAGE, -EINVAL, "for example wav,id=a,path=FILE",
+                            "%s: %s has no value", option, item);
         else
             rc = value ? set_key(spec, option, item, value, err) : set_driver(spec, option, item, err);
         if (rc)
@@ -142,7 +156,8 @@ int audio_parse(struct audio_spec *spec, const char *option, const char *arg, st
             break;
     }
     if (!driver)
-        return audio_fail(err, NOVT_ERR_USAGE, -EINVAL, "for example wav,id=a,path=FILE", "%s: no driver", option);
+        return audio_fail(err, NOVT_ERR_USAGE, -EINVAL, "for example wav,id=a,path=FILE", "%s: no driver",
+                          option);
     if (spec->path[0] && spec->driver != AUDIO_WAV)
         return audio_fail(err, NOVT_ERR_USAGE, -EINVAL, "leave it out", "%s: only wav has a path", option);
     if (spec->driver == AUDIO_WAV && !spec->path[0])
@@ -157,7 +172,8 @@ static void play(void *opaque, u64 at, const i16 *sample, size_t n)
     a->part->play(a->self, at, sample, n);
 }
 
-int audio_open(struct audio **out, const struct audio_spec *spec, struct novt_sound *sound, struct novt_error *err)
+int audio_open(struct audio **out, const struct audio_spec *spec, struct novt_sound *sound,
+               struct novt_error *err)
 {
     struct audio *a;
     int rc;

@@ -15,6 +15,7 @@ struct audio_part {
 extern const struct audio_part audio_wav, audio_sdl;
 
 /* Fills *err; returns rc. */
-int audio_fail(struct novt_error *err, enum novt_error_kind kind, int rc, const char *remedy, const char *fmt, ...) PRINTF_LIKE(5, 6);
+int audio_fail(struct novt_error *err, enum novt_error_kind kind, int rc, const char *remedy, const char *fmt,
+               ...) PRINTF_LIKE(5, 6);
 
 #endif

@@ -83,9 +83,9 @@ static bool load(struct sound *s)
 
     if (!library)
         return false;
-#define LOOK(name)                             \
+#define LOOK(name)                              \
     *(void **)&s->name = dlsym(library, #name); \
-    if (!s->name)                              \
+    if (!s->name)                               \
         return false;
     FUNCTIONS(LOOK)
 #undef LOOK
@@ -94,9 +94,11 @@ static bool load(struct sound *s)
 
 static int sdl_open(void **self, const struct audio_spec *spec, struct novt_error *err)
 {
-    static const char remedy[] = "use -audiodev wav,path=FILE or none, or let SDL_AUDIODRIVER choose another way to the sound device";
+    static const char remedy[] =
+        "use -audiodev wav,path=FILE or none, or let SDL_AUDIODRIVER choose another way to the sound device";
     struct sound *s = calloc(1, sizeof(*s));
-    SDL_AudioSpec want = {.freq = (int)spec->rate, .format = AUDIO_S16SYS, .channels = (Uint8)spec->channels, .callback = take};
+    SDL_AudioSpec want = {
+        .freq = (int)spec->rate, .format = AUDIO_S16SYS, .channels = (Uint8)spec->channels, .callback = take};
     int rc = 0;
 
     if (!s)
@@ -108,14 +110,17 @@ static int sdl_open(void **self, const struct audio_spec *spec, struct novt_erro
     for (want.samples = 64; want.samples < spec->rate * DEVICE_MS / 1000;)
         want.samples *= 2;
     if (!load(s)) {
-        rc = audio_fail(err, NOVT_ERR_HOST, -ENOENT, "install libsdl2-2.0-0, or use -audiodev wav,path=FILE or none",
+        rc = audio_fail(err, NOVT_ERR_HOST, -ENOENT,
+                        "install libsdl2-2.0-0, or use -audiodev wav,path=FILE or none",
                         "-audiodev sdl: the SDL2 library cannot be loaded");
     } else if (s->SDL_InitSubSystem(SDL_INIT_AUDIO)) {
-        rc = audio_fail(err, NOVT_ERR_HOST, -ENODEV, remedy, "-audiodev sdl: no sound: %s", s->SDL_GetError());
+        rc =
+            audio_fail(err, NOVT_ERR_HOST, -ENODEV, remedy, "-audiodev sdl: no sound: %s", s->SDL_GetError());
     } else {
         s->device = s->SDL_OpenAudioDevice(NULL, 0, &want, NULL, 0);
         if (!s->device) {
-            rc = audio_fail(err, NOVT_ERR_HOST, -ENODEV, remedy, "-audiodev sdl: no sound device: %s", s->SDL_GetError());
+            rc = audio_fail(err, NOVT_ERR_HOST, -ENODEV, remedy, "-audiodev sdl: no sound device: %s",
+                            s->SDL_GetError());
             s->SDL_QuitSubSystem(SDL_INIT_AUDIO);
         }
     }
@@ -143,7 +148,8 @@ static int sdl_open(void **self, const struct audio_spec *spec, struct novt_erro
 {
     (void)self;
     (void)spec;
-    return audio_fail(err, NOVT_ERR_HOST, -ENOTSUP, "install libsdl2-dev and build again, or use -audiodev wav,path=FILE or none",
+    return audio_fail(err, NOVT_ERR_HOST, -ENOTSUP,
+                      "install libsdl2-dev and build again, or use -audiodev wav,path=FILE or none",
                       "-audiodev sdl: this novt was built without SDL2");
 }
 

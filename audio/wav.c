@@ -22,9 +22,9 @@
 struct wav {
     int fd;
     u32 rate, channels;
-    u64 next;      /* the sample number that stands at data_bytes */
+    u64 next; /* the sample number that stands at data_bytes */
     u64 data_bytes;
-    u64 header_at; /* data_bytes when the header was written */
+    u64 header_at;    /* data_bytes when the header was written */
     bool begun, over; /* over: full, or the host's disk is */
 };
 
@@ -123,7 +123,8 @@ static int wav_open(void **self, const struct audio_spec *spec, struct novt_erro
     if (w->fd < 0 || fstat(w->fd, &st) || !S_ISREG(st.st_mode) || !write_header(w)) {
         int rc = w->fd < 0 ? -errno : S_ISREG(st.st_mode) ? -EIO : -EINVAL;
 
-        audio_fail(err, NOVT_ERR_HOST, rc, "choose a writable place for a file", "-audiodev wav: cannot write %s: %s", spec->path,
+        audio_fail(err, NOVT_ERR_HOST, rc, "choose a writable place for a file",
+                   "-audiodev wav: cannot write %s: %s", spec->path,
                    rc == -EINVAL ? "not a file" : strerror(-rc));
         if (w->fd >= 0)
             close(w->fd);

@@ -3,7 +3,8 @@
  *
  * QEMU's scheme (its block/file-posix.c): nobody locks data; for each permission a user has, it holds a shared OFD lock on byte
  * 100 + p, and for each it will not grant to others on byte 200 + p. Then it looks whether another one's locks contradict. We
- * read, or read and write and resize, and tolerate nobody else who writes; readers go together. OFD locks belong to the open file: they go when the process dies,
+ * read, or read and write and resize, and tolerate nobody else who writes; readers go together. OFD locks belong to the open file: they
+ * go when the process dies,
  * however it dies.
  */
 #include "block/internal.h"

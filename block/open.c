@@ -33,7 +33,8 @@ static int open_refused(const char *path, int error, int flags, struct blk_error
 
     if (error == ENOENT)
         remedy = "check the name, or make a disk with: qemu-img create -f raw FILE 4G";
-    else if ((flags & O_ACCMODE) == O_RDWR && (error == EACCES || error == EROFS || error == EPERM || error == ETXTBSY))
+    else if ((flags & O_ACCMODE) == O_RDWR &&
+             (error == EACCES || error == EROFS || error == EPERM || error == ETXTBSY))
         remedy = "make it writable, or add snapshot=on or readonly=on";
     else if (error == EINVAL && (flags & O_DIRECT))
         remedy = "its file system has no direct I/O: leave out cache=none and cache=directsync";
@@ -56,7 +57,8 @@ int host_open(const char *path, int flags, int *fd, u64 *bytes, struct blk_error
     else if (S_ISREG(st.st_mode))
         *bytes = (u64)st.st_size;
     else if (!S_ISBLK(st.st_mode))
-        rc = blk_fail(err, false, -EINVAL, "give a file or a block device", "%s is neither a file nor a block device", path);
+        rc = blk_fail(err, false, -EINVAL, "give a file or a block device",
+                      "%s is neither a file nor a block device", path);
     else if (ioctl(*fd, BLKGETSIZE64, bytes))
         rc = open_refused(path, errno, flags, err);
     if (!rc && *bytes > INT64_MAX - (1 << 20))
@@ -81,7 +83,8 @@ static int probe_file(const char *path, struct probe_result *probe, struct blk_e
         return rc;
     n = pread(fd, first, sizeof(first), 0);
     if (n < 0)
-        rc = blk_fail(err, false, -errno, "look at the host's disk", "cannot read %s: %s", path, strerror(errno));
+        rc = blk_fail(err, false, -errno, "look at the host's disk", "cannot read %s: %s", path,
+                      strerror(errno));
     close(fd);
     if (!rc)
         probe_bytes(first, (size_t)n, probe);
@@ -100,8 +103,8 @@ static int open_format(struct blk_image **out, const struct blk_source *source, 
         return rc;
     /* A fixed VHD has its signature at the end. */
     if (source->format != BLK_PROBE && source->format != probe.format && source->format != BLK_VPC)
-        return blk_fail(err, true, -EINVAL, "say format=raw if that is what it is, or leave format= out", "%s is not a %s image",
-                        source->path, blk_format_name(source->format));
+        return blk_fail(err, true, -EINVAL, "say format=raw if that is what it is, or leave format= out",
+                        "%s is not a %s image", source->path, blk_format_name(source->format));
     if (source->format != BLK_PROBE || (probe.container && probe.format != BLK_PROBE))
         return nbd_open(out, source, source->format == BLK_PROBE ? probe.format : source->format, err);
     if (probe.container)

@@ -123,8 +123,11 @@ static void overlay_close(struct blk_image *image)
     free(layer);
 }
 
-static const struct blk_ops overlay_ops = {
-    .read = overlay_read, .write = overlay_write, .flush = overlay_flush, .read_now = overlay_read_now, .close = overlay_close};
+static const struct blk_ops overlay_ops = {.read = overlay_read,
+                                           .write = overlay_write,
+                                           .flush = overlay_flush,
+                                           .read_now = overlay_read_now,
+                                           .close = overlay_close};
 
 /* A file without a name in the first place that gives one. */
 static int temporary_file(void)
@@ -143,7 +146,8 @@ static int temporary_file(void)
         name = malloc(strlen(dirs[i]) + sizeof("/novt-XXXXXX"));
         if (!name)
             break;
-        fd = mkostemp(strcat(strcpy(name, dirs[i]), "/novt-XXXXXX"), O_CLOEXEC); /* file systems without O_TMPFILE */
+        fd = mkostemp(strcat(strcpy(name, dirs[i]), "/novt-XXXXXX"),
+                      O_CLOEXEC); /* file systems without O_TMPFILE */
         if (fd >= 0)
             unlink(name);
         free(name);
@@ -164,7 +168,8 @@ int overlay_open(struct blk_image **out, struct blk_image *base, struct blk_erro
     layer->image.odd_size = base->odd_size;
     layer->base = base;
     layer->bitmap_bytes = base->bytes / DISK_SECTOR_BYTES / 8 + 1;
-    layer->bitmap = mmap(NULL, layer->bitmap_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    layer->bitmap = mmap(NULL, layer->bitmap_bytes, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (layer->bitmap == MAP_FAILED)
         layer->bitmap = NULL;
     layer->fd = temporary_file();
@@ -172,7 +177,8 @@ int overlay_open(struct blk_image **out, struct blk_image *base, struct blk_erro
         *out = &layer->image;
         return 0;
     }
-    blk_fail(err, false, 0, layer->bitmap ? "set TMPDIR to a directory that takes files" : "lift \"ulimit -v\"",
+    blk_fail(err, false, 0,
+             layer->bitmap ? "set TMPDIR to a directory that takes files" : "lift \"ulimit -v\"",
              "no temporary file for a snapshot: %s", strerror(errno));
     overlay_close(&layer->image);
     return -EIO;

@@ -27,7 +27,7 @@ struct bt;
 enum bt_result {
     BT_CONT,  /* done: go on with the next instruction inline; mode, window, eip sequence unchanged */
     BT_LEAVE, /* leave translated code: cpu->eip and cpu->exit_kind (and its fields) are set */
-    BT_JUMP,  /* callouts only: go on at cpu->eip, whatever changed, by the jump cache of the window that is current now */
+    BT_JUMP, /* callouts only: go on at cpu->eip, whatever changed, by the jump cache of the window that is current now */
 };
 
 /* Answers of the fault hook. */
@@ -140,7 +140,8 @@ void bt_jcache_put(struct bt *bt, u8 *jcache, u64 ctx_tag, u32 eip, const struct
 /* Host address of the block at eip, or 0. For bt_enter_at(): the entry is as good as a block found by its whole key. */
 u64 bt_jcache_get(u8 *jcache, u64 ctx_tag, u32 eip);
 void bt_jcache_drop_block(const struct bt *bt, u8 *jcache, const struct cc_block *b);
-/* Make a window current: GS base, jump cache, code map (2^20 entries, see struct cpu), return stack [ret_lo, ret_top) with PROT_NONE below and above. ret_sp: where
+/* Make a window current: GS base, jump cache, code map (2^20 entries, see struct cpu), return stack [ret_lo, ret_top) with PROT_NONE
+ * below and above. ret_sp: where
  * it stood when it was left, or bt_retstack_reset(). base must be aligned to 4 GiB. The caller saves cpu->ret_sp of the
  * window that was current. On the CPU thread. */
 void bt_set_window(struct bt *bt, u8 *base, u8 *jcache, u32 *code_map, u8 *ret_lo, u8 *ret_top, u64 ret_sp);

@@ -179,7 +179,8 @@ void tr_plain(struct tr *t)
             return;
         }
         /* Ten bytes with a 16-bit address may wrap between their two parts. */
-        if ((tr_segc(t, in->seg) != SEGC_FLAT && in->mem_size == 0) || (in->mem_size == 10 && in->adsz == 2)) {
+        if ((tr_segc(t, in->seg) != SEGC_FLAT && in->mem_size == 0) ||
+            (in->mem_size == 10 && in->adsz == 2)) {
             tr_refuse(t, BT_REFUSE_ENCODING);
             return;
         }

@@ -6,7 +6,8 @@
  * the window (gs: with 67h); reads of the CPU struct and writes of the few fields below, through r15, which is never written;
  * the guard stubs' look into the code map; the return stack in its exact idioms, so that RET can only meet addresses that a
  * CALL here has pushed; repeated string instructions in the one sequence that turns rsi and rdi into window pointers and
- * back, between STD and CLD if need be; and direct jumps to this block's own instructions, its exits' targets or a gate. Whatever guest bytes gave a
+ * back, between STD and CLD if need be; and direct jumps to this block's own instructions, its exits' targets or a gate. Whatever guest
+ * bytes gave a
  * block that passes, it cannot reach host memory outside the window and those fields, and no patch of an exit changes that.
  * The gates themselves are written by hand and not checked here.
  *

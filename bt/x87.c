@@ -21,7 +21,8 @@ struct where {
     bool cs32;
 };
 
-/* The guest's instruction of the host instruction whose address ends in ip. CS may have changed since: the selector is the one under which the block was translated. (Another one with the same base and
+/* The guest's instruction of the host instruction whose address ends in ip. CS may have changed since: the selector is the one under
+ * which the block was translated. (Another one with the same base and
  * rights may run it too; that one's name is lost.) */
 static bool guest_code(const struct bt *bt, u32 ip, struct where *out)
 {

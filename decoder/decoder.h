@@ -275,12 +275,12 @@ const char *dec_class_name(u8 cls);
 
 /* What a 64-bit host instruction is. Calls and jumps have a relative target in imm; indirect ones are bad. */
 enum dec_host_kind {
-    DEC_HOST_BAD,    /* nothing that emitted code may hold: privileged, system, segments, indirect branches, state moves */
-    DEC_HOST_PLAIN,  /* computes on registers, and on explicit memory operands if any */
+    DEC_HOST_BAD, /* nothing that emitted code may hold: privileged, system, segments, indirect branches, state moves */
+    DEC_HOST_PLAIN, /* computes on registers, and on explicit memory operands if any */
     DEC_HOST_LEA,
     DEC_HOST_STRING, /* mem_implicit: through rsi, rdi */
     DEC_HOST_JMP,
-    DEC_HOST_JCC,    /* JRCXZ, LOOPcc too */
+    DEC_HOST_JCC, /* JRCXZ, LOOPcc too */
     DEC_HOST_CALL,
     DEC_HOST_RET,
     DEC_HOST_PUSH,
@@ -293,17 +293,18 @@ enum dec_host_seg { DEC_HOST_SEG_NONE, DEC_HOST_SEG_FS, DEC_HOST_SEG_GS };
 struct dec_host_insn {
     u8 len, kind;
     u8 opcode;
-    u8 rep;                   /* REP, REPE or REPNE */
-    u8 n_regs, reg[2];        /* explicit general-register operands, in the manual's order */
-    u8 has_imm, relative;     /* relative: imm counts from the instruction's end */
-    u8 mem;                   /* an explicit memory operand; LEA's too */
-    u8 mem_implicit;          /* memory reached without a ModRM operand: strings, the stack, XLAT, MASKMOV */
-    u8 mem_seg, mem_adsz;     /* enum dec_host_seg; address size in bytes */
+    u8 rep;               /* REP, REPE or REPNE */
+    u8 n_regs, reg[2];    /* explicit general-register operands, in the manual's order */
+    u8 has_imm, relative; /* relative: imm counts from the instruction's end */
+    u8 mem;               /* an explicit memory operand; LEA's too */
+    u8 mem_implicit;      /* memory reached without a ModRM operand: strings, the stack, XLAT, MASKMOV */
+    u8 mem_seg, mem_adsz; /* enum dec_host_seg; address size in bytes */
     u8 mem_base, mem_index, mem_scale; /* 0..15, DEC_NO_REG, DEC_HOST_REG_OTHER */
-    u8 mem_read, mem_write;   /* neither: no access (LEA, NOP) */
+    u8 mem_read, mem_write;            /* neither: no access (LEA, NOP) */
     u16 mem_bytes;
-    u16 gpr_read, gpr_written, gpr_written64; /* bit per register, implicit ones too; the last: all 64 bits at once */
-    u16 implicit_bases;       /* base registers of implicit memory operands */
+    u16 gpr_read, gpr_written,
+        gpr_written64;  /* bit per register, implicit ones too; the last: all 64 bits at once */
+    u16 implicit_bases; /* base registers of implicit memory operands */
     i64 mem_disp;
     u64 imm;
 };

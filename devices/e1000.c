@@ -12,9 +12,23 @@
 
 enum { CTRL_RST = 1u << 26, CTRL_VME = 1u << 30, CTRL_PHY_RST = 1u << 31 };
 enum { STATUS_FD = 0x01, STATUS_LU = 0x02, STATUS_SPEED_1000 = 0x80, STATUS_ASDV_1000 = 0x200 };
-enum { EECD_SK = 0x01, EECD_CS = 0x02, EECD_DI = 0x04, EECD_DO = 0x08, EECD_REQ = 0x40, EECD_GNT = 0x80, EECD_PRES = 0x100 };
+enum {
+    EECD_SK = 0x01,
+    EECD_CS = 0x02,
+    EECD_DI = 0x04,
+    EECD_DO = 0x08,
+    EECD_REQ = 0x40,
+    EECD_GNT = 0x80,
+    EECD_PRES = 0x100
+};
 enum { EERD_START = 0x01, EERD_DONE = 0x10 };
-enum { MDIC_WRITE = 1u << 26, MDIC_READ = 2u << 26, MDIC_READY = 1u << 28, MDIC_INT = 1u << 29, MDIC_ERROR = 1u << 30 };
+enum {
+    MDIC_WRITE = 1u << 26,
+    MDIC_READ = 2u << 26,
+    MDIC_READY = 1u << 28,
+    MDIC_INT = 1u << 29,
+    MDIC_ERROR = 1u << 30
+};
 enum { ICR_MDAC = 0x200 };
 enum {
     RCTL_EN = 0x02,
@@ -27,10 +41,33 @@ enum {
     RCTL_BSEX = 1 << 25,
     RCTL_SECRC = 1 << 26
 };
-enum { PHY_CTRL, PHY_STATUS, PHY_ID1, PHY_ID2, PHY_ADVERTISE, PHY_PARTNER, PHY_EXPANSION, PHY_SPEC_STATUS = 17 };
-enum { PHY_CTRL_RESET = 0x8000, PHY_CTRL_LOOP = 0x4000, PHY_CTRL_AN_RESTART = 0x0200, PHY_STATUS_LINK = 0x0004, PHY_SPEC_LINK = 0x0400 };
+enum {
+    PHY_CTRL,
+    PHY_STATUS,
+    PHY_ID1,
+    PHY_ID2,
+    PHY_ADVERTISE,
+    PHY_PARTNER,
+    PHY_EXPANSION,
+    PHY_SPEC_STATUS = 17
+};
+enum {
+    PHY_CTRL_RESET = 0x8000,
+    PHY_CTRL_LOOP = 0x4000,
+    PHY_CTRL_AN_RESTART = 0x0200,
+    PHY_STATUS_LINK = 0x0004,
+    PHY_SPEC_LINK = 0x0400
+};
 enum { RXD_DD = 0x01, RXD_EOP = 0x02, RXD_IXSM = 0x04, RXD_VP = 0x08 };
-enum { RAH_VALID_SHIFT = 31, FRAME_LEAST = 60, FRAME_USUAL = 1518, CRC_BYTES = 4, TAG_BYTES = 4, EEPROM_SUM = 0xbaba, ITR_UNIT_NS = 256 };
+enum {
+    RAH_VALID_SHIFT = 31,
+    FRAME_LEAST = 60,
+    FRAME_USUAL = 1518,
+    CRC_BYTES = 4,
+    TAG_BYTES = 4,
+    EEPROM_SUM = 0xbaba,
+    ITR_UNIT_NS = 256
+};
 
 struct rx_desc {
     u64 gpa;
@@ -110,9 +147,9 @@ static void on_link(void *opaque, bool up)
 static void reset_phy(struct e1000 *e)
 {
     static const u16 start[][2] = {
-        {PHY_CTRL, 0x1140}, {PHY_ID1, 0x0141}, {PHY_ID2, 0x0c20}, {PHY_ADVERTISE, 0x0de1}, {PHY_PARTNER, 0x45e1},
-        {PHY_EXPANSION, 1}, {9, 0x0e00},       {10, 0x3c00},      {15, 0x3000},           {16, 0x0360},
-        {20, 0x0d60},
+        {PHY_CTRL, 0x1140},    {PHY_ID1, 0x0141},  {PHY_ID2, 0x0c20}, {PHY_ADVERTISE, 0x0de1},
+        {PHY_PARTNER, 0x45e1}, {PHY_EXPANSION, 1}, {9, 0x0e00},       {10, 0x3c00},
+        {15, 0x3000},          {16, 0x0360},       {20, 0x0d60},
     };
 
     memset(e->phy, 0, sizeof(e->phy));
@@ -131,7 +168,8 @@ static void mdic_write(struct e1000 *e, u32 val)
         *mdic |= MDIC_ERROR;
     } else if (val & MDIC_READ) {
         *mdic = (*mdic & 0xffff0000) | e->phy[at];
-    } else if ((val & MDIC_WRITE) && at != PHY_STATUS && at != PHY_ID1 && at != PHY_ID2 && at != PHY_SPEC_STATUS) {
+    } else if ((val & MDIC_WRITE) && at != PHY_STATUS && at != PHY_ID1 && at != PHY_ID2 &&
+               at != PHY_SPEC_STATUS) {
         e->phy[at] = (u16)(at == PHY_CTRL ? val & ~(u32)(PHY_CTRL_RESET | PHY_CTRL_AN_RESTART) : val);
         if (at == PHY_CTRL && (val & PHY_CTRL_RESET))
             reset_phy(e);
@@ -146,8 +184,9 @@ static void mdic_write(struct e1000 *e, u32 val)
 
 static void fill_eeprom(struct e1000 *e)
 {
-    static const u16 words[][2] = {{0x08, 0x3000}, {0x09, 0x1000}, {0x0a, 0x6403}, {0x0b, 0x1100}, {0x0c, 0x1af4}, {0x0d, 0x100e},
-                                   {0x0e, 0x8086}, {0x0f, 0x3040}, {0x21, 0x7863}, {0x24, 0x0000}, {0x2f, 0x0602}};
+    static const u16 words[][2] = {{0x08, 0x3000}, {0x09, 0x1000}, {0x0a, 0x6403}, {0x0b, 0x1100},
+                                   {0x0c, 0x1af4}, {0x0d, 0x100e}, {0x0e, 0x8086}, {0x0f, 0x3040},
+                                   {0x21, 0x7863}, {0x24, 0x0000}, {0x2f, 0x0602}};
     u16 sum = 0;
 
     for (unsigned i = 0; i < 3; i++)
@@ -223,12 +262,14 @@ static bool wanted(struct e1000 *e, const u8 *frame, u32 bytes)
         if (!(*e1000_reg(e, E1000_VFTA + (id >> 5) * 4) >> (id & 31) & 1))
             return false;
     }
-    if ((rctl & (nic_is_multicast(frame) ? RCTL_MPE : RCTL_UPE)) || (nic_is_broadcast(frame) && (rctl & RCTL_BAM)))
+    if ((rctl & (nic_is_multicast(frame) ? RCTL_MPE : RCTL_UPE)) ||
+        (nic_is_broadcast(frame) && (rctl & RCTL_BAM)))
         return true;
     for (unsigned i = 0; i < 16; i++) {
         u32 low = *e1000_reg(e, E1000_RAL + 8 * i), high = *e1000_reg(e, E1000_RAL + 8 * i + 4);
 
-        if (high >> RAH_VALID_SHIFT && low == ((u32)frame[0] | (u32)frame[1] << 8 | (u32)frame[2] << 16 | (u32)frame[3] << 24) &&
+        if (high >> RAH_VALID_SHIFT &&
+            low == ((u32)frame[0] | (u32)frame[1] << 8 | (u32)frame[2] << 16 | (u32)frame[3] << 24) &&
             (high & 0xffff) == (u32)(frame[4] | frame[5] << 8))
             return true;
     }
@@ -284,13 +325,15 @@ static void store(struct e1000 *e, u32 bytes, u16 vlan, bool tagged, u32 size, u
 static bool on_receive(void *opaque, const u8 *frame, u32 bytes)
 {
     struct e1000 *e = opaque;
-    u32 rctl = *e1000_reg(e, E1000_RCTL), size = buffer_bytes(rctl), ring = *e1000_reg(e, E1000_RDLEN) / 16, total = bytes, need, left;
+    u32 rctl = *e1000_reg(e, E1000_RCTL), size = buffer_bytes(rctl), ring = *e1000_reg(e, E1000_RDLEN) / 16,
+        total = bytes, need, left;
     bool strip = (*e1000_reg(e, E1000_CTRL) & CTRL_VME) && is_tagged(e, frame, bytes);
     u16 vlan = strip ? (u16)(frame[14] << 8 | frame[15]) : 0;
 
     if (!(rctl & RCTL_EN) || !(pci_get16(&e->pci, PCI_COMMAND) & PCI_COMMAND_MASTER) || e->link_down ||
-        bytes < NIC_FRAME_MIN_BYTES || bytes > NIC_FRAME_MAX_BYTES || !ring || *e1000_reg(e, E1000_RDH) >= ring ||
-        *e1000_reg(e, E1000_RDT) >= ring || !wanted(e, frame, bytes) || (bytes > FRAME_USUAL && !(rctl & RCTL_LPE)))
+        bytes < NIC_FRAME_MIN_BYTES || bytes > NIC_FRAME_MAX_BYTES || !ring ||
+        *e1000_reg(e, E1000_RDH) >= ring || *e1000_reg(e, E1000_RDT) >= ring || !wanted(e, frame, bytes) ||
+        (bytes > FRAME_USUAL && !(rctl & RCTL_LPE)))
         return true;
     if (strip) {
         memcpy(e->rx, frame, 12);
@@ -351,7 +394,8 @@ void e1000_reset(struct e1000 *e)
     *e1000_reg(e, E1000_PBA) = 0x00100030;
     *e1000_reg(e, E1000_VET) = 0x8100;
     *e1000_reg(e, 0x0e00) = 0x07061302; /* LEDCTL: from the EEPROM */
-    *e1000_reg(e, E1000_RAL) = (u32)e->mac[0] | (u32)e->mac[1] << 8 | (u32)e->mac[2] << 16 | (u32)e->mac[3] << 24;
+    *e1000_reg(e, E1000_RAL) =
+        (u32)e->mac[0] | (u32)e->mac[1] << 8 | (u32)e->mac[2] << 16 | (u32)e->mac[3] << 24;
     *e1000_reg(e, E1000_RAL + 4) = (u32)e->mac[4] | (u32)e->mac[5] << 8 | 1u << RAH_VALID_SHIFT;
     update_irq(e);
     nic_ready(&e->back);
@@ -403,8 +447,14 @@ static void reg_write(struct e1000 *e, u32 at, u32 val)
     case E1000_RDH:
     case E1000_TDH: *e1000_reg(e, at) = val & 0xffff; return;
     case E1000_RDT: *e1000_reg(e, at) = val & 0xffff; break;
-    case E1000_TDT: *e1000_reg(e, at) = val & 0xffff; e1000_transmit(e); return;
-    case E1000_TCTL: *e1000_reg(e, at) = val; e1000_transmit(e); return;
+    case E1000_TDT:
+        *e1000_reg(e, at) = val & 0xffff;
+        e1000_transmit(e);
+        return;
+    case E1000_TCTL:
+        *e1000_reg(e, at) = val;
+        e1000_transmit(e);
+        return;
     default:
         *e1000_reg(e, at) = val;
         if (at != E1000_RCTL)
@@ -450,8 +500,8 @@ static void io_write(void *opaque, u32 offset, unsigned size, u32 val)
 static const struct bus_ops mmio_ops = {.read = mmio_read, .write = mmio_write, .max_size = 4};
 static const struct bus_ops io_ops = {.read = io_read, .write = io_write, .max_size = 4};
 
-void e1000_init(struct e1000 *e, const struct dma_mem *mem, struct clk *clk, struct irq_line irq, const u8 *mac,
-                const struct nic_back *back)
+void e1000_init(struct e1000 *e, const struct dma_mem *mem, struct clk *clk, struct irq_line irq,
+                const u8 *mac, const struct nic_back *back)
 {
     static const struct pci_id id = {.vendor = 0x8086, .device = 0x100e, .class = 0x0200, .revision = 3};
 

@@ -10,7 +10,8 @@
 #include "devices/pci.h"
 
 #define E1000_REGS (0x6000u / 4)
-#define E1000_PACKET_BYTES (80u << 10) /* headers and 64 KiB of a packet that the card is to cut into segments */
+#define E1000_PACKET_BYTES \
+    (80u << 10) /* headers and 64 KiB of a packet that the card is to cut into segments */
 
 /* Byte offsets of registers, by the names of Intel's manual. */
 enum {
@@ -51,7 +52,13 @@ enum {
     E1000_VFTA = 0x5600,
 };
 
-enum { E1000_ICR_TXDW = 0x01, E1000_ICR_TXQE = 0x02, E1000_ICR_LSC = 0x04, E1000_ICR_RXDMT0 = 0x10, E1000_ICR_RXT0 = 0x80 };
+enum {
+    E1000_ICR_TXDW = 0x01,
+    E1000_ICR_TXQE = 0x02,
+    E1000_ICR_LSC = 0x04,
+    E1000_ICR_RXDMT0 = 0x10,
+    E1000_ICR_RXT0 = 0x80
+};
 
 /* What a context descriptor sets up for the packets behind it; the card keeps one for segmentation and one for the rest. */
 struct e1000_context {
@@ -86,7 +93,7 @@ struct e1000 {
         u32 in;    /* bits shifted in since chip select */
         u32 in_bits, out_bit;
         bool reading;
-    } wire; /* the EEPROM's serial interface */
+    } wire;                          /* the EEPROM's serial interface */
     struct e1000_context context[2]; /* [1]: for segmentation */
     struct e1000_packet tx;
     struct clk_timer irq_timer, tx_timer;
@@ -96,8 +103,8 @@ struct e1000 {
 };
 
 /* Makes the function but does not plug it. */
-void e1000_init(struct e1000 *e, const struct dma_mem *mem, struct clk *clk, struct irq_line irq, const u8 *mac,
-                const struct nic_back *back);
+void e1000_init(struct e1000 *e, const struct dma_mem *mem, struct clk *clk, struct irq_line irq,
+                const u8 *mac, const struct nic_back *back);
 void e1000_reset(struct e1000 *e);
 
 /* For e1000_tx.c and the unit tests. */
@@ -107,7 +114,7 @@ static inline u32 *e1000_reg(struct e1000 *e, u32 offset)
 }
 void e1000_cause(struct e1000 *e, u32 causes);          /* sets bits of ICR */
 void e1000_count(struct e1000 *e, u32 which, u32 more); /* a statistics register, which stays at its end */
-void e1000_transmit(struct e1000 *e);                   /* as many descriptors as there are, room for, and fair */
+void e1000_transmit(struct e1000 *e); /* as many descriptors as there are, room for, and fair */
 void e1000_loop_back(struct e1000 *e, const u8 *frame, u32 bytes);
 bool e1000_loops(struct e1000 *e);
 

@@ -12,10 +12,24 @@
 #include "devices/nic_sum.h"
 
 enum { TCTL_EN = 0x02 };
-enum { CMD_EOP = 0x01, CMD_IC = 0x04, CMD_TSE = 0x04, CMD_RS = 0x08, CMD_DEXT = 0x20, CMD_VLE = 0x40 }; /* bits 24 and up of dword 2 */
+enum {
+    CMD_EOP = 0x01,
+    CMD_IC = 0x04,
+    CMD_TSE = 0x04,
+    CMD_RS = 0x08,
+    CMD_DEXT = 0x20,
+    CMD_VLE = 0x40
+}; /* bits 24 and up of dword 2 */
 enum { CTX_TCP = 0x01, CTX_IP = 0x02, CTX_TSE = 0x04 };
 enum { POPTS_IXSM = 0x01, POPTS_TXSM = 0x02 };
-enum { TXD_DD = 0x01, DESCRIPTORS_A_TURN = 512, FRAMES_A_TURN = 512, TAG_BYTES = 4, CRC_BYTES = 4, FRAME_LEAST = 60 };
+enum {
+    TXD_DD = 0x01,
+    DESCRIPTORS_A_TURN = 512,
+    FRAMES_A_TURN = 512,
+    TAG_BYTES = 4,
+    CRC_BYTES = 4,
+    FRAME_LEAST = 60
+};
 
 struct tx_desc {
     u32 word[4];
@@ -31,7 +45,8 @@ static void put_sum(u8 *frame, u32 bytes, u32 start, u32 at, u32 end)
 }
 
 /* One segment of a packet that is to be cut: what the headers before it must say. */
-static void patch_headers(const struct e1000_context *c, const struct e1000_packet *p, u8 *frame, u32 bytes, bool last)
+static void patch_headers(const struct e1000_context *c, const struct e1000_packet *p, u8 *frame, u32 bytes,
+                          bool last)
 {
     u32 ip = c->ipcss, tu = c->tucss;
 
@@ -105,7 +120,8 @@ static bool push_packet(struct e1000 *e, unsigned *turn)
     struct e1000_packet *p = &e->tx;
     const struct e1000_context *c = &e->context[p->tse];
     u32 header = p->tse ? c->hdrlen : 0;
-    bool sane = !p->oversize && (!p->tse || (c->mss && c->hdrlen >= NIC_FRAME_MIN_BYTES)) && p->bytes > header;
+    bool sane =
+        !p->oversize && (!p->tse || (c->mss && c->hdrlen >= NIC_FRAME_MIN_BYTES)) && p->bytes > header;
 
     while (sane && p->sent < p->bytes - header) {
         u32 payload, bytes;
@@ -201,11 +217,12 @@ static bool take_data(struct e1000 *e, const struct tx_desc *d)
 void e1000_transmit(struct e1000 *e)
 {
     u64 base = (u64)*e1000_reg(e, E1000_TDBAH) << 32 | (*e1000_reg(e, E1000_TDBAL) & ~15u);
-    u32 ring = *e1000_reg(e, E1000_TDLEN) / 16, *head = e1000_reg(e, E1000_TDH), tail = *e1000_reg(e, E1000_TDT), causes = 0;
+    u32 ring = *e1000_reg(e, E1000_TDLEN) / 16, *head = e1000_reg(e, E1000_TDH),
+        tail = *e1000_reg(e, E1000_TDT), causes = 0;
     unsigned turn = 0, frames = 0;
 
-    if (!(*e1000_reg(e, E1000_TCTL) & TCTL_EN) || !(pci_get16(&e->pci, PCI_COMMAND) & PCI_COMMAND_MASTER) || *head >= ring ||
-        tail >= ring)
+    if (!(*e1000_reg(e, E1000_TCTL) & TCTL_EN) || !(pci_get16(&e->pci, PCI_COMMAND) & PCI_COMMAND_MASTER) ||
+        *head >= ring || tail >= ring)
         return;
     if (e->tx.complete && !push_packet(e, &frames))
         return;

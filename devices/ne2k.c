@@ -13,7 +13,15 @@
 
 #include <string.h>
 
-enum { CR_STP = 0x01, CR_STA = 0x02, CR_TXP = 0x04, CR_READ = 0x08, CR_WRITE = 0x10, CR_ABORT = 0x20, CR_PAGE_SHIFT = 6 };
+enum {
+    CR_STP = 0x01,
+    CR_STA = 0x02,
+    CR_TXP = 0x04,
+    CR_READ = 0x08,
+    CR_WRITE = 0x10,
+    CR_ABORT = 0x20,
+    CR_PAGE_SHIFT = 6
+};
 enum { ISR_PRX = 0x01, ISR_PTX = 0x02, ISR_RDC = 0x40, ISR_RST = 0x80 };
 enum { DCR_WTS = 0x01, TCR_LOOP = 0x06, TSR_PTX = 0x01 };
 enum { RCR_AB = 0x04, RCR_AM = 0x08, RCR_PRO = 0x10, RCR_MON = 0x20 };
@@ -103,7 +111,8 @@ static bool wanted(const struct ne2k *n, const u8 *dest)
 /* Free pages of the ring; the one before BNRY stays empty, else full looked like empty. */
 static u32 free_pages(const struct ne2k *n)
 {
-    u32 pages = (u32)(n->pstop - n->pstart), used = n->curr >= n->bnry ? (u32)(n->curr - n->bnry) : pages - (u32)(n->bnry - n->curr);
+    u32 pages = (u32)(n->pstop - n->pstart),
+        used = n->curr >= n->bnry ? (u32)(n->curr - n->bnry) : pages - (u32)(n->bnry - n->curr);
 
     return used < pages ? pages - used - 1 : 0;
 }
@@ -111,7 +120,8 @@ static u32 free_pages(const struct ne2k *n)
 static bool on_receive(void *opaque, const u8 *frame, u32 bytes)
 {
     struct ne2k *n = opaque;
-    u32 stored = bytes < FRAME_LEAST ? FRAME_LEAST : bytes, total = HEAD_BYTES + stored, need = (total + CRC_BYTES + 255) / 256;
+    u32 stored = bytes < FRAME_LEAST ? FRAME_LEAST : bytes, total = HEAD_BYTES + stored,
+        need = (total + CRC_BYTES + 255) / 256;
     u8 head[HEAD_BYTES], page = n->curr;
 
     if ((n->cr & CR_STP) || n->pstop <= n->pstart || n->link_down || bytes < NIC_FRAME_MIN_BYTES ||
@@ -412,7 +422,8 @@ static const struct bus_ops ne2k_ops = {
 };
 
 /* The PROM as 16-bit drivers see it: each byte of the address twice, then 57h to say so. */
-static void ne2k_init(struct ne2k *n, struct clk *clk, struct irq_line irq, const u8 *mac, const struct nic_back *back)
+static void ne2k_init(struct ne2k *n, struct clk *clk, struct irq_line irq, const u8 *mac,
+                      const struct nic_back *back)
 {
     memset(n, 0, sizeof(*n));
     n->clk = clk;
@@ -428,14 +439,15 @@ static void ne2k_init(struct ne2k *n, struct clk *clk, struct irq_line irq, cons
     ne2k_reset(n);
 }
 
-int ne2k_isa_init(struct ne2k *n, struct io_bus *io, u16 base, struct clk *clk, struct irq_line irq, const u8 *mac,
-                  const struct nic_back *back)
+int ne2k_isa_init(struct ne2k *n, struct io_bus *io, u16 base, struct clk *clk, struct irq_line irq,
+                  const u8 *mac, const struct nic_back *back)
 {
     ne2k_init(n, clk, irq, mac, back);
     return io_bus_register(io, base, NE2K_PORTS, &ne2k_ops, n);
 }
 
-void ne2k_pci_init(struct ne2k_pci *n, struct clk *clk, struct irq_line irq, const u8 *mac, const struct nic_back *back)
+void ne2k_pci_init(struct ne2k_pci *n, struct clk *clk, struct irq_line irq, const u8 *mac,
+                   const struct nic_back *back)
 {
     static const struct pci_id id = {.vendor = 0x10ec, .device = 0x8029, .class = 0x0200};
 

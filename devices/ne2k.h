@@ -37,10 +37,11 @@ struct ne2k_pci {
     struct ne2k core;
 };
 
-int ne2k_isa_init(struct ne2k *n, struct io_bus *io, u16 base, struct clk *clk, struct irq_line irq, const u8 *mac,
-                  const struct nic_back *back) MUST_CHECK;
+int ne2k_isa_init(struct ne2k *n, struct io_bus *io, u16 base, struct clk *clk, struct irq_line irq,
+                  const u8 *mac, const struct nic_back *back) MUST_CHECK;
 /* Makes the function but does not plug it. */
-void ne2k_pci_init(struct ne2k_pci *n, struct clk *clk, struct irq_line irq, const u8 *mac, const struct nic_back *back);
+void ne2k_pci_init(struct ne2k_pci *n, struct clk *clk, struct irq_line irq, const u8 *mac,
+                   const struct nic_back *back);
 void ne2k_reset(struct ne2k *n);
 
 #endif

@@ -25,10 +25,12 @@ union nics_card {
     struct rtl8139 rtl8139;
 };
 
-static const u16 isa_base[] = {0x300, 0x320, 0x340, 0x280, 0x380}; /* without 360h, where IDE and floppy controllers are */
+static const u16 isa_base[] = {0x300, 0x320, 0x340, 0x280,
+                               0x380}; /* without 360h, where IDE and floppy controllers are */
 static const u8 isa_irq[] = {9, 10, 11, 3, 4, 5};
 
-static int init_isa(struct nics *nics, union nics_card *card, const struct pc_nic *config, const struct nics_wires *w)
+static int init_isa(struct nics *nics, union nics_card *card, const struct pc_nic *config,
+                    const struct nics_wires *w)
 {
     unsigned before = 0;
     u16 base = config->iobase;
@@ -40,7 +42,8 @@ static int init_isa(struct nics *nics, union nics_card *card, const struct pc_ni
     irq = irq ? irq : isa_irq[before % ARRAY_SIZE(isa_irq)];
     if (irq > 15 || base > 0x10000 - NE2K_PORTS)
         return -EINVAL;
-    return ne2k_isa_init(&card->ne2k, w->io, base, w->clk, pic_line(w->pic, irq, PIC_SOURCE_NIC), config->mac, &config->back);
+    return ne2k_isa_init(&card->ne2k, w->io, base, w->clk, pic_line(w->pic, irq, PIC_SOURCE_NIC), config->mac,
+                         &config->back);
 }
 
 static unsigned free_slot(const struct pci_bus *pci)
@@ -96,7 +99,8 @@ int nics_init(struct nics *nics, const struct pc_nic *config, unsigned n, const 
             return -ENOMEM;
         nics->slot[i].model = config[i].model;
         nics->slot[i].card = card;
-        err = config[i].model == PC_NIC_NE2K_ISA ? init_isa(nics, card, &config[i], w) : init_pci(card, &config[i], w);
+        err = config[i].model == PC_NIC_NE2K_ISA ? init_isa(nics, card, &config[i], w)
+                                                 : init_pci(card, &config[i], w);
         nics->n++;
         if (err)
             return err;

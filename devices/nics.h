@@ -29,7 +29,8 @@ struct nics_wires {
 };
 
 /* -EINVAL: no such model or slot; -EEXIST: ports or slot are taken; -ENOSPC: no slot left. */
-int nics_init(struct nics *nics, const struct pc_nic *config, unsigned n, const struct nics_wires *wires) MUST_CHECK;
+int nics_init(struct nics *nics, const struct pc_nic *config, unsigned n,
+              const struct nics_wires *wires) MUST_CHECK;
 void nics_reset(struct nics *nics);
 void nics_fini(struct nics *nics);
 /* What the cards save: at most max units; returns how many. */

@@ -25,8 +25,8 @@ int i440fx_init(struct i440fx *fx, struct pci_bus *pci,
 struct piix3 {
     struct pci_dev pci;
     struct pic *pic;
-    u32 pirq[4];  /* PIRQA-D: which slots drive it (wired OR) */
-    u16 driven;   /* ISA interrupts currently driven high for a PIRQ */
+    u32 pirq[4]; /* PIRQA-D: which slots drive it (wired OR) */
+    u16 driven;  /* ISA interrupts currently driven high for a PIRQ */
 };
 
 int piix3_init(struct piix3 *piix, struct pci_bus *pci, struct pic *pic) MUST_CHECK;

@@ -378,7 +378,8 @@ void pit_reset(struct pit *pit)
     tell_speaker(pit);
 }
 
-void pit_watch(struct pit *pit, void (*fn)(void *opaque, const struct pit_counter *counter2, bool speaker), void *opaque)
+void pit_watch(struct pit *pit, void (*fn)(void *opaque, const struct pit_counter *counter2, bool speaker),
+               void *opaque)
 {
     pit->changed = fn;
     pit->changed_opaque = opaque;

@@ -36,13 +36,15 @@ struct pit {
     struct clk_timer timer;
     bool edge_pending; /* one-shot modes: the edge is still to come */
     u8 port61;         /* bits 0-3 as written */
-    void (*changed)(void *opaque, const struct pit_counter *counter2, bool speaker); /* the speaker's; NULL: nobody listens */
+    void (*changed)(void *opaque, const struct pit_counter *counter2,
+                    bool speaker); /* the speaker's; NULL: nobody listens */
     void *changed_opaque;
 };
 
 int pit_init(struct pit *pit, struct io_bus *io, struct clk *clk, struct irq_line irq0) MUST_CHECK;
 void pit_reset(struct pit *pit);
 /* fn hears of every change of counter 2 or of bit 1 of port 61h, after it was made, in the same instant of virtual time. */
-void pit_watch(struct pit *pit, void (*fn)(void *opaque, const struct pit_counter *counter2, bool speaker), void *opaque);
+void pit_watch(struct pit *pit, void (*fn)(void *opaque, const struct pit_counter *counter2, bool speaker),
+               void *opaque);
 
 #endif

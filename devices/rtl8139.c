@@ -1,7 +1,8 @@
 /*
  * rtl8139.c - Realtek RTL8139C: a ring buffer for what is received, four slots for what is sent.
  *
- * "RTL8139C(L) data sheet". The same 256 registers are BAR 0 (ports) and BAR 1 (memory). This is the C, revision 10h, without the descriptor
+ * "RTL8139C(L) data sheet". The same 256 registers are BAR 0 (ports) and BAR 1 (memory). This is the C, revision 10h, without the
+ * descriptor
  * mode of the C+ (which QEMU shows as revision 20h): drivers choose by the revision. Addresses in guest memory are the
  * guest's; ring offsets are cut to the ring's size at each use. A frame without room in the ring waits at the back end; so
  * none comes while the ring is full, and a driver that left frames there when it cleared the interrupt (Linux has a budget) is told again.
@@ -39,9 +40,32 @@ enum {
 enum { CR_BUFE = 0x01, CR_TE = 0x04, CR_RE = 0x08, CR_RST = 0x10 };
 enum { ISR_ROK = 0x01, ISR_TOK = 0x04, ISR_LINK = 0x20 };
 enum { RCR_AAP = 0x01, RCR_APM = 0x02, RCR_AM = 0x04, RCR_AB = 0x08, RCR_WRAP = 0x80 };
-enum { TSD_OWN = 0x2000, TSD_TOK = 0x8000, TSD_BYTES = 0x1fff, TCR_LOOP = 0x60000, TCR_VERSION = 0x74000000, TCR_WRITABLE = 0x03060700 };
-enum { RX_ROK = 0x0001, RX_BAR = 0x2000, RX_PAM = 0x4000, RX_MAR = 0x8000, HEAD_BYTES = 4, CRC_BYTES = 4, FRAME_LEAST = 60 };
-enum { EE_DO = 0x01, EE_DI = 0x02, EE_SK = 0x04, EE_CS = 0x08, EE_PROGRAM = 0x80, TIMER_NS = 30, NUDGE_NS = 500000 };
+enum {
+    TSD_OWN = 0x2000,
+    TSD_TOK = 0x8000,
+    TSD_BYTES = 0x1fff,
+    TCR_LOOP = 0x60000,
+    TCR_VERSION = 0x74000000,
+    TCR_WRITABLE = 0x03060700
+};
+enum {
+    RX_ROK = 0x0001,
+    RX_BAR = 0x2000,
+    RX_PAM = 0x4000,
+    RX_MAR = 0x8000,
+    HEAD_BYTES = 4,
+    CRC_BYTES = 4,
+    FRAME_LEAST = 60
+};
+enum {
+    EE_DO = 0x01,
+    EE_DI = 0x02,
+    EE_SK = 0x04,
+    EE_CS = 0x08,
+    EE_PROGRAM = 0x80,
+    TIMER_NS = 30,
+    NUDGE_NS = 500000
+};
 
 static void update_irq(struct rtl8139 *n)
 {
@@ -82,7 +106,9 @@ static u16 kind_of(const struct rtl8139 *n, const u8 *dest)
     if (nic_is_broadcast(dest))
         return n->rcr & (RCR_AB | RCR_AAP) ? RX_BAR : 0;
     if (!nic_is_multicast(dest))
-        return (n->rcr & RCR_APM) && !memcmp(dest, n->idr, NIC_MAC_BYTES) ? RX_PAM : n->rcr & RCR_AAP ? RX_ROK : 0;
+        return (n->rcr & RCR_APM) && !memcmp(dest, n->idr, NIC_MAC_BYTES) ? RX_PAM
+               : n->rcr & RCR_AAP                                         ? RX_ROK
+                                                                          : 0;
     hash = nic_mac_crc(dest) >> 26;
     return (n->rcr & RCR_AAP) || ((n->rcr & RCR_AM) && (n->mar[hash >> 3] >> (hash & 7) & 1)) ? RX_MAR : 0;
 }
@@ -100,11 +126,13 @@ static void store(struct rtl8139 *n, const u8 *from, u32 at, u32 bytes)
 static bool on_receive(void *opaque, const u8 *frame, u32 bytes)
 {
     struct rtl8139 *n = opaque;
-    u32 size = ring_bytes(n), stored = bytes < FRAME_LEAST ? FRAME_LEAST : bytes, total = HEAD_BYTES + stored + CRC_BYTES, at;
+    u32 size = ring_bytes(n), stored = bytes < FRAME_LEAST ? FRAME_LEAST : bytes,
+        total = HEAD_BYTES + stored + CRC_BYTES, at;
     u8 packet[HEAD_BYTES + 1792 + CRC_BYTES] = {0};
     u16 kind;
 
-    if (!(n->cr & CR_RE) || !masters(n) || n->link_down || bytes < NIC_FRAME_MIN_BYTES || total > sizeof(packet))
+    if (!(n->cr & CR_RE) || !masters(n) || n->link_down || bytes < NIC_FRAME_MIN_BYTES ||
+        total > sizeof(packet))
         return true;
     kind = kind_of(n, frame);
     if (!kind)
@@ -344,7 +372,8 @@ static void write_cr(struct rtl8139 *n, u32 val)
 /* size bytes that lie within one register of its natural size; wider ones were split. */
 static void write_reg(struct rtl8139 *n, u32 at, unsigned size, u32 val)
 {
-    u32 shift = 8 * (at & 3), mask = size == 4 ? UINT32_MAX : (1u << (8 * size)) - 1, half = 8 * (at & 1), whole;
+    u32 shift = 8 * (at & 3), mask = size == 4 ? UINT32_MAX : (1u << (8 * size)) - 1, half = 8 * (at & 1),
+        whole;
 
     if (at < NIC_MAC_BYTES || (at >= R_MAR && at < R_TSD)) {
         for (unsigned i = 0; i < size; i++)
@@ -415,17 +444,20 @@ static u32 rtl_read(void *opaque, u32 offset, unsigned size)
 /* Where a wide access covers registers that are narrower, each gets its part. */
 static void rtl_write(void *opaque, u32 offset, unsigned size, u32 val)
 {
-    bool words = offset >= R_CR - 3 && offset < R_TCR, bytes = offset + size > R_9346CR && offset < R_TSAD_ALL;
-    unsigned step = offset % size || bytes || (offset <= R_CR && offset + size > R_CR) ? 1 : size == 4 && (words || offset >= R_TSAD_ALL) ? 2 : size;
+    bool words = offset >= R_CR - 3 && offset<R_TCR, bytes = offset + size> R_9346CR && offset < R_TSAD_ALL;
+    unsigned step = offset % size || bytes || (offset <= R_CR && offset + size > R_CR) ? 1
+                    : size == 4 && (words || offset >= R_TSAD_ALL)                     ? 2
+                                                                                       : size;
 
     for (unsigned i = 0; i < size; i += step)
-        write_reg(opaque, (offset + i) % REGS, step, step == 4 ? val : (val >> (8 * i)) & ((1u << (8 * step)) - 1));
+        write_reg(opaque, (offset + i) % REGS, step,
+                  step == 4 ? val : (val >> (8 * i)) & ((1u << (8 * step)) - 1));
 }
 
 static const struct bus_ops rtl_ops = {.read = rtl_read, .write = rtl_write, .max_size = 4};
 
-void rtl8139_init(struct rtl8139 *n, const struct dma_mem *mem, struct clk *clk, struct irq_line irq, const u8 *mac,
-                  const struct nic_back *back)
+void rtl8139_init(struct rtl8139 *n, const struct dma_mem *mem, struct clk *clk, struct irq_line irq,
+                  const u8 *mac, const struct nic_back *back)
 {
     static const struct pci_id id = {.vendor = 0x10ec, .device = 0x8139, .class = 0x0200, .revision = 0x10};
 

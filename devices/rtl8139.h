@@ -36,8 +36,8 @@ struct rtl8139 {
 };
 
 /* Makes the function but does not plug it. */
-void rtl8139_init(struct rtl8139 *n, const struct dma_mem *mem, struct clk *clk, struct irq_line irq, const u8 *mac,
-                  const struct nic_back *back);
+void rtl8139_init(struct rtl8139 *n, const struct dma_mem *mem, struct clk *clk, struct irq_line irq,
+                  const u8 *mac, const struct nic_back *back);
 void rtl8139_reset(struct rtl8139 *n);
 
 #endif

@@ -161,7 +161,8 @@ static u64 element(const u8 *at, unsigned size)
 static int load_numbers(struct load *l, const struct state_field *f, const u8 *from, u8 *to)
 {
     if (f->max == STATE_SAME_ONLY)
-        return memcmp(to, from, (size_t)f->count * f->size) ? refuse(l, "not as in this machine", f->name) : 0;
+        return memcmp(to, from, (size_t)f->count * f->size) ? refuse(l, "not as in this machine", f->name)
+                                                            : 0;
     for (u32 i = 0; f->max && i < f->count; i++)
         if (element(from + (size_t)i * f->size, f->size) > f->max)
             return refuse(l, "value out of range", f->name);
@@ -190,7 +191,8 @@ static int load_parts(struct load *l, const struct state_field *f, struct state_
         size_t len = (size_t)state_take_num(in, 4);
         const u8 *part = state_take(in, len);
         struct state_in one = {part, part + len, false};
-        int rc = part ? load_table(l, f->table, &one, to + (size_t)i * f->size) : refuse(l, "cut short", f->name);
+        int rc =
+            part ? load_table(l, f->table, &one, to + (size_t)i * f->size) : refuse(l, "cut short", f->name);
 
         if (rc)
             return rc;

@@ -50,21 +50,28 @@ struct state_table {
 };
 
 #define STATE_SIZE(type, m) (sizeof(((type *)0)->m))
-#define STATE_ROW(type, m, n, k, limit, t) \
-    {.name = #m, .offset = offsetof(type, m), .count = (n), .size = (u32)(STATE_SIZE(type, m) / (n)), .kind = (k), .max = (limit), .table = (t)}
+#define STATE_ROW(type, m, n, k, limit, t)                                                               \
+    {                                                                                                    \
+        .name = #m, .offset = offsetof(type, m), .count = (n), .size = (u32)(STATE_SIZE(type, m) / (n)), \
+        .kind = (k), .max = (limit), .table = (t)                                                        \
+    }
 #define STATE_COUNT(type, m) (STATE_SIZE(type, m) / STATE_SIZE(type, m[0]))
 #define STATE(type, m) STATE_ROW(type, m, 1, STATE_KIND_UINT, 0, NULL)
 #define STATE_MAX(type, m, limit) STATE_ROW(type, m, 1, STATE_KIND_UINT, limit, NULL)
-#define STATE_SAME_ONLY UINT64_MAX /* as max: what was saved has to be what is there: the machine's making, not its state */
+#define STATE_SAME_ONLY \
+    UINT64_MAX /* as max: what was saved has to be what is there: the machine's making, not its state */
 #define STATE_SAME(type, m) STATE_MAX(type, m, STATE_SAME_ONLY)
 #define STATE_BOOL(type, m) STATE_ROW(type, m, 1, STATE_KIND_BOOL, 0, NULL)
 #define STATE_ARRAY(type, m) STATE_ROW(type, m, STATE_COUNT(type, m), STATE_KIND_UINT, 0, NULL)
-#define STATE_BYTES(type, m) STATE_ROW(type, m, STATE_SIZE(type, m), STATE_KIND_UINT, 0, NULL) /* u8, any dimensions */
+#define STATE_BYTES(type, m) \
+    STATE_ROW(type, m, STATE_SIZE(type, m), STATE_KIND_UINT, 0, NULL) /* u8, any dimensions */
 #define STATE_TIMER(type, m) STATE_ROW(type, m, 1, STATE_KIND_TIMER, 0, NULL)
 #define STATE_PART(type, m, t) STATE_ROW(type, m, 1, STATE_KIND_TABLE, 0, t)
 #define STATE_PARTS(type, m, t) STATE_ROW(type, m, STATE_COUNT(type, m), STATE_KIND_TABLE, 0, t)
-#define STATE_MEMORY(type, m, bytes) \
-    {.name = #m, .offset = offsetof(type, m), .count = (bytes), .size = 1, .kind = STATE_KIND_MEMORY}
+#define STATE_MEMORY(type, m, bytes)                                                                    \
+    {                                                                                                   \
+        .name = #m, .offset = offsetof(type, m), .count = (bytes), .size = 1, .kind = STATE_KIND_MEMORY \
+    }
 
 /* A chip's table; and one that is only ever part of others. */
 #define STATE_TABLE(id, rows, check, restored) \
@@ -107,7 +114,8 @@ void state_save(struct state_buf *b, const struct state_table *table, const void
 
 #define STATE_WHY_BYTES 160u
 /* Is [data, data + len) a state that obj could have? Nothing is changed. 0, -EINVAL with why filled, -ENOMEM. */
-int state_try(const struct state_unit *unit, const u8 *data, size_t len, char why[STATE_WHY_BYTES]) MUST_CHECK;
+int state_try(const struct state_unit *unit, const u8 *data, size_t len,
+              char why[STATE_WHY_BYTES]) MUST_CHECK;
 /* The same for real, after a state_try() that went well; timers go to clk. table->restored() is the caller's. */
 void state_load(const struct state_unit *unit, const u8 *data, size_t len, struct clk *clk);
 

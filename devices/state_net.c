@@ -56,7 +56,8 @@ STATE_TABLE(ne2k_state, ne2k_rows, NULL, ne2k_restored);
 #undef S
 
 #define S struct ne2k_pci
-static const struct state_field ne2k_pci_rows[] = {STATE_PART(S, pci, &pci_dev_state), STATE_PART(S, core, &ne2k_state)};
+static const struct state_field ne2k_pci_rows[] = {STATE_PART(S, pci, &pci_dev_state),
+                                                   STATE_PART(S, core, &ne2k_state)};
 
 static void ne2k_pci_restored(void *obj)
 {
@@ -173,8 +174,13 @@ STATE_TABLE(rtl8139_state, rtl8139_rows, NULL, rtl8139_restored);
 
 #define S struct virtq
 static const struct state_field virtq_rows[] = {
-    STATE_MAX(S, size, VIRTIO_QUEUE_MAX), STATE_BOOL(S, enabled), STATE(S, desc_gpa), STATE(S, avail_gpa), STATE(S, used_gpa),
-    STATE(S, avail_idx), STATE(S, used_idx),
+    STATE_MAX(S, size, VIRTIO_QUEUE_MAX),
+    STATE_BOOL(S, enabled),
+    STATE(S, desc_gpa),
+    STATE(S, avail_gpa),
+    STATE(S, used_gpa),
+    STATE(S, avail_idx),
+    STATE(S, used_idx),
 };
 STATE_INNER(virtq_state, virtq_rows, NULL);
 #undef S
@@ -202,7 +208,8 @@ static const char *check_virtio(const void *obj)
     if (v->driver_features & ~v->features)
         return "features that were not offered";
     for (unsigned i = 0; i < VIRTIO_QUEUES; i++)
-        if (v->q[i].size & (v->q[i].size - 1u) || (i < v->desc.queues && (!v->q[i].size || v->q[i].size > v->desc.queue_size[i])))
+        if (v->q[i].size & (v->q[i].size - 1u) ||
+            (i < v->desc.queues && (!v->q[i].size || v->q[i].size > v->desc.queue_size[i])))
             return "no such queue size";
     return NULL;
 }
@@ -210,7 +217,8 @@ STATE_INNER(virtio_state, virtio_rows, check_virtio);
 #undef S
 
 #define S struct virtio_blk
-static const struct state_field virtio_blk_rows[] = {STATE_PART(S, virtio, &virtio_state), STATE_SAME(S, sectors)};
+static const struct state_field virtio_blk_rows[] = {STATE_PART(S, virtio, &virtio_state),
+                                                     STATE_SAME(S, sectors)};
 
 STATE_TABLE(virtio_blk_state, virtio_blk_rows, NULL, NULL);
 #undef S

@@ -1,7 +1,8 @@
 /*
  * state_pci.c - what the PCI functions of the board save: configuration spaces, chipset, power management, VGA.
  *
- * The VGA's memory is true once its mappings were taken back (pc_quiesce()). Where BARs and ports are decoded follows from the configuration: pci_restored() sees to it when all functions are in.
+ * The VGA's memory is true once its mappings were taken back (pc_quiesce()). Where BARs and ports are decoded follows from the
+ * configuration: pci_restored() sees to it when all functions are in.
  */
 #include <string.h>
 
@@ -17,7 +18,8 @@ static const struct state_field pci_dev_rows[] = {STATE_BYTES(S, config)};
 static const char *check_pci_dev(const void *obj)
 {
     const struct pci_dev *d = obj;
-    bool same = !memcmp(d->config, d->reset_config, 4) && !memcmp(d->config + PCI_REVISION, d->reset_config + PCI_REVISION, 4) &&
+    bool same = !memcmp(d->config, d->reset_config, 4) &&
+                !memcmp(d->config + PCI_REVISION, d->reset_config + PCI_REVISION, 4) &&
                 d->config[PCI_HEADER] == d->reset_config[PCI_HEADER] &&
                 !memcmp(d->config + PCI_SUBSYS_VENDOR, d->reset_config + PCI_SUBSYS_VENDOR, 4);
 
@@ -42,8 +44,8 @@ STATE_TABLE(i440fx_state, i440fx_rows, NULL, NULL);
 #undef S
 
 #define S struct piix3
-static const struct state_field piix3_rows[] = {
-    STATE_PART(S, pci, &pci_dev_state), STATE_ARRAY(S, pirq), STATE(S, driven)};
+static const struct state_field piix3_rows[] = {STATE_PART(S, pci, &pci_dev_state), STATE_ARRAY(S, pirq),
+                                                STATE(S, driven)};
 STATE_TABLE(piix3_state, piix3_rows, NULL, NULL);
 #undef S
 

@@ -1,7 +1,8 @@
 /*
  * vga_draw.c - from registers and VRAM to a picture: what to draw, and what can stay.
  *
- * vga_scan() reads from the registers how lines are made of VRAM. vga_draw() compares that, the palette, the font, the cells of text, and the pages
+ * vga_scan() reads from the registers how lines are made of VRAM. vga_draw() compares that, the palette, the font, the cells of text, and
+ * the pages
  * of VRAM that were written with what the picture was last drawn from, and draws the lines that differ. A picture has one
  * dot per dot clock and one line per scan line, as a monitor shows it: mode 13h is 640 x 400.
  * Every value of every register is fine: sizes are bounded here, addresses wrap (IBM VGA reference; Bochs VBE).
@@ -75,7 +76,10 @@ static void scan_linear(const struct vga *vga, struct vga_scan *s)
         s->mask = VGA_VRAM_BYTES / 4 - 1;
         return;
     }
-    s->kind = bpp <= 8 ? VGA_LINEAR8 : bpp == 15 ? VGA_LINEAR15 : bytes < 4 ? VGA_LINEAR8 + bytes : VGA_LINEAR32;
+    s->kind = bpp <= 8    ? VGA_LINEAR8
+              : bpp == 15 ? VGA_LINEAR15
+              : bytes < 4 ? VGA_LINEAR8 + bytes
+                          : VGA_LINEAR32;
     s->pitch = width * bytes;
     s->start = vga->vbe[VBE_Y_OFFSET] * s->pitch + vga->vbe[VBE_X_OFFSET] * bytes;
     s->mask = VGA_VRAM_BYTES - 1;

@@ -47,7 +47,14 @@ enum {
     COMMON_BYTES = 0x38,
 };
 
-enum { AT_COMMON = 0x0000, AT_ISR = 0x1000, AT_CONFIG = 0x2000, AT_NOTIFY = 0x3000, MODERN_BYTES = 0x4000, NOTIFY_STEP = 4 };
+enum {
+    AT_COMMON = 0x0000,
+    AT_ISR = 0x1000,
+    AT_CONFIG = 0x2000,
+    AT_NOTIFY = 0x3000,
+    MODERN_BYTES = 0x4000,
+    NOTIFY_STEP = 4
+};
 enum { ISR_QUEUE = 1, ISR_CONFIG = 2 };
 enum { CAP_COMMON = 1, CAP_NOTIFY, CAP_ISR, CAP_DEVICE };
 
@@ -247,7 +254,8 @@ static void set_features(struct virtio *v, u32 val)
 
     if (v->driver_feature_select > 1 || (v->status & VIRTIO_STATUS_FEATURES_OK))
         return;
-    v->driver_features = (v->driver_features & ~((u64)UINT32_MAX << shift)) | (((u64)val << shift) & v->features);
+    v->driver_features =
+        (v->driver_features & ~((u64)UINT32_MAX << shift)) | (((u64)val << shift) & v->features);
 }
 
 static void set_half(u64 *reg, bool high, u32 val)
@@ -354,7 +362,8 @@ static void config_space_written(void *opaque, unsigned offset, unsigned size)
         update_irq(opaque);
 }
 
-void virtio_init(struct virtio *v, const struct virtio_desc *desc, const struct dma_mem *mem, struct irq_line irq)
+void virtio_init(struct virtio *v, const struct virtio_desc *desc, const struct dma_mem *mem,
+                 struct irq_line irq)
 {
     const struct pci_id id = {.vendor = 0x1af4, .device = (u16)(0x0fff + desc->id), .class = desc->pci_class};
     unsigned at = 0x40;
@@ -363,7 +372,8 @@ void virtio_init(struct virtio *v, const struct virtio_desc *desc, const struct 
     v->desc = *desc;
     v->mem = *mem;
     v->irq = irq;
-    v->features = desc->features | 1ull << VIRTIO_F_INDIRECT_DESC | 1ull << VIRTIO_F_ANY_LAYOUT | 1ull << VIRTIO_F_VERSION_1;
+    v->features = desc->features | 1ull << VIRTIO_F_INDIRECT_DESC | 1ull << VIRTIO_F_ANY_LAYOUT |
+                  1ull << VIRTIO_F_VERSION_1;
     pci_dev_init(&v->pci, &id);
     pci_set16(&v->pci, PCI_SUBSYS, desc->id);
     v->pci.config[PCI_INT_PIN] = 1;

@@ -10,7 +10,8 @@
  *
  * Everything the driver wrote is checked: indexes, table sizes, loops, addresses outside RAM. A queue that makes no sense is
  * broken: the device asks for a reset (status bit 6) and touches its queues no more. Chains live in the device's own structs, so that
- * all state is plain; a chain stays valid until a reset, after which pushing it is forbidden: ops->reset tells the device to drop what it has.
+ * all state is plain; a chain stays valid until a reset, after which pushing it is forbidden: ops->reset tells the device to drop what it
+ * has.
  */
 #ifndef NOVT_DEVICES_VIRTIO_H
 #define NOVT_DEVICES_VIRTIO_H
@@ -66,10 +67,10 @@ struct virtio_ops {
 
 /* What a device is; copied. */
 struct virtio_desc {
-    u16 id;            /* VIRTIO_ID_* */
-    u16 pci_class;     /* as in PCI_CLASS: 0100h for a disk, 0200h for a network card */
-    u64 features;      /* BIT-numbers of the device class; the transport adds its own */
-    u32 config_bytes;  /* device-specific configuration, at most VIRTIO_CONFIG_BYTES, filled by the device at will */
+    u16 id;        /* VIRTIO_ID_* */
+    u16 pci_class; /* as in PCI_CLASS: 0100h for a disk, 0200h for a network card */
+    u64 features;  /* BIT-numbers of the device class; the transport adds its own */
+    u32 config_bytes; /* device-specific configuration, at most VIRTIO_CONFIG_BYTES, filled by the device at will */
     unsigned queues;
     u16 queue_size[VIRTIO_QUEUES];
     const struct virtio_ops *ops;
@@ -84,9 +85,10 @@ struct virtio {
     struct irq_line irq;
     struct virtio_desc desc;
     struct virtq q[VIRTIO_QUEUES];
-    u8 config[VIRTIO_CONFIG_BYTES]; /* little-endian; call virtio_config_changed() when the driver should look again */
-    u64 features;                   /* offered */
-    u64 driver_features;            /* accepted */
+    u8 config
+        [VIRTIO_CONFIG_BYTES]; /* little-endian; call virtio_config_changed() when the driver should look again */
+    u64 features;              /* offered */
+    u64 driver_features;       /* accepted */
     u32 feature_select, driver_feature_select;
     u16 queue_select;
     u8 status, isr, config_generation;
@@ -94,7 +96,8 @@ struct virtio {
 };
 
 /* Makes the function but does not plug it: pci_dev_plug(bus, &v->pci, slot, 0) does. irq: the slot's INTA (piix3_pin(..., 1)). */
-void virtio_init(struct virtio *v, const struct virtio_desc *desc, const struct dma_mem *mem, struct irq_line irq);
+void virtio_init(struct virtio *v, const struct virtio_desc *desc, const struct dma_mem *mem,
+                 struct irq_line irq);
 void virtio_reset(struct virtio *v); /* system reset, beside pci_reset() */
 
 static inline bool virtio_has(const struct virtio *v, unsigned feature)

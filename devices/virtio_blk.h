@@ -37,8 +37,8 @@ struct virtio_blk {
 };
 
 /* serial: what the driver reads as its id, cut; NULL: none. 0 or -ENOMEM. Plugged by the caller: virtio.pci. */
-int virtio_blk_init(struct virtio_blk *blk, const struct disk_back *back, const char *serial, const struct dma_mem *mem,
-                    struct irq_line irq) MUST_CHECK;
+int virtio_blk_init(struct virtio_blk *blk, const struct disk_back *back, const char *serial,
+                    const struct dma_mem *mem, struct irq_line irq) MUST_CHECK;
 void virtio_blk_fini(struct virtio_blk *blk);
 void virtio_blk_reset(struct virtio_blk *blk);
 

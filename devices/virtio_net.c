@@ -15,7 +15,16 @@
 
 enum { F_CSUM = 0, F_MAC = 5, F_HOST_TSO4 = 11, F_MRG_RXBUF = 15, F_STATUS = 16 };
 enum { HDR_NEEDS_CSUM = 1, GSO_NONE = 0, GSO_TCPV4 = 1, STATUS_LINK_UP = 1 };
-enum { RX, TX, CONFIG_BYTES = 8, CONFIG_STATUS = 6, ETH_BYTES = 14, IP_LEAST = 20, TCP_LEAST = 20, MSS_LEAST = 64 };
+enum {
+    RX,
+    TX,
+    CONFIG_BYTES = 8,
+    CONFIG_STATUS = 6,
+    ETH_BYTES = 14,
+    IP_LEAST = 20,
+    TCP_LEAST = 20,
+    MSS_LEAST = 64
+};
 
 static u16 get_le(const u8 *at)
 {
@@ -44,8 +53,9 @@ static u32 tcp_headers(const struct virtio_net *n)
     const u8 *ip = n->packet + ETH_BYTES, *tcp = n->packet + n->csum_start;
     u32 all;
 
-    if (n->tx_bytes < ETH_BYTES + IP_LEAST + TCP_LEAST || (ip[0] >> 4) != 4 || n->csum_start < ETH_BYTES + IP_LEAST ||
-        n->csum_start + (u32)TCP_LEAST > n->tx_bytes || ETH_BYTES + (ip[0] & 15) * 4u > n->csum_start)
+    if (n->tx_bytes < ETH_BYTES + IP_LEAST + TCP_LEAST || (ip[0] >> 4) != 4 ||
+        n->csum_start < ETH_BYTES + IP_LEAST || n->csum_start + (u32)TCP_LEAST > n->tx_bytes ||
+        ETH_BYTES + (ip[0] & 15) * 4u > n->csum_start)
         return 0;
     all = n->csum_start + (tcp[12] >> 4) * 4u;
     return all > n->tx_bytes || all < n->csum_start + (u32)TCP_LEAST ? 0 : all;
@@ -120,8 +130,8 @@ static void take_packet(struct virtio_net *n)
     n->tx_bytes = n->tx_sent = 0;
     n->mss = 0;
     n->sum = false;
-    if (virtio_read(&n->virtio, &n->tx, 0, h, header) < header || n->tx.out_bytes - header > sizeof(n->packet) ||
-        n->tx.out_bytes - header < NIC_FRAME_MIN_BYTES)
+    if (virtio_read(&n->virtio, &n->tx, 0, h, header) < header ||
+        n->tx.out_bytes - header > sizeof(n->packet) || n->tx.out_bytes - header < NIC_FRAME_MIN_BYTES)
         return;
     n->tx_bytes = (u32)virtio_read(&n->virtio, &n->tx, header, n->packet, n->tx.out_bytes - header);
     n->sum = h[0] & HDR_NEEDS_CSUM;
@@ -187,7 +197,8 @@ static bool store_more(struct virtio_net *n, const u8 *frame, u32 total)
     room = chain->in_bytes < total - n->rx_bytes ? chain->in_bytes : total - n->rx_bytes;
     if (n->rx_bytes == 0 && room >= header)
         at = (u32)virtio_write(&n->virtio, chain, 0, zero, header);
-    if (n->rx_n || at == header) /* else the first cannot hold the header, or is no memory: it goes back empty */
+    if (n->rx_n ||
+        at == header) /* else the first cannot hold the header, or is no memory: it goes back empty */
         virtio_write(&n->virtio, chain, at, frame + (n->rx_bytes + at - header), room - at);
     n->rx_head[n->rx_n] = chain->head;
     n->rx_written[n->rx_n] = room;
@@ -201,15 +212,16 @@ static bool on_receive(void *opaque, const u8 *frame, u32 bytes)
     struct virtio_net *n = opaque;
     u32 header = header_bytes(n), total = header + bytes;
 
-    if (!(n->virtio.status & VIRTIO_STATUS_DRIVER_OK) || n->virtio.broken || !n->virtio.q[RX].enabled || n->link_down ||
-        bytes < NIC_FRAME_MIN_BYTES || bytes > NIC_FRAME_MAX_BYTES)
+    if (!(n->virtio.status & VIRTIO_STATUS_DRIVER_OK) || n->virtio.broken || !n->virtio.q[RX].enabled ||
+        n->link_down || bytes < NIC_FRAME_MIN_BYTES || bytes > NIC_FRAME_MAX_BYTES)
         return true;
     while (n->rx_bytes < total) {
         bool first = n->rx_n == 0;
 
         if (!store_more(n, frame, total))
             return n->virtio.broken;
-        if ((first && n->rx_bytes < header) || (n->rx_bytes < total && (!virtio_has(&n->virtio, F_MRG_RXBUF) || n->rx_n == VNET_MERGE_MAX))) {
+        if ((first && n->rx_bytes < header) ||
+            (n->rx_bytes < total && (!virtio_has(&n->virtio, F_MRG_RXBUF) || n->rx_n == VNET_MERGE_MAX))) {
             /* Too small for it: the frame is lost, the driver gets its buffers back. */
             for (u32 i = 0; i < n->rx_n; i++)
                 n->rx_written[i] = 0;
@@ -259,7 +271,8 @@ static void on_link(void *opaque, bool up)
 
 static const struct virtio_ops ops = {.notify = on_notify, .reset = on_reset};
 
-void virtio_net_init(struct virtio_net *n, const struct dma_mem *mem, struct irq_line irq, const u8 *mac, const struct nic_back *back)
+void virtio_net_init(struct virtio_net *n, const struct dma_mem *mem, struct irq_line irq, const u8 *mac,
+                     const struct nic_back *back)
 {
     const struct virtio_desc desc = {
         .id = VIRTIO_ID_NET,

@@ -34,7 +34,8 @@ struct virtio_net {
 };
 
 /* Makes the function but does not plug it. */
-void virtio_net_init(struct virtio_net *n, const struct dma_mem *mem, struct irq_line irq, const u8 *mac, const struct nic_back *back);
+void virtio_net_init(struct virtio_net *n, const struct dma_mem *mem, struct irq_line irq, const u8 *mac,
+                     const struct nic_back *back);
 void virtio_net_reset(struct virtio_net *n);
 
 #endif

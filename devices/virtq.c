@@ -125,7 +125,8 @@ int virtio_pop(struct virtio *v, unsigned queue, struct virtio_chain *chain)
         return 0;
     chain->out_n = chain->in_n = 0;
     chain->out_bytes = chain->in_bytes = 0;
-    if (n < 0 || !read16(v, q->avail_gpa + 4 + 2ull * (q->avail_idx % q->size), &chain->head) || !walk(v, q, chain)) {
+    if (n < 0 || !read16(v, q->avail_gpa + 4 + 2ull * (q->avail_idx % q->size), &chain->head) ||
+        !walk(v, q, chain)) {
         virtio_break(v);
         return -EINVAL;
     }
@@ -134,7 +135,8 @@ int virtio_pop(struct virtio *v, unsigned queue, struct virtio_chain *chain)
 }
 
 /* Bytes [at, at + len) of one part of the chain, piece by piece. */
-static size_t copy(struct virtio *v, const struct virtio_seg *seg, unsigned n, u32 at, u8 *to, const u8 *from, size_t len)
+static size_t copy(struct virtio *v, const struct virtio_seg *seg, unsigned n, u32 at, u8 *to, const u8 *from,
+                   size_t len)
 {
     size_t done = 0;
 
@@ -174,7 +176,9 @@ void virtio_push_head(struct virtio *v, unsigned queue, u16 head, u32 written)
 {
     struct virtq *q = &v->q[queue];
     u64 at = q->used_gpa + 4 + 8ull * (q->used_idx % q->size);
-    u8 b[8] = {(u8)head, (u8)(head >> 8), 0, 0, (u8)written, (u8)(written >> 8), (u8)(written >> 16), (u8)(written >> 24)};
+    u8 b[8] = {
+        (u8)head,           (u8)(head >> 8), 0, 0, (u8)written, (u8)(written >> 8), (u8)(written >> 16),
+        (u8)(written >> 24)};
 
     if (v->broken || !q->enabled)
         return;

@@ -33,7 +33,8 @@ void wake_run(struct wake_list *list)
 
     for (struct wake *at = list->head; at; at = next) {
         next = at->next; /* fn may remove its own */
-        if (__atomic_load_n(&at->signalled, __ATOMIC_RELAXED) && __atomic_exchange_n(&at->signalled, 0, __ATOMIC_SEQ_CST))
+        if (__atomic_load_n(&at->signalled, __ATOMIC_RELAXED) &&
+            __atomic_exchange_n(&at->signalled, 0, __ATOMIC_SEQ_CST))
             at->fn(at->opaque);
     }
 }

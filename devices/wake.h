@@ -13,7 +13,9 @@
 
 struct wake_list {
     struct wake *head;
-    void (*kick)(void *opaque); /* makes the VM's thread call wake_run(); any thread, signal-safe; NULL: it looks by itself */
+    void (*kick)(
+        void *
+            opaque); /* makes the VM's thread call wake_run(); any thread, signal-safe; NULL: it looks by itself */
     void *opaque;
 };
 
@@ -27,9 +29,11 @@ struct wake {
 
 /* The VM's thread, or before it runs. The wake stays its owner's and must outlive its place in the list. */
 void wake_add(struct wake_list *list, struct wake *wake, void (*fn)(void *opaque), void *opaque);
-void wake_remove(struct wake *wake); /* one that was never added (all zero) is fine; no wake_signal() may be under way or follow */
+void wake_remove(
+    struct wake
+        *wake); /* one that was never added (all zero) is fine; no wake_signal() may be under way or follow */
 
-void wake_signal(struct wake *wake); /* any thread, signal-safe */
+void wake_signal(struct wake *wake);   /* any thread, signal-safe */
 void wake_run(struct wake_list *list); /* the VM's thread: calls what was signalled */
 
 #endif

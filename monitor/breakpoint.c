@@ -54,7 +54,8 @@ static u32 watched_pages(const struct brk_set *s, u32 *page, u32 max)
 
         if (is_code(p->kind))
             continue;
-        for (u32 at = p->lin >> PAGE_SHIFT, last = (p->lin + p->len - 1) >> PAGE_SHIFT;; at = (at + 1) & 0xfffff) {
+        for (u32 at = p->lin >> PAGE_SHIFT, last = (p->lin + p->len - 1) >> PAGE_SHIFT;;
+             at = (at + 1) & 0xfffff) {
             u32 k = 0;
 
             while (k < n && page[k] != at)
@@ -127,7 +128,8 @@ void brk_step_next(struct novt_vm *vm, bool quiet)
         return;
     vm->brk->standing = false;
     vm->brk->why = BRK_WHY_OTHER;
-    vm->brk_flags = (u8)((vm->brk_flags & ~(BRK_F_STEP | BRK_F_QUIET)) | BRK_F_STEP | (quiet ? BRK_F_QUIET : 0));
+    vm->brk_flags =
+        (u8)((vm->brk_flags & ~(BRK_F_STEP | BRK_F_QUIET)) | BRK_F_STEP | (quiet ? BRK_F_QUIET : 0));
 }
 
 void brk_run_next(struct novt_vm *vm)
@@ -199,7 +201,8 @@ enum brk_turn brk_turn(struct novt_vm *vm)
     }
     if (!(vm->brk_flags & BRK_F_CODE) || !breakpoint_at(s, lin))
         return BRK_TURN_GO;
-    if (mmu_peek(vm->mmu, &vm->regime, lin, &gpa) != MMU_OK) /* the guest's page fault first: then there is something to see */
+    if (mmu_peek(vm->mmu, &vm->regime, lin, &gpa) !=
+        MMU_OK) /* the guest's page fault first: then there is something to see */
         return BRK_TURN_GO;
     s->standing = !standing;
     if (standing)

@@ -11,11 +11,13 @@
 
 #include "monitor/cli_opt.h"
 
-static const char *const cards[] = {"AC97",   "ac97",  "adlib", "cs4231a",   "ES1370",    "es1370",      "gus",         "hda",
-                                    "intel-hda", "ich9-intel-hda", "hda-duplex", "hda-micro", "hda-output", "sb16", "usb-audio", "virtio-sound-pci",
-                                    "virtio-snd-pci"};
+static const char *const cards[] = {
+    "AC97",       "ac97", "adlib",     "cs4231a",          "ES1370",        "es1370",
+    "gus",        "hda",  "intel-hda", "ich9-intel-hda",   "hda-duplex",    "hda-micro",
+    "hda-output", "sb16", "usb-audio", "virtio-sound-pci", "virtio-snd-pci"};
 
-static const char only_speaker[] = "the PC speaker is what sounds: -audiodev sdl,id=a -machine pcspk-audiodev=a";
+static const char only_speaker[] =
+    "the PC speaker is what sounds: -audiodev sdl,id=a -machine pcspk-audiodev=a";
 
 bool cli_audio_is_card(const char *name, const char **nearest)
 {
@@ -68,7 +70,8 @@ int opt_audio(struct cli_options *opt, const char *arg, struct novt_error *err)
     if (snprintf(list, sizeof(list), "%s", arg) >= (int)sizeof(list))
         return opt_usage(err, "choose a shorter path", "-audio: the value is too long");
     if (opt_take_key(list, "model", model, sizeof(model)) && strcmp(model, "pcspk"))
-        return opt_usage(err, "leave model= out: the PC speaker is what sounds", "-audio: NoVT does not have the sound card \"%s\"", model);
+        return opt_usage(err, "leave model= out: the PC speaker is what sounds",
+                         "-audio: NoVT does not have the sound card \"%s\"", model);
     if (add(opt, "-audio", list, err))
         return EXIT_USAGE;
     dev = &opt->audio.dev[opt->audio.devs - 1];
@@ -104,8 +107,8 @@ int cli_audio_finish(struct cli_options *opt, struct novt_error *err)
 {
     if (!opt->audio.speaker[0] || speaker_spec(opt))
         return 0;
-    return opt_usage(err, "add -audiodev sdl,id=ID, or wav,id=ID,path=FILE", "-M: pcspk-audiodev: there is no audiodev \"%s\"",
-                     opt->audio.speaker);
+    return opt_usage(err, "add -audiodev sdl,id=ID, or wav,id=ID,path=FILE",
+                     "-M: pcspk-audiodev: there is no audiodev \"%s\"", opt->audio.speaker);
 }
 
 int cli_audio_open(struct audio **out, struct cli_options *opt, struct novt_error *err)

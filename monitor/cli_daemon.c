@@ -50,7 +50,8 @@ static int write_pid(struct cli_daemon *d, struct novt_error *err)
     if (fcntl(d->pid_fd, F_SETLK, &lock)) {
         close(d->pid_fd);
         d->pid_fd = -1;
-        return fail(err, "end the machine that has it, or choose another file", "-pidfile: cannot lock ", d->pidfile);
+        return fail(err, "end the machine that has it, or choose another file", "-pidfile: cannot lock ",
+                    d->pidfile);
     }
     if (ftruncate(d->pid_fd, 0) || write(d->pid_fd, text, (size_t)n) != n)
         return fail(err, "choose another place", "-pidfile: cannot write ", d->pidfile);

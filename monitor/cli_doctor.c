@@ -279,8 +279,9 @@ static struct finding check_sandbox(void)
     char why[DX_WHY_BYTES];
 
     if (dx_probe(why))
-        return missing(NOTE, "guest programs run translated only, slower; see docs/security.md for what a sandbox takes",
-                       why, 0);
+        return missing(
+            NOTE, "guest programs run translated only, slower; see docs/security.md for what a sandbox takes",
+            why, 0);
     return good("ring-3 code runs in a process of its own");
 }
 
@@ -307,8 +308,9 @@ static struct finding check_vgabios(void)
 
 static struct finding check_formats(void)
 {
-    return blk_formats_lack() ? missing(NOTE, "apt-get install qemu-utils libnbd0", "disk images must be raw", 0)
-                              : good("qcow2, vmdk, vdi, vpc, vhdx, qed, parallels");
+    return blk_formats_lack()
+               ? missing(NOTE, "apt-get install qemu-utils libnbd0", "disk images must be raw", 0)
+               : good("qcow2, vmdk, vdi, vpc, vhdx, qed, parallels");
 }
 
 struct need {

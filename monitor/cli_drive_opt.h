@@ -17,9 +17,11 @@ struct drive_pair {
 /* The next pair of the list at *at, which moves on. False at its end. */
 bool drive_pair(const char **at, struct drive_pair *pair);
 bool drive_on_off(const struct drive_pair *pair, bool *out);
-int drive_number(const char *option, const struct drive_pair *pair, u64 max, u64 *out, struct novt_error *err) MUST_CHECK;
+int drive_number(const char *option, const struct drive_pair *pair, u64 max, u64 *out,
+                 struct novt_error *err) MUST_CHECK;
 int drive_bad(const char *option, const struct drive_pair *pair, const char *remedy, struct novt_error *err);
-int drive_unsupported(const char *option, const struct drive_pair *pair, const char *remedy, struct novt_error *err);
+int drive_unsupported(const char *option, const struct drive_pair *pair, const char *remedy,
+                      struct novt_error *err);
 /* A copy that lives as long as the options; NULL with *err when there is no more room. */
 char *drive_text(struct cli_options *opt, const char *text, struct novt_error *err);
 
@@ -28,9 +30,11 @@ const char *drive_json(struct cli_options *opt, const char *option, const char *
 
 /* Is file a path, and not an image behind a protocol that is not there? 0 or an exit code. */
 int drive_check_file(const char *option, const char *file, struct novt_error *err) MUST_CHECK;
-int drive_set_format(const char *option, struct novt_medium *m, const struct drive_pair *pair, struct novt_error *err);
-int drive_host_key(const char *option, struct novt_medium *m, const struct drive_pair *pair, struct novt_error *err);
-int drive_common_key(const char *option, struct cli_options *opt, struct novt_drive *d, const struct drive_pair *pair,
+int drive_set_format(const char *option, struct novt_medium *m, const struct drive_pair *pair,
                      struct novt_error *err);
+int drive_host_key(const char *option, struct novt_medium *m, const struct drive_pair *pair,
+                   struct novt_error *err);
+int drive_common_key(const char *option, struct cli_options *opt, struct novt_drive *d,
+                     const struct drive_pair *pair, struct novt_error *err);
 
 #endif

@@ -1,7 +1,8 @@
 /*
  * cli_gdb.c - the debugger's connection (cli_gdb.h).
  *
- * -gdb tcp:[HOST]:PORT | unix:PATH | stdio | none, with QEMU's ",server" and ",nowait" accepted since they are so anyway; -s is -gdb tcp::1234.
+ * -gdb tcp:[HOST]:PORT | unix:PATH | stdio | none, with QEMU's ",server" and ",nowait" accepted since they are so anyway; -s is -gdb
+ * tcp::1234.
  * Without a host the port is on the loopback interface: who debugs a guest can do all with it.
  */
 #include "monitor/cli_gdb.h"
@@ -51,7 +52,8 @@ bool gdb_spec_is_stdio(const char *spec)
 
 /* ---- addresses ---- */
 
-static int fail(struct novt_error *err, enum novt_error_kind kind, const char *remedy, const char *spec, int e)
+static int fail(struct novt_error *err, enum novt_error_kind kind, const char *remedy, const char *spec,
+                int e)
 {
     *err = (struct novt_error){.kind = kind};
     snprintf(err->cause, sizeof(err->cause), "-gdb %.200s: %s", spec, strerror(e));
@@ -86,8 +88,9 @@ static int open_tcp(struct cli_gdb *g, const char *spec, struct novt_error *err)
     if (!colon)
         return fail(err, NOVT_ERR_USAGE, "use tcp:HOST:PORT or tcp::PORT", spec, EINVAL);
     tail = colon + strcspn(colon, ",");
-    if ((size_t)(colon - at) >= sizeof(host) || (size_t)(tail - colon - 1) >= sizeof(port) || !known_tail(tail) ||
-        strspn(colon + 1, "0123456789") != (size_t)(tail - colon - 1) || tail == colon + 1)
+    if ((size_t)(colon - at) >= sizeof(host) || (size_t)(tail - colon - 1) >= sizeof(port) ||
+        !known_tail(tail) || strspn(colon + 1, "0123456789") != (size_t)(tail - colon - 1) ||
+        tail == colon + 1)
         return fail(err, NOVT_ERR_USAGE, "use tcp:HOST:PORT or tcp::PORT", spec, EINVAL);
     snprintf(host, sizeof(host), "%.*s", (int)(colon - at), at);
     snprintf(port, sizeof(port), "%.*s", (int)(tail - colon - 1), colon + 1);
@@ -108,7 +111,8 @@ static int open_tcp(struct cli_gdb *g, const char *spec, struct novt_error *err)
     freeaddrinfo(list);
     if (g->listen_fd >= 0)
         return 0;
-    return fail(err, NOVT_ERR_HOST, e == EADDRINUSE ? "choose another port" : "choose another address", spec, e);
+    return fail(err, NOVT_ERR_HOST, e == EADDRINUSE ? "choose another port" : "choose another address", spec,
+                e);
 }
 
 static int open_unix(struct cli_gdb *g, const char *spec, struct novt_error *err)
@@ -225,7 +229,8 @@ static void client_came(struct cli_gdb *g, int in_fd, int out_fd)
     g->out_n = 0;
     g->overrun = false;
     if (!g->is_stdio)
-        (void)!setsockopt(in_fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)); /* packets are small and waited for */
+        (void)!setsockopt(in_fd, IPPROTO_TCP, TCP_NODELAY, &on,
+                          sizeof(on)); /* packets are small and waited for */
     if (novt_gdb_open(&g->stub, g->vm, queue, g))
         g->stub = NULL;
     else

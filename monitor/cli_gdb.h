@@ -20,10 +20,10 @@ struct cli_gdb {
     char path[108]; /* unix: to unlink */
     struct novt_vm *vm;
     struct cli_control *control; /* whose words "monitor ..." knows */
-    struct novt_gdb *stub; /* while a client is there */
+    struct novt_gdb *stub;       /* while a client is there */
     pthread_t thread;
     volatile bool ending;
-    int exit_code; /* what the client is told at the end */
+    int exit_code;        /* what the client is told at the end */
     pthread_mutex_t lock; /* of what waits to be written */
     u8 *out;
     size_t out_n, out_room;

@@ -42,7 +42,8 @@ static bool add_object(struct list *list, json_t *object, const char *prefix, un
     {
         char name[64], number[32];
 
-        if (snprintf(name, sizeof(name), "%s%s%s", prefix, prefix[0] ? "." : "", key) >= (int)sizeof(name) || strpbrk(name, "=,"))
+        if (snprintf(name, sizeof(name), "%s%s%s", prefix, prefix[0] ? "." : "", key) >= (int)sizeof(name) ||
+            strpbrk(name, "=,"))
             return false;
         if (json_is_object(value)) {
             if (depth == DEPTH_MAX || !add_object(list, value, name, depth + 1))
@@ -75,14 +76,17 @@ const char *drive_json(struct cli_options *opt, const char *option, const char *
     bool ok;
 
     if (!root) {
-        opt_usage(err, "for example '{\"driver\": \"raw\", \"node-name\": \"d\", \"file\": {\"driver\": \"file\", \"filename\": \"FILE\"}}'",
+        opt_usage(err,
+                  "for example '{\"driver\": \"raw\", \"node-name\": \"d\", \"file\": {\"driver\": \"file\", "
+                  "\"filename\": \"FILE\"}}'",
                   "%s: JSON: %.200s", option, why.text);
         return NULL;
     }
     ok = json_is_object(root) && add_object(&list, root, "", 0);
     json_decref(root);
     if (!ok || list.full) {
-        opt_usage(err, "use strings, numbers, true and false", "%s: the JSON holds what no option has", option);
+        opt_usage(err, "use strings, numbers, true and false", "%s: the JSON holds what no option has",
+                  option);
         return NULL;
     }
     list.text[list.used] = 0;

@@ -1,7 +1,8 @@
 /*
  * cli_line.c - a line of input with editing, history and completion, fed byte by byte.
  *
- * Keys are those of readline's Emacs mode: arrows, Home, End, Delete, Ctrl-A B D E F H K L N P U W, Tab. Characters are echoed as they come,
+ * Keys are those of readline's Emacs mode: arrows, Home, End, Delete, Ctrl-A B D E F H K L N P U W, Tab. Characters are echoed as they
+ * come,
  * as QEMU's monitor does, and scripts that read its prompt rely on. Bytes above 7Fh are kept as they are.
  */
 #include "monitor/cli_line.h"

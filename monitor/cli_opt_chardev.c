@@ -1,5 +1,6 @@
 /*
- * cli_opt_chardev.c - options that connect character devices: -serial, -parallel, -chardev, -debugcon, and the -devices that name a -chardev.
+ * cli_opt_chardev.c - options that connect character devices: -serial, -parallel, -chardev, -debugcon, and the -devices that name a
+ * -chardev.
  *
  * Specs are kept as text and opened by cli_chardev.c. As in QEMU the order of options does not matter: a -chardev may be named before
  * it is given, and chardev_finish() looks all names up when the whole command line has been read.
@@ -82,7 +83,8 @@ static int check_spec(const char *option, const char *spec, struct novt_error *e
 
     for (size_t i = 0; i < ARRAY_SIZE(absent_backends); i++)
         if (strlen(absent_backends[i][0]) == len && !strncmp(kind, absent_backends[i][0], len))
-            return opt_usage(err, absent_backends[i][1], "%s: there is no back end \"%.*s\"", option, (int)len, kind);
+            return opt_usage(err, absent_backends[i][1], "%s: there is no back end \"%.*s\"", option,
+                             (int)len, kind);
     return 0;
 }
 
@@ -101,8 +103,10 @@ static int path_spec(const char *kind, char *list, struct cli_chardev_spec *c, s
     if (list[at])
         return opt_usage(err, "leave it out", "-chardev: unknown property \"%s\"", list + at + 1);
     if (!form[0] && path[0] != '/')
-        return opt_usage(err, "for example path=/dev/ttyS0", "-chardev %s: \"%s\" is not a device of the host", c->id, path);
-    if (snprintf(c->spec, sizeof(c->spec), "%s%s", !strcmp(append, "on") ? "file+:" : form, path) >= (int)sizeof(c->spec))
+        return opt_usage(err, "for example path=/dev/ttyS0",
+                         "-chardev %s: \"%s\" is not a device of the host", c->id, path);
+    if (snprintf(c->spec, sizeof(c->spec), "%s%s", !strcmp(append, "on") ? "file+:" : form, path) >=
+        (int)sizeof(c->spec))
         return opt_usage(err, "choose a shorter path", "-chardev %s: too long", c->id);
     return 0;
 }
@@ -139,7 +143,8 @@ int opt_chardev(struct cli_options *opt, const char *arg, struct novt_error *err
     if (!strcmp(kind, "file") || !strcmp(kind, "pipe") || !strcmp(kind, "tty") || !strcmp(kind, "serial"))
         return path_spec(kind, list, c, err);
     if (strcmp(kind, "stdio") && strcmp(kind, "null") && strcmp(kind, "pty"))
-        return opt_usage(err, "use stdio, file, pty, socket, pipe, serial or null", "-chardev: unknown back end \"%s\"", kind);
+        return opt_usage(err, "use stdio, file, pty, socket, pipe, serial or null",
+                         "-chardev: unknown back end \"%s\"", kind);
     if (!strcmp(kind, "stdio"))
         opt_take_key(list, "signal", junk, sizeof(junk));
     if (strchr(list, ','))
@@ -160,7 +165,8 @@ int opt_debugcon(struct cli_options *opt, const char *arg, struct novt_error *er
 /* ---- devices on the ISA bus that name a chardev ---- */
 
 /* chardev=ID becomes "chardev:ID", which lives as long as the options. */
-static int take_chardev(struct cli_options *opt, const char *device, char *list, const char **spec, struct novt_error *err)
+static int take_chardev(struct cli_options *opt, const char *device, char *list, const char **spec,
+                        struct novt_error *err)
 {
     char id[64], text[80];
 
@@ -206,10 +212,11 @@ int chardev_isa_serial(struct cli_options *opt, char *list, struct novt_error *e
     for (u16 i = 0; iobase && i < ARRAY_SIZE(base); i++)
         if (base[i] == iobase && index == 0xffff)
             index = i;
-    if ((index != 0xffff && index >= ARRAY_SIZE(base)) || (iobase && (index == 0xffff || base[index] != iobase)) ||
-        (irq && irq != (index % 2 ? 3 : 4)))
-        return opt_usage(err, "COM1 to COM4 are index=0 to 3: 3f8h, 2f8h, 3e8h and 2e8h with interrupts 4, 3, 4, 3",
-                         "-device isa-serial: no COM port is at that index, iobase and irq");
+    if ((index != 0xffff && index >= ARRAY_SIZE(base)) ||
+        (iobase && (index == 0xffff || base[index] != iobase)) || (irq && irq != (index % 2 ? 3 : 4)))
+        return opt_usage(
+            err, "COM1 to COM4 are index=0 to 3: 3f8h, 2f8h, 3e8h and 2e8h with interrupts 4, 3, 4, 3",
+            "-device isa-serial: no COM port is at that index, iobase and irq");
     s->index = index == 0xffff ? -1 : (int)index;
     opt->isa_serials++;
     return 0;
@@ -230,7 +237,8 @@ int chardev_isa_parallel(struct cli_options *opt, char *list, struct novt_error 
     if (rc)
         return rc;
     if (index || iobase != 0x378 || irq != 7)
-        return opt_usage(err, "LPT1 is index=0, iobase=0x378, irq=7", "-device isa-parallel: there is one place for it");
+        return opt_usage(err, "LPT1 is index=0, iobase=0x378, irq=7",
+                         "-device isa-parallel: there is one place for it");
     return opt_parallel(opt, spec, err);
 }
 
@@ -248,7 +256,8 @@ static int place_serials(struct cli_options *opt, struct novt_error *err)
             while (s->index < 0 && at < opt->serials && opt->serial[at])
                 at++;
             if (at == ARRAY_SIZE(opt->serial) || (at < opt->serials && opt->serial[at]))
-                return opt_usage(err, "give each its own index=", "-device isa-serial: COM%u is taken", at + 1);
+                return opt_usage(err, "give each its own index=", "-device isa-serial: COM%u is taken",
+                                 at + 1);
             opt->serial[at] = s->spec;
             if (opt->serials <= at)
                 opt->serials = at + 1;
@@ -259,13 +268,15 @@ static int place_serials(struct cli_options *opt, struct novt_error *err)
     return 0;
 }
 
-static int check_name(const struct cli_options *opt, const char *option, const char *spec, struct novt_error *err)
+static int check_name(const struct cli_options *opt, const char *option, const char *spec,
+                      struct novt_error *err)
 {
     bool mux;
 
     if (!spec || control_resolve(opt, spec, &mux))
         return spec ? check_spec(option, spec, err) : 0;
-    return opt_usage(err, "give -chardev BACKEND,id=ID", "%s: no chardev \"%s\"", option, spec + strlen("chardev:"));
+    return opt_usage(err, "give -chardev BACKEND,id=ID", "%s: no chardev \"%s\"", option,
+                     spec + strlen("chardev:"));
 }
 
 int chardev_finish(struct cli_options *opt, struct novt_error *err)
@@ -275,7 +286,8 @@ int chardev_finish(struct cli_options *opt, struct novt_error *err)
     if (!opt->control.parallel_given && !opt->control.nodefaults)
         opt->control.parallel = "null"; /* QEMU's PC has a printer port; nobody reads what it prints */
     for (unsigned i = 0; !rc && i < opt->serials; i++)
-        rc = check_name(opt, i < opt->isa_serials ? "-serial or -device isa-serial" : "-serial", opt->serial[i], err);
+        rc = check_name(opt, i < opt->isa_serials ? "-serial or -device isa-serial" : "-serial",
+                        opt->serial[i], err);
     if (!rc)
         rc = check_name(opt, "-parallel", opt->control.parallel, err);
     return rc ? rc : check_name(opt, "isa-debugcon", opt->debugcon, err);

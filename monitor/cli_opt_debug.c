@@ -30,7 +30,8 @@ static const struct opt_name stress_names[] = {
 int opt_trace(struct cli_options *opt, const char *arg, struct novt_error *err)
 {
     /* What QEMU can log and NoVT cannot, in the lists that people copy: said, and the rest is done. */
-    static const char *const others[] = {"cpu_reset", "guest_errors", "unimp", "pcall", "nochain", "page", "strace", "tid"};
+    static const char *const others[] = {"cpu_reset", "guest_errors", "unimp",  "pcall",
+                                         "nochain",   "page",         "strace", "tid"};
     char list[256] = "";
     size_t at = 0, kept = 0;
 
@@ -39,7 +40,8 @@ int opt_trace(struct cli_options *opt, const char *arg, struct novt_error *err)
     for (const char *item = arg;; item++) {
         size_t len = strcspn(item, ","), i;
 
-        for (i = 0; i < ARRAY_SIZE(others) && (strlen(others[i]) != len || strncmp(item, others[i], len)); i++)
+        for (i = 0; i < ARRAY_SIZE(others) && (strlen(others[i]) != len || strncmp(item, others[i], len));
+             i++)
             ;
         if (i < ARRAY_SIZE(others))
             base_warn("note: -d %s: NoVT has no such trace; -d help lists what there is", others[i]);

@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What comes nearest to devices that are not there; a * ends a beginning of names. Sound cards are cli_audio.c's, disks cli_blockdev.c's. */
+/* What comes nearest to devices that are not there; a * ends a beginning of names. Sound cards are cli_audio.c's, disks cli_blockdev.c's.
+ * */
 static const char *const absent[][2] = {
     {"usb-*", "there is no USB; mouse and keyboard are PS/2, disks are ide-hd or virtio-blk-pci"},
     {"piix3-usb-uhci", "there is no USB; mouse and keyboard are PS/2"},
@@ -95,7 +96,8 @@ static const char *nearest_to(const char *name)
     for (size_t i = 0; i < ARRAY_SIZE(absent); i++) {
         size_t len = strlen(absent[i][0]);
 
-        if (absent[i][0][len - 1] == '*' ? !strncmp(name, absent[i][0], len - 1) : !strcmp(name, absent[i][0]))
+        if (absent[i][0][len - 1] == '*' ? !strncmp(name, absent[i][0], len - 1)
+                                         : !strcmp(name, absent[i][0]))
             return absent[i][1];
     }
     return NULL;
@@ -117,7 +119,8 @@ static int vga(struct cli_options *opt, char *list, struct novt_error *err)
     char value[32];
 
     if (opt_take_key(list, "vgamem_mb", value, sizeof(value)) && strcmp(value, "16"))
-        return opt_usage(err, "leave it out: the card has 16 MiB", "-device VGA: cannot do vgamem_mb=%s", value);
+        return opt_usage(err, "leave it out: the card has 16 MiB", "-device VGA: cannot do vgamem_mb=%s",
+                         value);
     if (opt_take_key(list, "addr", value, sizeof(value)) && strtoul(value, NULL, 16) != 2)
         return opt_usage(err, "leave it out: the card is in slot 2", "-device VGA: cannot do addr=%s", value);
     if (opt_take_key(list, "bus", value, sizeof(value)) && strcmp(value, "pci.0"))
@@ -174,7 +177,8 @@ int opt_device(struct cli_options *opt, const char *arg, struct novt_error *err)
             return opt_usage(err, "-device help lists what there is", "-device: unknown device \"%s\"", name);
     }
     if (!rc && list[0])
-        return opt_usage(err, "-device help lists the properties", "-device %s: unknown property \"%s\"", name, list);
+        return opt_usage(err, "-device help lists the properties", "-device %s: unknown property \"%s\"",
+                         name, list);
     return rc;
 }
 

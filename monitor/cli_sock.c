@@ -184,7 +184,8 @@ static int open_unix(struct sock *s, struct novt_error *err)
     s->listen_fd = sock_listen_unix(s->spec.path, 0);
     s->bound = s->listen_fd >= 0;
     return s->bound ? 0
-                    : host_error(&s->spec, err, "choose a writable place", "cannot listen on", strerror(-s->listen_fd));
+                    : host_error(&s->spec, err, "choose a writable place", "cannot listen on",
+                                 strerror(-s->listen_fd));
 }
 
 static int open_tcp(struct sock *s, struct novt_error *err)

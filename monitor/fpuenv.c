@@ -250,7 +250,8 @@ static int put_operand(struct cpu *cpu, const struct dec_insn *insn, const u8 *i
     if (check_ends(cpu, insn, bytes, true))
         return -1;
     for (unsigned i = 0; i < bytes; i += env_part(insn, ea, i))
-        if (mem_write(cpu, insn->seg, insn->adsz == 2 ? (u16)(ea + i) : ea + i, image + i, env_part(insn, ea, i)))
+        if (mem_write(cpu, insn->seg, insn->adsz == 2 ? (u16)(ea + i) : ea + i, image + i,
+                      env_part(insn, ea, i)))
             return -1;
     return 0;
 }
@@ -262,7 +263,8 @@ static int get_operand(struct cpu *cpu, const struct dec_insn *insn, u8 *image, 
     if (check_ends(cpu, insn, bytes, false))
         return -1;
     for (unsigned i = 0; i < bytes; i += env_part(insn, ea, i))
-        if (mem_read(cpu, insn->seg, insn->adsz == 2 ? (u16)(ea + i) : ea + i, image + i, env_part(insn, ea, i)))
+        if (mem_read(cpu, insn->seg, insn->adsz == 2 ? (u16)(ea + i) : ea + i, image + i,
+                     env_part(insn, ea, i)))
             return -1;
     return 0;
 }
@@ -281,7 +283,8 @@ static void refine_pointers(struct cpu *cpu)
         return;
     cpu->fpu_fresh = 0;
     there = !lin_read(cpu, cpu->fpu_lin, bytes, got, true);
-    if (there && got < DEC_MAX_LEN && !lin_read(cpu, cpu->fpu_lin + got, bytes + got, DEC_MAX_LEN - got, true))
+    if (there && got < DEC_MAX_LEN &&
+        !lin_read(cpu, cpu->fpu_lin + got, bytes + got, DEC_MAX_LEN - got, true))
         got = DEC_MAX_LEN;
     mon_vm(cpu)->dbg_hits = hits;
     cpu->cr2 = cr2; /* a fault of these reads is nobody's; one may be under way */

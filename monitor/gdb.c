@@ -98,7 +98,10 @@ void gdb_send_frame(struct novt_gdb *g)
 
 static int hex_value(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
 }
 
 bool gdb_take(struct gdb_in *in, const char *text)
@@ -266,7 +269,8 @@ static int write_memory(struct novt_gdb *g, struct gdb_in *in, bool binary)
         len > sizeof(data))
         return -EINVAL;
     if (binary)
-        return (u64)(in->end - in->at) == len ? gdb_mem_write(g->vm, g->phys, addr, (const u8 *)in->at, len) : -EINVAL;
+        return (u64)(in->end - in->at) == len ? gdb_mem_write(g->vm, g->phys, addr, (const u8 *)in->at, len)
+                                              : -EINVAL;
     return gdb_take_hex(in, data, len) ? gdb_mem_write(g->vm, g->phys, addr, data, len) : -EINVAL;
 }
 
@@ -379,9 +383,7 @@ static bool handle(struct novt_gdb *g)
     case 'C':
     case 's':
     case 'S': run_packet(g, &in, what); return g->out.len != 0;
-    case 'v':
-        v_packet(g, &in);
-        return g->out.len != 0 || !g->owed;
+    case 'v': v_packet(g, &in); return g->out.len != 0 || !g->owed;
     case 'q': gdb_query(g, &in, false); break;
     case 'Q': gdb_query(g, &in, true); break;
     case 'H':

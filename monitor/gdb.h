@@ -46,12 +46,12 @@ struct novt_gdb {
     void *command_opaque;
     struct novt_listener listener;
     enum gdb_frame frame;
-    u8 sum, given;  /* of the packet being received: computed, and its first digit */
+    u8 sum, given; /* of the packet being received: computed, and its first digit */
     bool too_long;
     bool no_ack;
-    bool owed;      /* c or s was answered with nothing yet: a stop reply is due */
-    bool phys;      /* memory packets are of physical addresses */
-    u8 sstep;       /* qqemu.sstep */
+    bool owed; /* c or s was answered with nothing yet: a stop reply is due */
+    bool phys; /* memory packets are of physical addresses */
+    u8 sstep;  /* qqemu.sstep */
     bool ended;
     bool was_patient; /* the machine's, before a debugger was there: with one it waits when it is dead */
     u32 len;

@@ -117,7 +117,8 @@ void gdb_query(struct novt_gdb *g, struct gdb_in *in, bool set)
     if (set)
         set_packet(g, in);
     else if (gdb_take(in, "Supported"))
-        gdb_putf(out, "PacketSize=%x;qXfer:features:read+;QStartNoAckMode+;vContSupported+", GDB_PACKET_BYTES);
+        gdb_putf(out, "PacketSize=%x;qXfer:features:read+;QStartNoAckMode+;vContSupported+",
+                 GDB_PACKET_BYTES);
     else if (gdb_take(in, "Xfer:features:read:"))
         features(g, in);
     else if (gdb_take(in, "Attached"))

@@ -13,20 +13,43 @@
 #include "monitor/sys.h"
 
 enum { /* FXSAVE image, 64-bit form */
-    FX_FCW = 0,
-    FX_FSW = 2,
-    FX_FTW = 4,
-    FX_MXCSR = 24,
-    FX_ST = 32,
-    FX_XMM = 160,
+       FX_FCW = 0,
+       FX_FSW = 2,
+       FX_FTW = 4,
+       FX_MXCSR = 24,
+       FX_ST = 32,
+       FX_XMM = 160,
 };
 #define FSW_ES 0x80u
 #define FSW_B 0x8000u
 #define FPU_EXC 0x3fu
 
-enum group { G_GPR, G_EIP, G_EFLAGS, G_SEG, G_ST, G_X87, G_XMM, G_MXCSR, G_BASE, G_CR, G_EFER, G_TABLE, G_DR };
+enum group {
+    G_GPR,
+    G_EIP,
+    G_EFLAGS,
+    G_SEG,
+    G_ST,
+    G_X87,
+    G_XMM,
+    G_MXCSR,
+    G_BASE,
+    G_CR,
+    G_EFER,
+    G_TABLE,
+    G_DR
+};
 enum { X87_CTRL, X87_STAT, X87_TAG, X87_ISEG, X87_IOFF, X87_OSEG, X87_OOFF, X87_OP };
-enum { TABLE_GDT, TABLE_GDT_LIMIT, TABLE_IDT, TABLE_IDT_LIMIT, TABLE_LDT, TABLE_LDT_BASE, TABLE_TR, TABLE_TR_BASE };
+enum {
+    TABLE_GDT,
+    TABLE_GDT_LIMIT,
+    TABLE_IDT,
+    TABLE_IDT_LIMIT,
+    TABLE_LDT,
+    TABLE_LDT_BASE,
+    TABLE_TR,
+    TABLE_TR_BASE
+};
 
 struct reg {
     const char *name, *type;
@@ -122,7 +145,8 @@ static const struct feature features[] = {
      "<field name=\"ID\" start=\"21\" end=\"21\"/></flags>",
      "eax"},
     {"org.gnu.gdb.i386.sse",
-     "<vector id=\"v4f\" type=\"ieee_single\" count=\"4\"/><vector id=\"v2d\" type=\"ieee_double\" count=\"2\"/>"
+     "<vector id=\"v4f\" type=\"ieee_single\" count=\"4\"/><vector id=\"v2d\" type=\"ieee_double\" "
+     "count=\"2\"/>"
      "<vector id=\"v16i8\" type=\"int8\" count=\"16\"/><vector id=\"v8i16\" type=\"int16\" count=\"8\"/>"
      "<vector id=\"v4i32\" type=\"int32\" count=\"4\"/><vector id=\"v2i64\" type=\"int64\" count=\"2\"/>"
      "<union id=\"vec128\"><field name=\"v4_float\" type=\"v4f\"/><field name=\"v2_double\" type=\"v2d\"/>"
@@ -163,12 +187,14 @@ size_t gdb_target_xml(char *buf, size_t bytes)
     unsigned next = 0;
     size_t n = 0;
 
-    ADD("<?xml version=\"1.0\"?><!DOCTYPE target SYSTEM \"gdb-target.dtd\"><target><architecture>i386</architecture>");
+    ADD("<?xml version=\"1.0\"?><!DOCTYPE target SYSTEM "
+        "\"gdb-target.dtd\"><target><architecture>i386</architecture>");
     for (unsigned i = 0; i < ARRAY_SIZE(regs); i++) {
         const struct reg *r = &regs[i];
 
         if (next < ARRAY_SIZE(features) && strcmp(r->name, features[next].first) == 0) {
-            ADD("%s<feature name=\"%s\">%s", next ? "</feature>" : "", features[next].name, features[next].types);
+            ADD("%s<feature name=\"%s\">%s", next ? "</feature>" : "", features[next].name,
+                features[next].types);
             next++;
         }
         ADD("<reg name=\"%s\" bitsize=\"%u\" type=\"%s\"%s/>", r->name, r->bytes * 8u, r->type, group_of(r));
@@ -352,9 +378,7 @@ static int write32(struct cpu *cpu, const struct reg *r, u32 v)
     case G_EFLAGS: eflags_write(cpu, v); return 0;
     case G_SEG: return seg_write(cpu, r->index, v);
     case G_X87: x87_write(cpu, r->index, v); return 0;
-    case G_MXCSR:
-        put32(cpu->fpu + FX_MXCSR, v & 0xffbf);
-        return 0;
+    case G_MXCSR: put32(cpu->fpu + FX_MXCSR, v & 0xffbf); return 0;
     case G_BASE: return v == cpu->seg_base[r->index] ? 0 : -EPERM;
     case G_CR: return v == cr_read(cpu, r->index) ? 0 : mon_write_cr(cpu, r->index, v) ? -EINVAL : 0;
     case G_TABLE: return table_write(cpu, r->index, v);

@@ -26,7 +26,8 @@ static bool is_software(const struct event *ev)
 static bool pushes_rf(const struct event *ev)
 {
     const u32 faults = BIT(EXC_DE) | BIT(EXC_BR) | BIT(EXC_UD) | BIT(EXC_NM) | BIT(EXC_TS) | BIT(EXC_NP) |
-                       BIT(EXC_SS) | BIT(EXC_GP) | BIT(EXC_DF) | BIT(EXC_PF) | BIT(EXC_MF) | BIT(EXC_AC) | BIT(EXC_XM);
+                       BIT(EXC_SS) | BIT(EXC_GP) | BIT(EXC_DF) | BIT(EXC_PF) | BIT(EXC_MF) | BIT(EXC_AC) |
+                       BIT(EXC_XM);
 
     return ev->src == MON_EXCEPTION && ev->vector < 32 && (faults >> ev->vector & 1);
 }

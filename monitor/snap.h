@@ -37,7 +37,8 @@ struct snap_writer {
 
 int snap_create(struct snap_writer *w, const char *path) MUST_CHECK;
 void snap_write(struct snap_writer *w, const void *data, size_t len);
-int snap_finish(struct snap_writer *w) MUST_CHECK; /* or, when something went wrong before, takes it away; 0 or -errno */
+int snap_finish(struct snap_writer *w)
+    MUST_CHECK; /* or, when something went wrong before, takes it away; 0 or -errno */
 
 /* A whole file in memory, as it was when it was read; it can be gone through any number of times. */
 struct snap_reader {

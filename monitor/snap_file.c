@@ -14,10 +14,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define LEVEL 1          /* fast: RAM is most of it */
+#define LEVEL 1           /* fast: RAM is most of it */
 #define WINDOW_LOG_MAX 23 /* 8 MiB: what level 1 never needs more of */
 
-static const u8 magic[16] = {'N', 'o', 'V', 'T', ' ', 's', 't', 'a', 't', 'e', '\r', '\n', 0x1a, 0x9e, 0x00, '\n'};
+static const u8 magic[16] = {'N', 'o', 'V',  'T',  ' ',  's',  't',  'a',
+                             't', 'e', '\r', '\n', 0x1a, 0x9e, 0x00, '\n'};
 
 u64 snap_hash(u64 h, const void *data, size_t len)
 {

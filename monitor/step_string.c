@@ -88,7 +88,8 @@ static bool may_batch(const struct cpu *cpu)
 
 static u32 to_page_end(const struct cpu *cpu, unsigned seg, u32 off, unsigned adsz)
 {
-    u32 left = PAGE_BYTES - ((cpu->seg_base[seg] + off) & PAGE_MASK), wrap = adsz == 2 ? 0x10000 - off : PAGE_BYTES;
+    u32 left = PAGE_BYTES - ((cpu->seg_base[seg] + off) & PAGE_MASK),
+        wrap = adsz == 2 ? 0x10000 - off : PAGE_BYTES;
 
     return left < wrap ? left : wrap;
 }
@@ -103,7 +104,8 @@ static bool store_block(struct cpu *cpu, const struct dec_insn *insn, const stru
 }
 
 /* From device to device each byte goes by itself: it may pass through latches. */
-static bool move_block(struct cpu *cpu, const struct dec_insn *insn, const struct mem_block *from, const struct mem_block *to, u32 bytes)
+static bool move_block(struct cpu *cpu, const struct dec_insn *insn, const struct mem_block *from,
+                       const struct mem_block *to, u32 bytes)
 {
     struct pc *pc = mon_vm(cpu)->pc;
     u8 buf[PAGE_BYTES];
@@ -132,7 +134,8 @@ static u32 block(struct cpu *cpu, const struct dec_insn *insn, u32 count)
         bytes = (u32)min_u64(bytes, to_page_end(cpu, insn->seg, si, insn->adsz));
     n = (u32)min_u64(count, bytes / insn->opsz);
     bytes = n * insn->opsz;
-    if (n < 2 || !mem_block(cpu, SEG_ES, di, bytes, true, &to) || (moves && !mem_block(cpu, insn->seg, si, bytes, false, &from)))
+    if (n < 2 || !mem_block(cpu, SEG_ES, di, bytes, true, &to) ||
+        (moves && !mem_block(cpu, insn->seg, si, bytes, false, &from)))
         return 0;
     if (moves ? !move_block(cpu, insn, &from, &to, bytes) : !store_block(cpu, insn, &to, bytes))
         return 0;

@@ -33,7 +33,8 @@ static void put(struct sink *s, const char *fmt, ...)
 
 /* ---- registers ---- */
 
-static void put_segment(struct sink *s, const struct machine *m, const char *name, u32 sel, u32 base, u32 limit, u32 attr)
+static void put_segment(struct sink *s, const struct machine *m, const char *name, u32 sel, u32 base,
+                        u32 limit, u32 attr)
 {
     put(s, "%-3s=%04x %08x %08x %08x", name, sel, base, limit, attr << 8);
     if (!(m->vm.cpu.cr0 & CR0_PE) || !(attr & 0x80)) {
@@ -42,11 +43,17 @@ static void put_segment(struct sink *s, const struct machine *m, const char *nam
     }
     put(s, " DPL=%u ", attr >> 5 & 3);
     if (!(attr & 0x10))
-        put(s, "%s\n", (attr & 15) == 2 ? "LDT" : (attr & 7) == 1 ? "TSS16-avl" : (attr & 7) == 3 ? "TSS-busy" : "TSS");
+        put(s, "%s\n",
+            (attr & 15) == 2  ? "LDT"
+            : (attr & 7) == 1 ? "TSS16-avl"
+            : (attr & 7) == 3 ? "TSS-busy"
+                              : "TSS");
     else if (attr & 8)
-        put(s, "CS%s [%c%c%c]\n", attr & 0x4000 ? "32" : "16", attr & 4 ? 'C' : '-', attr & 2 ? 'R' : '-', attr & 1 ? 'A' : '-');
+        put(s, "CS%s [%c%c%c]\n", attr & 0x4000 ? "32" : "16", attr & 4 ? 'C' : '-', attr & 2 ? 'R' : '-',
+            attr & 1 ? 'A' : '-');
     else
-        put(s, "DS%s [%c%c%c]\n", attr & 0x4000 ? "" : "16", attr & 4 ? 'E' : '-', attr & 2 ? 'W' : '-', attr & 1 ? 'A' : '-');
+        put(s, "DS%s [%c%c%c]\n", attr & 0x4000 ? "" : "16", attr & 4 ? 'E' : '-', attr & 2 ? 'W' : '-',
+            attr & 1 ? 'A' : '-');
 }
 
 static void put_fpu(struct sink *s, const struct cpu *c)
@@ -71,7 +78,8 @@ static void put_fpu(struct sink *s, const struct cpu *c)
         u64 v[2];
 
         memcpy(v, f + 160 + 16 * i, 16);
-        put(s, "XMM%02u=%016llx %016llx%s", i, (unsigned long long)v[1], (unsigned long long)v[0], i & 1 ? "\n" : " ");
+        put(s, "XMM%02u=%016llx %016llx%s", i, (unsigned long long)v[1], (unsigned long long)v[0],
+            i & 1 ? "\n" : " ");
     }
 }
 
@@ -86,18 +94,20 @@ static void info_registers(struct machine *m, struct sink *s)
 
     for (unsigned i = 0; i < 7; i++)
         text[i] = efl >> flag_bits[i] & 1 ? flags[i] : '-';
-    put(s, "EAX=%08x EBX=%08x ECX=%08x EDX=%08x\nESI=%08x EDI=%08x EBP=%08x ESP=%08x\n", c->gpr[R_EAX], c->gpr[R_EBX],
-        c->gpr[R_ECX], c->gpr[R_EDX], c->gpr[R_ESI], c->gpr[R_EDI], c->gpr[R_EBP], c->gpr[R_ESP]);
-    put(s, "EIP=%08x EFL=%08x [%s] CPL=%u II=%u A20=%u SMM=0 HLT=%u\n", c->eip, efl, text, c->cpl, c->inhibit ? 1 : 0,
-        !m->vm.a20_off, c->halted ? 1 : 0);
+    put(s, "EAX=%08x EBX=%08x ECX=%08x EDX=%08x\nESI=%08x EDI=%08x EBP=%08x ESP=%08x\n", c->gpr[R_EAX],
+        c->gpr[R_EBX], c->gpr[R_ECX], c->gpr[R_EDX], c->gpr[R_ESI], c->gpr[R_EDI], c->gpr[R_EBP],
+        c->gpr[R_ESP]);
+    put(s, "EIP=%08x EFL=%08x [%s] CPL=%u II=%u A20=%u SMM=0 HLT=%u\n", c->eip, efl, text, c->cpl,
+        c->inhibit ? 1 : 0, !m->vm.a20_off, c->halted ? 1 : 0);
     for (unsigned i = 0; i < SEG_COUNT; i++)
         put_segment(s, m, names[i], c->seg[i].sel, c->seg_base[i], c->seg[i].limit, c->seg[i].attr);
     put_segment(s, m, "LDT", c->ldtr.sel, c->ldtr.base, c->ldtr.limit, c->ldtr.attr);
     put_segment(s, m, "TR", c->tr.sel, c->tr.base, c->tr.limit, c->tr.attr);
-    put(s, "GDT=     %08x %08x\nIDT=     %08x %08x\n", c->gdtr.base, c->gdtr.limit, c->idtr.base, c->idtr.limit);
+    put(s, "GDT=     %08x %08x\nIDT=     %08x %08x\n", c->gdtr.base, c->gdtr.limit, c->idtr.base,
+        c->idtr.limit);
     put(s, "CR0=%08x CR2=%08x CR3=%08x CR4=%08x\n", c->cr0, c->cr2, c->cr3, c->cr4);
-    put(s, "DR0=%08x DR1=%08x DR2=%08x DR3=%08x\nDR6=%08x DR7=%08x\n", c->dr[0], c->dr[1], c->dr[2], c->dr[3], c->dr[6],
-        c->dr[7]);
+    put(s, "DR0=%08x DR1=%08x DR2=%08x DR3=%08x\nDR6=%08x DR7=%08x\n", c->dr[0], c->dr[1], c->dr[2], c->dr[3],
+        c->dr[6], c->dr[7]);
     put(s, "EFER=%016llx\n", (unsigned long long)c->efer);
     put_fpu(s, c);
 }
@@ -139,7 +149,8 @@ static void end_range(struct tables *t, u64 at)
 
     if (r->prot)
         put(t->s, "%016llx-%016llx %016llx %c%c%c\n", (unsigned long long)r->start, (unsigned long long)at,
-            (unsigned long long)(at - r->start), r->prot & PTE_US ? 'u' : '-', 'r', r->prot & PTE_RW ? 'w' : '-');
+            (unsigned long long)(at - r->start), r->prot & PTE_US ? 'u' : '-', 'r',
+            r->prot & PTE_RW ? 'w' : '-');
     r->prot = 0;
 }
 
@@ -149,9 +160,10 @@ static void leaf(struct tables *t, u64 lin, u64 pte, u64 mask, unsigned rights)
 
     if (t->pages) {
         if (prot)
-            put(t->s, "%016llx: %016llx %c%c%c%c%c%c%c%c%c\n", (unsigned long long)lin, (unsigned long long)(pte & mask),
-                pte & PTE_NX ? 'X' : '-', pte & 0x100 ? 'G' : '-', pte & PTE_PS ? 'P' : '-', pte & 0x40 ? 'D' : '-',
-                pte & 0x20 ? 'A' : '-', pte & 0x10 ? 'C' : '-', pte & 8 ? 'T' : '-', pte & PTE_US ? 'U' : '-',
+            put(t->s, "%016llx: %016llx %c%c%c%c%c%c%c%c%c\n", (unsigned long long)lin,
+                (unsigned long long)(pte & mask), pte & PTE_NX ? 'X' : '-', pte & 0x100 ? 'G' : '-',
+                pte & PTE_PS ? 'P' : '-', pte & 0x40 ? 'D' : '-', pte & 0x20 ? 'A' : '-',
+                pte & 0x10 ? 'C' : '-', pte & 8 ? 'T' : '-', pte & PTE_US ? 'U' : '-',
                 pte & PTE_RW ? 'W' : '-');
         return;
     }
@@ -212,7 +224,8 @@ static void info_tables(struct machine *m, struct sink *s, bool pages)
 
 static void info_memory_map(struct machine *m, struct sink *s)
 {
-    static const char *const names[] = {[MMU_NONE] = "devices or nothing", [MMU_RAM] = "RAM", [MMU_ROM] = "ROM"};
+    static const char *const names[] = {
+        [MMU_NONE] = "devices or nothing", [MMU_RAM] = "RAM", [MMU_ROM] = "ROM"};
     u64 end = 1ull << 32, start = 0;
     enum mmu_backing kind = MMU_NONE, last = MMU_RAM;
 
@@ -227,7 +240,8 @@ static void info_memory_map(struct machine *m, struct sink *s)
             continue;
         if (at > start)
             put(s, "  %016llx-%016llx %s\n", (unsigned long long)start,
-                (unsigned long long)((start < m->ram_bytes && at > m->ram_bytes ? m->ram_bytes : at) - 1), names[last]);
+                (unsigned long long)((start < m->ram_bytes && at > m->ram_bytes ? m->ram_bytes : at) - 1),
+                names[last]);
         start = start < m->ram_bytes && at > m->ram_bytes ? m->ram_bytes : at;
         last = kind;
     }

@@ -1,7 +1,8 @@
 /*
  * vm_input.c - keys, typed text and mouse motion from any thread into the PC's keyboard and mouse.
  *
- * Callers leave events in queues under a lock and wake the VM's thread, which hands them over as fast as the guest takes them; what does not
+ * Callers leave events in queues under a lock and wake the VM's thread, which hands them over as fast as the guest takes them; what does
+ * not
  * fit waits for a timer. A person's keys go straight through. Strokes and texts are scripts: before each character the guest must have
  * read everything, and a guest whose keyboard is the BIOS's must have room in the 15 places of that buffer, so that nothing
  * typed is lost in any program.

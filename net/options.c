@@ -68,7 +68,8 @@ bool net_is_key(const char *key, const char *name)
 int net_flag(const char *kind, const char *key, const char *value, bool *out, struct net_error *err)
 {
     *out = !strcmp(value, "on") || !strcmp(value, "yes") || !strcmp(value, "y") || !strcmp(value, "true");
-    if (*out || !strcmp(value, "off") || !strcmp(value, "no") || !strcmp(value, "n") || !strcmp(value, "false"))
+    if (*out || !strcmp(value, "off") || !strcmp(value, "no") || !strcmp(value, "n") ||
+        !strcmp(value, "false"))
         return 0;
     return net_bad(err, "give on or off", "-netdev %s: bad %s=%s", kind, key, value);
 }
@@ -86,7 +87,8 @@ bool net_number(const char *text, u32 max, u32 *out)
     return !errno && !*end && n <= max;
 }
 
-int net_address(const char *kind, const char *key, const char *text, struct sockaddr_in *out, struct net_error *err)
+int net_address(const char *kind, const char *key, const char *text, struct sockaddr_in *out,
+                struct net_error *err)
 {
     const struct addrinfo hints = {.ai_family = AF_INET};
     const char *colon = strrchr(text, ':');
@@ -102,7 +104,8 @@ int net_address(const char *kind, const char *key, const char *text, struct sock
         return 0;
     snprintf(host, sizeof(host), "%.*s", (int)(colon - text), text);
     if (getaddrinfo(host, NULL, &hints, &found) || !found)
-        return net_refused(err, -ENOENT, "give an address or a name that the host knows", "-netdev %s: unknown host \"%s\"", kind, host);
+        return net_refused(err, -ENOENT, "give an address or a name that the host knows",
+                           "-netdev %s: unknown host \"%s\"", kind, host);
     out->sin_addr = ((const struct sockaddr_in *)(const void *)found->ai_addr)->sin_addr;
     freeaddrinfo(found);
     return 0;

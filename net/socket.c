@@ -52,12 +52,14 @@ static int take_options(char *text, struct options *o, struct net_error *err)
                           : net_is_key(key, "fd")        ? &o->fd
                                                          : NULL;
         if (!to)
-            return net_bad(err, "listen connect mcast udp localaddr fd can be given", "-netdev socket: unknown option \"%s\"", key);
+            return net_bad(err, "listen connect mcast udp localaddr fd can be given",
+                           "-netdev socket: unknown option \"%s\"", key);
         *to = value;
     }
     if (!!o->listen + !!o->connect + !!o->mcast + !!o->udp + !!o->fd != 1)
         return net_bad(err, "give exactly one of listen= connect= mcast= udp= fd=", "-netdev socket: %s",
-                       o->listen || o->connect || o->mcast || o->udp || o->fd ? "too many ends" : "no end given");
+                       o->listen || o->connect || o->mcast || o->udp || o->fd ? "too many ends"
+                                                                              : "no end given");
     if (o->udp && !o->local)
         return net_bad(err, "add localaddr=HOST:PORT", "-netdev socket: udp= without localaddr=");
     if (o->local && !o->udp && !o->mcast)
@@ -158,8 +160,8 @@ static int open_mcast(struct sock *s, const struct options *o, struct net_error 
     if (rc)
         return rc;
     if (!IN_MULTICAST(ntohl(s->to.sin_addr.s_addr)))
-        return net_bad(err, "use 224.0.0.0 to 239.255.255.255, for example mcast=230.0.0.1:1234", "-netdev socket: mcast=%s is no group",
-                       o->mcast);
+        return net_bad(err, "use 224.0.0.0 to 239.255.255.255, for example mcast=230.0.0.1:1234",
+                       "-netdev socket: mcast=%s is no group", o->mcast);
     join.imr_multiaddr = s->to.sin_addr;
     if (o->local && !inet_aton(o->local, &join.imr_interface))
         return net_bad(err, "give an address of this host", "-netdev socket: bad localaddr=%s", o->local);
@@ -191,7 +193,8 @@ static int open_fd(struct sock *s, const char *text, struct net_error *err)
 
     if (!net_number(text, INT32_MAX, &fd) || fd <= STDERR_FILENO ||
         getsockopt((int)fd, SOL_SOCKET, SO_TYPE, &type, &len) || (type != SOCK_STREAM && type != SOCK_DGRAM))
-        return net_bad(err, "give the number of a connected socket", "-netdev socket: fd=%s is no socket", text);
+        return net_bad(err, "give the number of a connected socket", "-netdev socket: fd=%s is no socket",
+                       text);
     s->fd = (int)fd;
     s->datagrams = type == SOCK_DGRAM;
     snprintf(s->what, sizeof(s->what), "fd=%s", text);
@@ -265,7 +268,8 @@ static bool sock_send(struct net *net, const u8 *frame, u32 bytes)
     if (s->fd < 0)
         return true;
     if (s->datagrams) {
-        ssize_t n = s->to.sin_family ? sendto(s->fd, frame, bytes, MSG_NOSIGNAL, (const struct sockaddr *)&s->to, sizeof(s->to))
+        ssize_t n = s->to.sin_family ? sendto(s->fd, frame, bytes, MSG_NOSIGNAL,
+                                              (const struct sockaddr *)&s->to, sizeof(s->to))
                                      : send(s->fd, frame, bytes, MSG_NOSIGNAL);
         return n >= 0 || errno != EAGAIN;
     }
@@ -339,7 +343,8 @@ static void read_datagrams(struct net *net, struct sock *s, int fd)
         socklen_t len = sizeof(from);
         ssize_t n = recvfrom(fd, s->in, NIC_FRAME_MAX_BYTES, MSG_TRUNC, (struct sockaddr *)&from, &len);
 
-        if (n < 0 && errno != EINTR && errno != ECONNREFUSED) /* refused: an earlier one of ours found nobody */
+        if (n < 0 && errno != EINTR &&
+            errno != ECONNREFUSED) /* refused: an earlier one of ours found nobody */
             return;
         total += 1024 + (u32)(n > 0 ? n : 0);
         if (s->multicast && from.sin_port == s->own.sin_port &&

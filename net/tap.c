@@ -32,16 +32,18 @@ static int open_interface(struct tap *tap, const char *ifname, struct net_error 
     tap->fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
     if (tap->fd < 0) {
         rc = -errno;
-        return net_refused(err, rc, "load the kernel's module tun, or use -nic user", "-netdev tap: cannot open /dev/net/tun: %s",
-                           strerror(-rc));
+        return net_refused(err, rc, "load the kernel's module tun, or use -nic user",
+                           "-netdev tap: cannot open /dev/net/tun: %s", strerror(-rc));
     }
     snprintf(req.ifr_name, sizeof(req.ifr_name), "%s", ifname);
     if (ioctl(tap->fd, TUNSETIFF, &req)) {
         rc = -errno;
         return net_refused(err, rc,
                            rc == -EBUSY ? "another program has it; use another ifname="
-                                        : "as root: ip tuntap add dev tap0 mode tap user YOU && ip link set tap0 up; then ifname=tap0",
-                           "-netdev tap: cannot have interface %s: %s", ifname[0] ? ifname : "tap%d", strerror(-rc));
+                                        : "as root: ip tuntap add dev tap0 mode tap user YOU && ip link set "
+                                          "tap0 up; then ifname=tap0",
+                           "-netdev tap: cannot have interface %s: %s", ifname[0] ? ifname : "tap%d",
+                           strerror(-rc));
     }
     memcpy(tap->ifname, req.ifr_name, sizeof(tap->ifname));
     return 0;
@@ -57,10 +59,12 @@ static int adopt(struct tap *tap, const char *text, struct net_error *err)
         return net_bad(err, "give the number of a descriptor that is open", "-netdev tap: bad fd=%s", text);
     flags = fcntl((int)fd, F_GETFL);
     if (flags < 0)
-        return net_bad(err, "give the number of a descriptor that is open", "-netdev tap: fd=%s is not open", text);
+        return net_bad(err, "give the number of a descriptor that is open", "-netdev tap: fd=%s is not open",
+                       text);
     if (!ioctl((int)fd, TUNGETIFF, &req)) {
         if (!(req.ifr_flags & IFF_TAP) || !(req.ifr_flags & IFF_NO_PI) || (req.ifr_flags & IFF_VNET_HDR))
-            return net_bad(err, "open it with IFF_TAP | IFF_NO_PI and without IFF_VNET_HDR", "-netdev tap: fd=%s frames otherwise", text);
+            return net_bad(err, "open it with IFF_TAP | IFF_NO_PI and without IFF_VNET_HDR",
+                           "-netdev tap: fd=%s frames otherwise", text);
         memcpy(tap->ifname, req.ifr_name, sizeof(tap->ifname));
     }
     tap->fd = (int)fd;
@@ -87,9 +91,10 @@ static int tap_open(struct net *net, char *options, struct net_error *err)
         else if (net_is_key(key, "fd"))
             fd = value;
         else if (net_is_key(key, "script") || net_is_key(key, "downscript"))
-            rc = net_is_key(value, "no") ? 0
-                                         : net_bad(err, "set the interface up before, and give script=no or nothing",
-                                                   "-netdev tap: %s is not run", key);
+            rc = net_is_key(value, "no")
+                     ? 0
+                     : net_bad(err, "set the interface up before, and give script=no or nothing",
+                               "-netdev tap: %s is not run", key);
         else if (net_is_key(key, "vhost")) {
             rc = net_flag("tap", key, value, &flag, err);
             if (!rc && flag)
@@ -149,7 +154,8 @@ static void tap_ready(struct net *net, struct net_polls *polls, bool input)
             continue;
         else {
             tap->dead |= n == 0 || (errno != EAGAIN && errno != EIO);
-            tap->dead |= (got & (POLLERR | POLLHUP)) && errno == EIO; /* else an interface that is down, for now */
+            tap->dead |=
+                (got & (POLLERR | POLLHUP)) && errno == EIO; /* else an interface that is down, for now */
             return;
         }
     }

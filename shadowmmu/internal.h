@@ -110,9 +110,9 @@ struct mmu {
     struct hot hot[3]; /* by privilege: the windows of the last regime */
     struct win *current;
     u64 pdpte[4]; /* PAE */
-    u64 event;   /* goes up with all that a window not current has to catch up with */
-    u64 sync;    /* goes up with every flush */
-    u64 all_gen; /* goes up with flushes of global translations */
+    u64 event;    /* goes up with all that a window not current has to catch up with */
+    u64 sync;     /* goes up with every flush */
+    u64 all_gen;  /* goes up with flushes of global translations */
     u64 clock;
     u32 last_invlpg; /* page */
     u32 max_mappings, max_windows, n_windows;
@@ -141,7 +141,7 @@ struct mmu {
     int log_any;
     u64 log_dirty[LOG_MAX_PAGES / LOG_CHUNK / 64]; /* chunks */
     u64 log_code[LOG_MAX_PAGES / 64];              /* pages under mmu_watch() */
-    u32 n_traps, trap[MMU_TRAPS_MAX]; /* linear pages */
+    u32 n_traps, trap[MMU_TRAPS_MAX];              /* linear pages */
 
     struct mmu_config cfg;
     struct mmu_stats stats;
@@ -255,7 +255,7 @@ void derive_pte(struct mmu *m, struct win *w, const u8 *pt, u32 ri, u32 pti, u64
 void fill_again(struct mmu *m, struct win *w); /* what the guest faulted on here, if it is mapped now */
 
 /* log.c */
-bool log_write(struct mmu *m, u32 page);           /* a page under watch is written: was it for the log alone? */
+bool log_write(struct mmu *m, u32 page); /* a page under watch is written: was it for the log alone? */
 bool log_code(struct mmu *m, u32 page, bool code); /* false: not the log's */
 void log_mapped(struct mmu *m, struct win *w, u32 page, u32 n, u32 e);
 bool log_has(const struct mmu *m, u32 pmap_entry);

@@ -2,7 +2,8 @@
  * log.c - memory of a device: RAM that comes and goes in the layout, and of which writes are noted.
  *
  * One run of memfd pages, chosen when the mmu is made. Writes are noted by chunks: after mmu_log_take() a chunk is mapped
- * read-only wherever it is mapped, by the same bits that write-watch uses; the first write to it is a hidden fault that marks the chunk, takes
+ * read-only wherever it is mapped, by the same bits that write-watch uses; the first write to it is a hidden fault that marks the chunk,
+ * takes
  * the bits away and maps it writable. So a chunk costs one fault between two looks however much is written, and nothing when
  * nobody looks. Pages with translations stay watched as any others.
  *

@@ -90,9 +90,10 @@ struct mmu_stats {
 };
 
 struct mmu_config {
-    u64 ram_bytes;    /* guest RAM, multiple of 1 MiB, at most 3.5 GiB for now */
-    u64 rom_bytes;    /* room in the memfd for ROM images beyond RAM */
-    u64 log_offset, log_bytes; /* memory of a device within the memfd, page aligned, at most 32 MiB; 0: none */
+    u64 ram_bytes; /* guest RAM, multiple of 1 MiB, at most 3.5 GiB for now */
+    u64 rom_bytes; /* room in the memfd for ROM images beyond RAM */
+    u64 log_offset,
+        log_bytes;    /* memory of a device within the memfd, page aligned, at most 32 MiB; 0: none */
     u32 max_mappings; /* host mappings this mmu may hold; 0: three quarters of vm.max_map_count */
     u32 max_windows;  /* 0: 64 */
     /* The translation of linear pages [gva, gva + npages) in w changed or was dropped (flush, invlpg, eviction,
@@ -157,7 +158,8 @@ void mmu_unwatch(struct mmu *m, u64 gpa);
 bool mmu_watched(const struct mmu *m, u64 gpa);
 
 /* ---- memory of a device (log.c) ----
- * mmu_map_physical() over it drops nothing else. mmu_log_take() sets the bits of its pages that were written since it was last called (by chunks;
+ * mmu_map_physical() over it drops nothing else. mmu_log_take() sets the bits of its pages that were written since it was last called (by
+ * chunks;
  * the first time all), from then on writes are noted. mmu_log_any(): was anything? Any thread. Stores by hand to a page for which
  * mmu_watched() is true tell mmu_log_write(). */
 void mmu_log_take(struct mmu *m, u64 *bits);

@@ -161,7 +161,8 @@ struct diff_event {
  * program resumes with. False: this one ended it. Safe in signal handlers. */
 bool diff_resume(const struct diff_case *c, struct diff_event *e, unsigned events);
 
-/* A fault in the middle of a POPA, FRSTOR, FLDENV, or an FXRSTOR that wraps at 64 KiB: AMD's CPUs have changed some registers by then, others none. It ends the program,
+/* A fault in the middle of a POPA, FRSTOR, FLDENV, or an FXRSTOR that wraps at 64 KiB: AMD's CPUs have changed some registers by then,
+ * others none. It ends the program,
  * and general registers and FPU are not compared. */
 bool diff_loose(const struct diff_case *c, const struct diff_event *e);
 

@@ -72,8 +72,10 @@ static bool at_item(const struct diff_case *c, const struct diff_state *s, u32 l
     return false;
 }
 
-/* A program that wrote over itself, or jumped into the middle of an instruction, may come to one that we do not compare; or to a far return to
- * whatever lies on the stack: where that is an inner level AMD's CPUs read the outer stack's pointer before they look at it (#AC, #SS, #PF instead of #GP). */
+/* A program that wrote over itself, or jumped into the middle of an instruction, may come to one that we do not compare; or to a far
+ * return to
+ * whatever lies on the stack: where that is an inner level AMD's CPUs read the outer stack's pointer before they look at it (#AC, #SS,
+ * #PF instead of #GP). */
 static bool in_the_wild(const struct diff_case *c, const struct diff_state *s, const struct diff_event *e)
 {
     struct diff_descriptor cs = {0};
@@ -92,7 +94,8 @@ static bool same_place(const struct diff_event *a, const struct diff_event *b)
     return a->vector == b->vector && a->eip == b->eip && a->sel[SEG_CS] == b->sel[SEG_CS];
 }
 
-/* Did a repeated string instruction store over itself? Where the old one ends then and the new one begins is open: at an interrupt, or where the
+/* Did a repeated string instruction store over itself? Where the old one ends then and the new one begins is open: at an interrupt, or
+ * where the
  * CPU notices. */
 static bool overwrote_itself(const struct diff_case *c, const struct diff_state *s)
 {
@@ -115,7 +118,8 @@ static bool ends_where_none_is_right(const struct diff_case *c)
 
     while (i + 1 < a->n && i + 1 < b->n && same_place(&a->event[i], &b->event[i]))
         i++;
-    return in_the_wild(c, a, &a->event[i]) || in_the_wild(c, b, &b->event[i]) || overwrote_itself(c, a) || overwrote_itself(c, b);
+    return in_the_wild(c, a, &a->event[i]) || in_the_wild(c, b, &b->event[i]) || overwrote_itself(c, a) ||
+           overwrote_itself(c, b);
 }
 
 static bool timed_out(const struct diff_state *s)
@@ -125,7 +129,8 @@ static bool timed_out(const struct diff_state *s)
 
 #define LONG_CLOCKS (CLOCKS_PER_SEC / 50) /* a tick comes each half second */
 
-/* Both runs of one program. A timer tick in the middle of a run looks like a timeout: then once more; not that NoVT is slower than the CPU where
+/* Both runs of one program. A timer tick in the middle of a run looks like a timeout: then once more; not that NoVT is slower than the
+ * CPU where
  * that takes long itself. */
 static enum verdict run_once(struct diff_case *c, bool verbose)
 {

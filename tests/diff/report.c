@@ -70,7 +70,8 @@ static const char *const seg_names[SEG_COUNT] = {"es", "cs", "ss", "ds", "fs", "
 /* A second #DB in one place: an instruction that repeats, perhaps one that the program wrote there. See diff_flags_mask(). */
 static bool repeats(const struct diff_event *e, unsigned n)
 {
-    return n && e->vector == EXC_DB && e[-1].vector == EXC_DB && e->eip == e[-1].eip && e->sel[SEG_CS] == e[-1].sel[SEG_CS];
+    return n && e->vector == EXC_DB && e[-1].vector == EXC_DB && e->eip == e[-1].eip &&
+           e->sel[SEG_CS] == e[-1].sel[SEG_CS];
 }
 
 static int compare_event(const struct diff_case *c, const struct diff_event *native,

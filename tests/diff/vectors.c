@@ -117,8 +117,10 @@ static const struct vector {
      "20;"
      "66 0f 38 17 05 01 00 00 20;65 67 66 0f 38 17 2e 01 10",
      .start = 0x100},
-    {"breakpoint and overflow, each in its one-byte and its two-byte form", FLAT, "cc;cd 03;ce;cd 04", .start = 0x100, .eflags = 0x800 /* OF */},
-    {"LES and LFS read the offset first", FLAT, "bb 47 00 00 00;c4 03;bb fa 0f 00 00;0f b4 03;66 c4 03", .start = 0x100},
+    {"breakpoint and overflow, each in its one-byte and its two-byte form", FLAT, "cc;cd 03;ce;cd 04",
+     .start = 0x100, .eflags = 0x800 /* OF */},
+    {"LES and LFS read the offset first", FLAT, "bb 47 00 00 00;c4 03;bb fa 0f 00 00;0f b4 03;66 c4 03",
+     .start = 0x100},
     {"ARPL that changes nothing does not write", FLAT, "63 05 00 20 00 20", .start = 0x100},
     {"#MF while the last x87 instruction's bytes end with the page",
      {D, CODE32, D, D, 0, 0},

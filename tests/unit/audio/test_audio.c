@@ -22,7 +22,9 @@ Test(audio, values)
         {"wav,id=a,path=x.wav", NULL},
         {"driver=wav,id=a", NULL},
         {"id=a,driver=sdl", NULL},
-        {"sdl,id=a,out.frequency=48000,out.channels=1,out.format=s16,out.fixed-settings=on,timer-period=1000,in.voices=0", NULL},
+        {"sdl,id=a,out.frequency=48000,out.channels=1,out.format=s16,out.fixed-settings=on,timer-period=1000,"
+         "in.voices=0",
+         NULL},
         {"sdl,id=a,out.buffer-length=20000", NULL},
         {"alsa,id=a", "alsa"},
         {"frob,id=a", "frob"},
@@ -47,7 +49,8 @@ Test(audio, values)
 
         cr_expect_eq(rc == 0, t[i].refused == NULL, "%s: %s", t[i].arg, err.cause);
         if (t[i].refused)
-            cr_expect(strstr(err.cause, t[i].refused) && err.remedy[0] && err.kind == NOVT_ERR_USAGE, "%s: %s", t[i].arg, err.cause);
+            cr_expect(strstr(err.cause, t[i].refused) && err.remedy[0] && err.kind == NOVT_ERR_USAGE,
+                      "%s: %s", t[i].arg, err.cause);
     }
 }
 
@@ -116,7 +119,8 @@ Test(wav, samples_and_silence)
     out = (i16 *)(void *)(data + 44);
     for (unsigned i = 0; i < 1300; i++)
         cr_assert(out[2 * i] == a[i] && out[2 * i + 1] == a[i], "sample %u", i);
-    cr_expect(out[2 * 1300] == a[0] && out[2 * 1310] == 0 && out[2 * 9309] == 0 && out[2 * 9310] == a[0] && out[2 * 9330] == 0);
+    cr_expect(out[2 * 1300] == a[0] && out[2 * 1310] == 0 && out[2 * 9309] == 0 && out[2 * 9310] == a[0] &&
+              out[2 * 9330] == 0);
     cr_expect_eq(out[2 * (9330 + 480000)], a[0]);
     free(data);
 }
@@ -167,7 +171,8 @@ Test(wav, places_that_are_no_files)
         struct audio *audio;
 
         snprintf(spec.path, sizeof(spec.path), "%s", paths[i]);
-        cr_expect(audio_open(&audio, &spec, &sound, &err) < 0 && !audio && err.kind == NOVT_ERR_HOST && strstr(err.cause, paths[i]),
+        cr_expect(audio_open(&audio, &spec, &sound, &err) < 0 && !audio && err.kind == NOVT_ERR_HOST &&
+                      strstr(err.cause, paths[i]),
                   "%s: %s", paths[i], err.cause);
     }
 }

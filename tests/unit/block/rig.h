@@ -89,7 +89,8 @@ static inline int rig_do(struct rig *r, enum disk_op op, u64 sector, u32 sectors
 {
     const struct disk_back *back = blk_back(r->disk);
     struct rig_wait w = {0};
-    struct disk_request req = {.op = op, .sector = sector, .sectors = sectors, .buf = buf, .done = rig_done, .opaque = &w};
+    struct disk_request req = {
+        .op = op, .sector = sector, .sectors = sectors, .buf = buf, .done = rig_done, .opaque = &w};
 
     back->submit(back->opaque, &req);
     cr_assert(!w.over, "done was called from within submit");
@@ -134,7 +135,8 @@ static inline void rig_against_model(struct rig *r, u8 *model, u64 sectors, unsi
         default:
             memset(buf, 0xa5, n * 512);
             cr_assert_eq(rig_do(r, DISK_READ, at, n, buf), 0);
-            cr_assert_eq(memcmp(buf, model + at * 512, n * 512), 0, "round %u: sectors %llu + %u", i, (unsigned long long)at, n);
+            cr_assert_eq(memcmp(buf, model + at * 512, n * 512), 0, "round %u: sectors %llu + %u", i,
+                         (unsigned long long)at, n);
             break;
         }
     }

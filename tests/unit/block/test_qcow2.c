@@ -72,7 +72,8 @@ Test(qcow2, other_formats)
         u8 buf[1024], back[1024];
         struct blk_info info;
 
-        snprintf(command, sizeof(command), "qemu-img create -q -f %s %s %s", blk_format_name(format[i]), r->path, "8257536");
+        snprintf(command, sizeof(command), "qemu-img create -q -f %s %s %s", blk_format_name(format[i]),
+                 r->path, "8257536");
         cr_assert_eq(system(command), 0, "%s", command);
         rig_must_insert(r, (struct blk_source){0});
         blk_info(r->disk, &info);

@@ -1,5 +1,6 @@
 /*
- * test_verify.c - the verifier of emitted code: hand-made blocks, each with one thing wrong, are refused for that reason; the translator's blocks of
+ * test_verify.c - the verifier of emitted code: hand-made blocks, each with one thing wrong, are refused for that reason; the
+ * translator's blocks of
  * random guest code in all modes pass.
  * Breaks when: a rule is dropped or loosened, or emitted code takes a new form that nobody has listed.
  */

@@ -51,9 +51,10 @@ static void describe(const struct parsed *p, char *buf, size_t bytes)
     for (size_t i = 0; i < p->o.config.drives; i++) {
         const struct novt_drive *d = &p->o.config.drive[i];
 
-        n += (size_t)snprintf(buf + n, bytes - n, "%s%s%u%s %s%s%s%s%s", i ? "; " : "", bus[d->bus], d->index, d->cdrom ? " cd" : "",
-                              d->medium.file ? d->medium.file : "-", d->medium.read_only ? " ro" : "",
-                              d->medium.snapshot ? " snap" : "", format[d->medium.format], cache[d->medium.cache]);
+        n += (size_t)snprintf(buf + n, bytes - n, "%s%s%u%s %s%s%s%s%s", i ? "; " : "", bus[d->bus], d->index,
+                              d->cdrom ? " cd" : "", d->medium.file ? d->medium.file : "-",
+                              d->medium.read_only ? " ro" : "", d->medium.snapshot ? " snap" : "",
+                              format[d->medium.format], cache[d->medium.cache]);
         if (d->id)
             n += (size_t)snprintf(buf + n, bytes - n, " id=%s", d->id);
         if (d->boot_index)
@@ -79,7 +80,8 @@ Test(drives, accepted)
         {"-drive file=a,bus=1", "ide2 a"},
         {"-drive file=a,media=cdrom -cdrom c", "ide2 cd c; ide0 cd a"},
         {"-drive if=floppy,file=a,readonly=on", "fd0 a ro"},
-        {"-drive if=virtio,file=a,cache=none -drive if=virtio,file=b,cache=unsafe", "vd0 a none; vd1 b unsafe"},
+        {"-drive if=virtio,file=a,cache=none -drive if=virtio,file=b,cache=unsafe",
+         "vd0 a none; vd1 b unsafe"},
         {"-drive file=a,cache.direct=on", "ide0 a none"},
         {"-drive file=a,,b,snapshot", "ide0 a,b snap"},
         {"-drive file=a=b,aio=native,discard=unmap", "ide0 a=b"},
@@ -91,11 +93,17 @@ Test(drives, accepted)
         {"-device ide-cd -hda h", "ide0 h; ide1 cd -"},
         {"-drive if=none,id=f,file=a -device floppy,drive=f,unit=1", "fd1 a id=f"},
         {"-drive if=none,id=f,file=a -device isa-fdc,driveA=f,bootindexA=2", "fd0 a id=f boot=3"},
-        {"-blockdev driver=file,node-name=f,filename=a -blockdev driver=qcow2,node-name=q,file=f -device virtio-blk,drive=q",
+        {"-blockdev driver=file,node-name=f,filename=a -blockdev driver=qcow2,node-name=q,file=f -device "
+         "virtio-blk,drive=q",
          "vd0 a qcow2"},
-        {"-blockdev raw,node-name=q,file.driver=file,file.filename=a,read-only=on -device virtio-blk,drive=q", "vd0 a ro raw"},
-        {"-blockdev driver=file,node-name=f,filename=a,cache.direct=on -device ide-hd,drive=f,write-cache=off", "ide0 a raw none"},
-        {"-blockdev {\"driver\":\"qcow2\",\"node-name\":\"q\",\"read-only\":true,\"file\":{\"driver\":\"file\",\"filename\":\"a,b\"}} "
+        {"-blockdev raw,node-name=q,file.driver=file,file.filename=a,read-only=on -device virtio-blk,drive=q",
+         "vd0 a ro raw"},
+        {"-blockdev driver=file,node-name=f,filename=a,cache.direct=on -device "
+         "ide-hd,drive=f,write-cache=off",
+         "ide0 a raw none"},
+        {"-blockdev "
+         "{\"driver\":\"qcow2\",\"node-name\":\"q\",\"read-only\":true,\"file\":{\"driver\":\"file\","
+         "\"filename\":\"a,b\"}} "
          "-device virtio-blk,drive=q",
          "vd0 a,b ro qcow2"},
         {"-drive if=none,id=x,file=a -device ide-hd,drive=x,write-cache=off", "ide0 a wt id=x"},

@@ -277,6 +277,8 @@ Test(options, nothing_is_cut_short)
         rc = parse(&o, line, &err);
         cr_expect_eq(rc, cases[i].rc, "%s: %d", line, rc);
         if (!rc)
-            cr_expect(strlen(o.chardev[0].spec) == strlen("file:") + strlen(name) && strstr(o.chardev[0].spec, name), "%s", o.chardev[0].spec);
+            cr_expect(strlen(o.chardev[0].spec) == strlen("file:") + strlen(name) &&
+                          strstr(o.chardev[0].spec, name),
+                      "%s", o.chardev[0].spec);
     }
 }

@@ -8,7 +8,15 @@
 
 #include "devices/e1000.h"
 
-enum { BAR = 0x10000000, RX_RING = 0x1000, TX_RING = 0x2000, RX_N = 16, TX_N = 16, RX_BUF = 0x10000, TX_BUF = 0x40000 };
+enum {
+    BAR = 0x10000000,
+    RX_RING = 0x1000,
+    TX_RING = 0x2000,
+    RX_N = 16,
+    TX_N = 16,
+    RX_BUF = 0x10000,
+    TX_BUF = 0x40000
+};
 
 struct rig {
     struct nic_rig *r;
@@ -233,7 +241,8 @@ Test(e1000, large_frames_go_over_several_buffers)
 
 Test(e1000, filters)
 {
-    static const u8 other[6] = {0x52, 0x54, 0, 1, 2, 3}, all[6] = {255, 255, 255, 255, 255, 255}, group[6] = {1, 0, 0x5e, 0, 0, 0xfb};
+    static const u8 other[6] = {0x52, 0x54, 0, 1, 2, 3}, all[6] = {255, 255, 255, 255, 255, 255},
+                    group[6] = {1, 0, 0x5e, 0, 0, 0xfb};
     struct rig *t = rig_new();
     u8 frame[60], got[4096];
     const struct {
@@ -241,9 +250,10 @@ Test(e1000, filters)
         const u8 *dest;
         bool table, taken;
     } cases[] = {
-        {0x0002, rig_mac, false, true}, {0x0002, other, false, false}, {0x0002, all, false, false}, {0x8002, all, false, true},
-        {0x0002, group, false, false},  {0x0002, group, true, true},   {0x000a, other, false, true}, {0x000a, group, false, false},
-        {0x0012, group, false, true},   {0x0000, rig_mac, false, false},
+        {0x0002, rig_mac, false, true},  {0x0002, other, false, false}, {0x0002, all, false, false},
+        {0x8002, all, false, true},      {0x0002, group, false, false}, {0x0002, group, true, true},
+        {0x000a, other, false, true},    {0x000a, group, false, false}, {0x0012, group, false, true},
+        {0x0000, rig_mac, false, false},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -295,7 +305,8 @@ Test(e1000, sends_legacy_and_extended)
     cr_assert_eq(t->r->n, 1);
     cr_expect_eq(t->r->sent[0].bytes, 200);
     cr_expect_arr_eq(t->r->sent[0].data, buf, 200);
-    cr_expect(!(t->r->ram[TX_RING + 12] & 1) && (t->r->ram[TX_RING + 28] & 1), "done where status was asked for");
+    cr_expect(!(t->r->ram[TX_RING + 12] & 1) && (t->r->ram[TX_RING + 28] & 1),
+              "done where status was asked for");
     cr_expect_eq(get(t, E1000_ICR) & 3, 3);
     cr_expect_eq(get(t, E1000_TDH), 2);
     descriptor(t, TX_BUF, 0x29100000 | 42, 0);
@@ -340,7 +351,8 @@ static void check_segment(const u8 *f, u32 bytes, u32 nth, u32 mss, u32 payload)
     cr_expect_eq(((u32)f[38] << 24 | (u32)f[39] << 16 | (u32)f[40] << 8 | f[41]), seq);
     cr_expect_eq(f[47], at + n == payload ? 0x19 : 0x10);
     cr_expect_eq(rig_sum(f + 14, 20, 0), 0xffff, "IP checksum of segment %u", nth);
-    cr_expect_eq(rig_sum(f + 34, tcp, rig_sum(f + 26, 8, 6 + tcp)), 0xffff, "TCP checksum of segment %u", nth);
+    cr_expect_eq(rig_sum(f + 34, tcp, rig_sum(f + 26, 8, 6 + tcp)), 0xffff, "TCP checksum of segment %u",
+                 nth);
 }
 
 Test(e1000, cuts_tcp_packets_and_waits_between_the_pieces)
@@ -441,10 +453,13 @@ Test(e1000, interrupts_keep_their_distance)
 /* Rings, contexts and descriptors of random sense. A turn is bounded, so this ends. */
 Test(e1000, survives_hostile_rings)
 {
-    static const u32 regs[] = {E1000_CTRL,  E1000_EECD,  E1000_EERD, E1000_MDIC, E1000_ICR,   E1000_ITR,   E1000_ICS,  E1000_IMS, E1000_IMC,
-                               E1000_RCTL,  E1000_TCTL,  E1000_VET,  E1000_RDBAL, E1000_RDBAH, E1000_RDLEN, E1000_RDH,  E1000_RDT, E1000_TDBAL,
-                               E1000_TDBAH, E1000_TDLEN, E1000_TDH,  E1000_TDT,  E1000_MTA,   E1000_RAL,   E1000_VFTA, 0x5ffc,    0x1fffc};
-    static const u32 edge[] = {0, 1, 0x80, 0x1000, 0x7fff, 0xffff, 0x10000, 0xfff80, 0xfffff, 0x80000000, 0xfffffff0, 0xffffffff};
+    static const u32 regs[] = {E1000_CTRL,  E1000_EECD,  E1000_EERD,  E1000_MDIC, E1000_ICR,  E1000_ITR,
+                               E1000_ICS,   E1000_IMS,   E1000_IMC,   E1000_RCTL, E1000_TCTL, E1000_VET,
+                               E1000_RDBAL, E1000_RDBAH, E1000_RDLEN, E1000_RDH,  E1000_RDT,  E1000_TDBAL,
+                               E1000_TDBAH, E1000_TDLEN, E1000_TDH,   E1000_TDT,  E1000_MTA,  E1000_RAL,
+                               E1000_VFTA,  0x5ffc,      0x1fffc};
+    static const u32 edge[] = {0,       1,       0x80,    0x1000,     0x7fff,     0xffff,
+                               0x10000, 0xfff80, 0xfffff, 0x80000000, 0xfffffff0, 0xffffffff};
 
     for (u64 seed = 1; seed <= 60; seed++) {
         struct rig *t = rig_new();
@@ -453,7 +468,8 @@ Test(e1000, survives_hostile_rings)
 
         t->r->keep_none = true;
         for (unsigned i = 0; i < 3000; i++) {
-            u32 r = rig_random(&state), val = r & 0x1000000 ? edge[rig_random(&state) % ARRAY_SIZE(edge)] : rig_random(&state);
+            u32 r = rig_random(&state),
+                val = r & 0x1000000 ? edge[rig_random(&state) % ARRAY_SIZE(edge)] : rig_random(&state);
 
             switch (r % 16) {
             case 0:

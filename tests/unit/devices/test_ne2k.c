@@ -72,7 +72,9 @@ static struct rig *rig_new(void)
 
     t->r = nic_rig_new();
     back = rig_back(t->r);
-    cr_assert_eq(ne2k_isa_init(&t->card, &t->r->b->io, BASE, &t->r->b->clk, board_line(t->r->b, 0), rig_mac, &back), 0);
+    cr_assert_eq(
+        ne2k_isa_init(&t->card, &t->r->b->io, BASE, &t->r->b->clk, board_line(t->r->b, 0), rig_mac, &back),
+        0);
     start_up(t);
     return t;
 }
@@ -255,7 +257,8 @@ Test(ne2k, says_again_that_frames_are_unread)
 
 Test(ne2k, filters)
 {
-    static const u8 other[6] = {0x52, 0x54, 0, 1, 2, 3}, all[6] = {255, 255, 255, 255, 255, 255}, group[6] = {1, 0, 0x5e, 0, 0, 0xfb};
+    static const u8 other[6] = {0x52, 0x54, 0, 1, 2, 3}, all[6] = {255, 255, 255, 255, 255, 255},
+                    group[6] = {1, 0, 0x5e, 0, 0, 0xfb};
     struct rig *t = rig_new();
     u8 frame[60], got[1600];
     const struct {
@@ -263,8 +266,9 @@ Test(ne2k, filters)
         const u8 *dest;
         bool taken;
     } cases[] = {
-        {0x00, rig_mac, true}, {0x00, other, false}, {0x00, all, false}, {0x04, all, true},   {0x08, group, false},
-        {0x10, other, true},   {0x10, group, false}, {0x48, group, true}, {0x24, rig_mac, false},
+        {0x00, rig_mac, true}, {0x00, other, false}, {0x00, all, false},
+        {0x04, all, true},     {0x08, group, false}, {0x10, other, true},
+        {0x10, group, false},  {0x48, group, true},  {0x24, rig_mac, false},
     };
 
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -336,7 +340,8 @@ Test(ne2k, survives_random_registers)
 
         t->r->keep_none = true;
         for (unsigned i = 0; i < 5000; i++) {
-            u32 r = rig_random(&state), size = 1u << r % 3, port = BASE + (r >> 8) % 32, val = rig_random(&state);
+            u32 r = rig_random(&state), size = 1u << r % 3, port = BASE + (r >> 8) % 32,
+                val = rig_random(&state);
 
             switch (r >> 3 & 15) {
             case 0:

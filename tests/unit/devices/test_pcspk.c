@@ -100,7 +100,8 @@ Test(pcspk, each_sample_is_its_mean_level)
             double want = high_part(n * 1e9 / RATE, (n + 1) * 1e9 / RATE, (double)t0, counts[c]) * LOUD;
 
             cr_assert(r->played[n], "count %u: sample %lu is missing", counts[c], (unsigned long)n);
-            cr_assert(fabs(r->sample[n] - want) < 4, "count %u: sample %lu is %d, not %f", counts[c], (unsigned long)n, r->sample[n], want);
+            cr_assert(fabs(r->sample[n] - want) < 4, "count %u: sample %lu is %d, not %f", counts[c],
+                      (unsigned long)n, r->sample[n], want);
         }
         rig_free(r);
     }

@@ -22,7 +22,8 @@ Test(piix3, cards_that_share_a_pin_do_not_silence_each_other)
     cr_assert_eq(piix3_init(&bridge, &pci, &pic), 0);
     io_bus_write(&b->io, 0xcf8, 4, 0x80000800u | PIRQRC);
     io_bus_write(&b->io, 0xcfc, 4, IRQ * 0x01010101u);
-    const struct irq_line one = piix3_pin(&bridge, 3, 1), two = piix3_pin(&bridge, 7, 1), other = piix3_pin(&bridge, 4, 1);
+    const struct irq_line one = piix3_pin(&bridge, 3, 1), two = piix3_pin(&bridge, 7, 1),
+                          other = piix3_pin(&bridge, 4, 1);
 
     irq_set(one, true);
     irq_set(two, true);

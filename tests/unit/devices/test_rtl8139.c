@@ -2,7 +2,8 @@
  * test_rtl8139.c - the RTL8139 against a driver of a few lines, and against random registers.
  *
  * Fails if a frame is lost, torn, out of order or past the filter, in either mode of the ring; if frames are not sent in the order in
- * which their slots were started; if a driver that leaves frames in the ring is not told again; or (with the sanitizers) if registers lead astray.
+ * which their slots were started; if a driver that leaves frames in the ring is not told again; or (with the sanitizers) if registers
+ * lead astray.
  */
 #include "nic_rig.h"
 
@@ -176,14 +177,16 @@ Test(rtl8139, a_refused_frame_is_asked_for_and_unread_ones_are_told_again)
 
 Test(rtl8139, filters)
 {
-    static const u8 other[6] = {0x52, 0x54, 0, 1, 2, 3}, all[6] = {255, 255, 255, 255, 255, 255}, group[6] = {1, 0, 0x5e, 0, 0, 0xfb};
+    static const u8 other[6] = {0x52, 0x54, 0, 1, 2, 3}, all[6] = {255, 255, 255, 255, 255, 255},
+                    group[6] = {1, 0, 0x5e, 0, 0, 0xfb};
     const struct {
         u32 rcr;
         const u8 *dest;
         bool table, taken;
     } cases[] = {
-        {0x02, rig_mac, false, true}, {0x02, other, false, false}, {0x02, all, false, false}, {0x0a, all, false, true},
-        {0x04, group, true, true},    {0x04, group, false, false}, {0x01, other, false, true}, {0x00, rig_mac, false, false},
+        {0x02, rig_mac, false, true}, {0x02, other, false, false},   {0x02, all, false, false},
+        {0x0a, all, false, true},     {0x04, group, true, true},     {0x04, group, false, false},
+        {0x01, other, false, true},   {0x00, rig_mac, false, false},
     };
     u8 frame[60], got[2048];
 

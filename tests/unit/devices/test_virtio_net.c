@@ -88,7 +88,8 @@ static void add(struct rig *t, unsigned queue, u32 gpa, u32 bytes, bool notify)
 /* The next used buffer: its number, -1 if there is none. */
 static int used(struct rig *t, unsigned queue, u32 *bytes)
 {
-    u32 at = (u32)align_up(ring(queue) + VIRTIO_QUEUE_MAX * 18 + 6, 4096), n = t->used[queue] % VIRTIO_QUEUE_MAX;
+    u32 at = (u32)align_up(ring(queue) + VIRTIO_QUEUE_MAX * 18 + 6, 4096),
+        n = t->used[queue] % VIRTIO_QUEUE_MAX;
 
     if (get(t, at + 2, 2) == t->used[queue])
         return -1;
@@ -128,7 +129,8 @@ Test(virtio_net, receives_into_single_buffers)
     cr_expect_arr_eq(t->r->ram + BUF + 10, frame, sizeof(frame));
     cr_expect(t->r->b->line[0].level && (rig_in(t->r, 0x13, 1) & 1) && !t->r->b->line[0].level);
     add(t, 0, BUF, 600, true);
-    cr_expect(rig_receive(&t->card.front, frame, sizeof(frame)), "too small, and buffers are not merged: lost");
+    cr_expect(rig_receive(&t->card.front, frame, sizeof(frame)),
+              "too small, and buffers are not merged: lost");
     cr_expect_eq(used(t, 0, &bytes), 1);
     cr_expect_eq(bytes, 0);
     rig_free(t);
@@ -258,7 +260,8 @@ Test(virtio_net, survives_hostile_drivers)
                 for (u32 at = 0; at < 80; at += 4)
                     put(t, BUF + at, rig_random(&state), 4);
                 if (r & 0x100)
-                    header(t, 1, val & 0x100 ? 1 : 0, (u16)(64 + val % 200), (u16)(val >> 16 & 63), (u16)(val >> 24 & 31));
+                    header(t, 1, val & 0x100 ? 1 : 0, (u16)(64 + val % 200), (u16)(val >> 16 & 63),
+                           (u16)(val >> 24 & 31));
                 if (r & 0x200)
                     put(t, BUF + 10 + 14, 0x45, 1);
                 add(t, 1, BUF, r & 0x400 ? 100 + val % 70000 : val % 200, true);

@@ -2,7 +2,8 @@
  * test_hostile.c - ring-3 code that tries to leave its sandbox.
  *
  * A far jump to the host's 64-bit code segment is the way out of 32-bit mode that no filter stops; from there the tests make system calls,
- * forge signal frames, write what they can reach and jump into the trampoline. Breaks if any of it ends otherwise than in an exit that 32-bit
+ * forge signal frames, write what they can reach and jump into the trampoline. Breaks if any of it ends otherwise than in an exit that
+ * 32-bit
  * code could have caused or in the box's death with a message, or if the state of the next entry is not exactly the one asked for.
  * The last tests list what a box has: mappings, descriptors, system calls; docs/security.md must say the same.
  */

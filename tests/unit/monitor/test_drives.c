@@ -56,10 +56,15 @@ static void on_warning(void *opaque, const char *text)
     ((struct files *)opaque)->warnings++;
 }
 
-static struct novt_vm *machine(struct files *f, const struct novt_drive *drive, size_t n, struct novt_error *err)
+static struct novt_vm *machine(struct files *f, const struct novt_drive *drive, size_t n,
+                               struct novt_error *err)
 {
-    struct novt_config c = {
-        .no_firmware = true, .ram_bytes = 4 << 20, .drive = drive, .drives = n, .warning = on_warning, .warning_opaque = f};
+    struct novt_config c = {.no_firmware = true,
+                            .ram_bytes = 4 << 20,
+                            .drive = drive,
+                            .drives = n,
+                            .warning = on_warning,
+                            .warning_opaque = f};
     struct novt_vm *vm;
     int rc = novt_vm_new(&vm, &c, err);
 
@@ -84,8 +89,10 @@ Test(drives, made_as_asked)
     vm = machine(&f, drive, 4, &err);
     cr_assert(vm, "%s", err.cause);
     cr_expect_eq(f.warnings, 1, "for the one that was probed");
-    cr_expect(novt_vm_drive_info(vm, 0, &i) && !strcmp(i.id, "ide0-hd0") && i.bytes == 1 << 20 && !i.removable && !strcmp(i.file, f.disk));
-    cr_expect(novt_vm_drive_info(vm, 1, &i) && !strcmp(i.id, "dvd") && i.cdrom && i.removable && !i.inserted && !i.file[0]);
+    cr_expect(novt_vm_drive_info(vm, 0, &i) && !strcmp(i.id, "ide0-hd0") && i.bytes == 1 << 20 &&
+              !i.removable && !strcmp(i.file, f.disk));
+    cr_expect(novt_vm_drive_info(vm, 1, &i) && !strcmp(i.id, "dvd") && i.cdrom && i.removable &&
+              !i.inserted && !i.file[0]);
     cr_expect(novt_vm_drive_info(vm, 2, &i) && !strcmp(i.id, "floppy0") && i.removable && i.read_only);
     cr_expect(novt_vm_drive_info(vm, 3, &i) && !strcmp(i.id, "virtio0") && i.snapshot && i.bytes == 2 << 20);
     cr_expect(!novt_vm_drive_info(vm, 4, &i));
@@ -104,8 +111,9 @@ Test(drives, media)
     struct novt_vm *vm;
 
     files_init(&f);
-    const struct novt_drive drive[] = {{.bus = NOVT_BUS_IDE, .index = 2, .cdrom = true, .id = "dvd"},
-                                       {.bus = NOVT_BUS_VIRTIO, .medium = {.file = f.disk, .format = NOVT_FORMAT_RAW}}};
+    const struct novt_drive drive[] = {
+        {.bus = NOVT_BUS_IDE, .index = 2, .cdrom = true, .id = "dvd"},
+        {.bus = NOVT_BUS_VIRTIO, .medium = {.file = f.disk, .format = NOVT_FORMAT_RAW}}};
     vm = machine(&f, drive, 2, &err);
     cr_assert(vm, "%s", err.cause);
     medium = (struct novt_medium){.file = f.cd};
@@ -148,10 +156,12 @@ Test(drives, refused)
     };
     for (size_t i = 0; i < sizeof(one) / sizeof(one[0]); i++) {
         memset(&err, 0, sizeof(err));
-        cr_expect(!machine(&f, &one[i], 1, &err) && err.kind == NOVT_ERR_USAGE && err.remedy[0], "case %zu: %s", i, err.cause);
+        cr_expect(!machine(&f, &one[i], 1, &err) && err.kind == NOVT_ERR_USAGE && err.remedy[0],
+                  "case %zu: %s", i, err.cause);
     }
     cr_expect(!machine(&f, same, 2, &err) && err.kind == NOVT_ERR_USAGE, "%s", err.cause);
-    cr_expect(!machine(&f, twice, 2, &err) && err.kind == NOVT_ERR_HOST && strstr(err.cause, "in use"), "%s", err.cause);
+    cr_expect(!machine(&f, twice, 2, &err) && err.kind == NOVT_ERR_HOST && strstr(err.cause, "in use"), "%s",
+              err.cause);
     cr_expect(!machine(&f, many, NOVT_DRIVES + 1, &err) && err.kind == NOVT_ERR_USAGE, "%s", err.cause);
     files_fini(&f);
 }
@@ -164,7 +174,8 @@ Test(drives, machine_goes_in_the_middle_of_a_read)
     struct novt_vm *vm;
 
     files_init(&f);
-    const struct novt_drive drive[] = {{.bus = NOVT_BUS_IDE, .index = 0, .medium = {.file = f.disk, .format = NOVT_FORMAT_RAW}}};
+    const struct novt_drive drive[] = {
+        {.bus = NOVT_BUS_IDE, .index = 0, .medium = {.file = f.disk, .format = NOVT_FORMAT_RAW}}};
     vm = machine(&f, drive, 1, &err);
     cr_assert(vm, "%s", err.cause);
     pc_pio_write(vm->pc, 0x1f6, 1, 0xe0);

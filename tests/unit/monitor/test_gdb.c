@@ -80,10 +80,10 @@ static const char *ask(const char *text)
     return out + 2;
 }
 
-#define ANSWER(packet, want)                                                      \
-    do {                                                                          \
-        const char *got_ = ask(packet);                                           \
-        cr_expect_str_eq(got_, want, "%s gave %.100s", packet, got_);             \
+#define ANSWER(packet, want)                                          \
+    do {                                                              \
+        const char *got_ = ask(packet);                               \
+        cr_expect_str_eq(got_, want, "%s gave %.100s", packet, got_); \
     } while (0)
 
 Test(gdb, frames)
@@ -216,10 +216,62 @@ static u32 rnd(u32 n)
 static size_t piece(char *to, size_t room)
 {
     static const char *const words[] = {
-        "g", "G", "p", "P", "m", "M", "X", "Z0,", "Z1,", "Z2,", "Z3,", "Z4,", "z0,", "z2,", "c", "s", "C05", "S05;", "vCont;c", "vCont;s:1",
-        "vCont?", "vKill;1", "q", "Q", "qXfer:features:read:target.xml:", "qRcmd,", "qqemu.sstep", "Qqemu.sstep=", "Qqemu.PhyMemMode:1",
-        "Qqemu.PhyMemMode:0", "?", "H", "D", "k", ":", ",", "=", ";", "#", "}", "$", "\x03", "-", "+", "ffffffff", "ffffffffffffffff",
-        "1000", "80000000", "0", "qSupported:multiprocess+", "-1", "p1.1", "R00", "!", "i", "*",
+        "g",
+        "G",
+        "p",
+        "P",
+        "m",
+        "M",
+        "X",
+        "Z0,",
+        "Z1,",
+        "Z2,",
+        "Z3,",
+        "Z4,",
+        "z0,",
+        "z2,",
+        "c",
+        "s",
+        "C05",
+        "S05;",
+        "vCont;c",
+        "vCont;s:1",
+        "vCont?",
+        "vKill;1",
+        "q",
+        "Q",
+        "qXfer:features:read:target.xml:",
+        "qRcmd,",
+        "qqemu.sstep",
+        "Qqemu.sstep=",
+        "Qqemu.PhyMemMode:1",
+        "Qqemu.PhyMemMode:0",
+        "?",
+        "H",
+        "D",
+        "k",
+        ":",
+        ",",
+        "=",
+        ";",
+        "#",
+        "}",
+        "$",
+        "\x03",
+        "-",
+        "+",
+        "ffffffff",
+        "ffffffffffffffff",
+        "1000",
+        "80000000",
+        "0",
+        "qSupported:multiprocess+",
+        "-1",
+        "p1.1",
+        "R00",
+        "!",
+        "i",
+        "*",
     };
     const char *w = words[rnd(ARRAY_SIZE(words))];
     size_t n = 0;

@@ -1,5 +1,6 @@
 /*
- * test_sandbox_state.c - Which segments a sandbox can have: breaks if direct execution is refused for what its LDT can hold, or allowed for what
+ * test_sandbox_state.c - Which segments a sandbox can have: breaks if direct execution is refused for what its LDT can hold, or allowed
+ * for what
  * it cannot.
  */
 #include <criterion/criterion.h>
@@ -31,11 +32,11 @@ static struct cpu *flat(void)
     return &cpu;
 }
 
-#define ODD(seg, sel, base, limit, attr, cls)                   \
-    ({                                                          \
-        struct cpu *cpu_ = flat();                              \
+#define ODD(seg, sel, base, limit, attr, cls)                    \
+    ({                                                           \
+        struct cpu *cpu_ = flat();                               \
         set(cpu_, (seg), (sel), (base), (limit), (attr), (cls)); \
-        sandbox_odd_segments(cpu_);                             \
+        sandbox_odd_segments(cpu_);                              \
     })
 
 Test(sandbox_state, flat_based_and_null)
@@ -52,7 +53,8 @@ Test(sandbox_state, what_an_ldt_descriptor_can_say)
 {
     cr_expect_eq(ODD(SEG_DS, 0x0f, 0x12345678, 0xfffff, DATA, SEGC_LIMIT), 0);
     cr_expect_eq(ODD(SEG_DS, 0x0f, 0x12345678, 0x100fff, DATA, SEGC_LIMIT), 0);
-    cr_expect_eq(ODD(SEG_DS, 0x0f, 0, 0x100ffe, DATA, SEGC_LIMIT), BIT(SEG_DS)); /* no granularity gives that */
+    cr_expect_eq(ODD(SEG_DS, 0x0f, 0, 0x100ffe, DATA, SEGC_LIMIT),
+                 BIT(SEG_DS)); /* no granularity gives that */
     cr_expect_eq(ODD(SEG_ES, 0x17, 0, 0x1000, DATA & ~SEG_ATTR_RW, SEGC_CHECK), 0);
     cr_expect_eq(ODD(SEG_SS, 0x17, 0, 0x1000, DATA | SEG_ATTR_DC, SEGC_CHECK), 0);
     cr_expect_eq(ODD(SEG_CS, 0x07, 0x1000, 0xffff, CODE | SEG_ATTR_D, SEGC_LIMIT), 0);

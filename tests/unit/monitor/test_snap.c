@@ -228,7 +228,8 @@ Test(snap, damaged_files, .timeout = 120)
             write_file(file, len);
             file[at] = old;
         }
-        cr_assert_eq(novt_vm_load(vm, path, &err), -ENOEXEC, "%s at %zu of %zu", i & 1 ? "cut" : "bit", at, len);
+        cr_assert_eq(novt_vm_load(vm, path, &err), -ENOEXEC, "%s at %zu of %zu", i & 1 ? "cut" : "bit", at,
+                     len);
         cr_assert(err.kind == NOVT_ERR_IMAGE && err.cause[0]);
     }
     novt_vm_get_regs(vm, &after);

@@ -106,7 +106,8 @@ static void one_instruction(void)
         mon_deliver(cpu, MON_EXCEPTION, cpu->exc_vector, cpu->exc_has_error, cpu->exc_error, cpu->eip);
     if (cpu->sysflags & EFL_VM)
         cr_assert_eq(cpu->cpl, 3, "%s", dec_op_name(insn.op));
-    else if ((before.cr0 & CR0_PE) && !mon_vm(cpu)->stop && /* a shutdown leaves what a task switch had loaded by then */
+    else if ((before.cr0 & CR0_PE) &&
+             !mon_vm(cpu)->stop && /* a shutdown leaves what a task switch had loaded by then */
              (cpu->cpl != before.cpl || cpu->seg[SEG_CS].sel != before.seg[SEG_CS].sel))
         cr_assert_eq(cpu->seg[SEG_CS].sel & 3, cpu->cpl, "%s", dec_op_name(insn.op));
     u32 mode = cpu->mode;

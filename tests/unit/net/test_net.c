@@ -171,7 +171,8 @@ Test(net, frames_cross_both_ways)
         cr_assert_eq(c->bytes, 60 + i);
         cr_assert_arr_eq(c->last, frame, 60 + i);
     }
-    cr_expect(c->back.send(c->back.opaque, frame, 3) && c->back.send(c->back.opaque, frame, 70000), "no frames: taken, and gone");
+    cr_expect(c->back.send(c->back.opaque, frame, 3) && c->back.send(c->back.opaque, frame, 70000),
+              "no frames: taken, and gone");
     cr_expect(recv(fd[1], got, sizeof(got), MSG_DONTWAIT) < 0);
     card_free(c);
     close(fd[1]);
@@ -370,7 +371,9 @@ Test(net, user_networking_gives_an_address)
         u8 offer[4], server[4];
     } cases[] = {
         {"user", {10, 0, 2, 15}, {10, 0, 2, 2}},
-        {"user,net=192.168.7.0/24,dhcpstart=192.168.7.40,host=192.168.7.1", {192, 168, 7, 40}, {192, 168, 7, 1}},
+        {"user,net=192.168.7.0/24,dhcpstart=192.168.7.40,host=192.168.7.1",
+         {192, 168, 7, 40},
+         {192, 168, 7, 1}},
         {"user,net=172.20.0.0/16", {172, 20, 2, 15}, {172, 20, 2, 2}},
     };
     u8 frame[600];
@@ -401,7 +404,8 @@ Test(net, a_taken_host_port_is_named)
     getsockname(fd, (struct sockaddr *)&a, &len);
     snprintf(port, sizeof(port), "%u", ntohs(a.sin_port));
     snprintf(spec, sizeof(spec), "user,hostfwd=tcp:127.0.0.1:%s-:22", port);
-    cr_expect(net_new(&net, spec, &err) < 0 && !net && !err.usage && strstr(err.cause, port) && err.remedy[0], "%s", err.cause);
+    cr_expect(net_new(&net, spec, &err) < 0 && !net && !err.usage && strstr(err.cause, port) && err.remedy[0],
+              "%s", err.cause);
     snprintf(spec, sizeof(spec), "socket,listen=127.0.0.1:%s", port);
     cr_expect(net_new(&net, spec, &err) < 0 && !err.usage && strstr(err.cause, port), "%s", err.cause);
     close(fd);
@@ -444,6 +448,7 @@ Test(net, what_cannot_be_is_refused_by_name)
     struct net *net;
 
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-        cr_expect(net_new(&net, cases[i].spec, &err) == -EINVAL && err.usage && strstr(err.cause, cases[i].word) && err.remedy[0],
+        cr_expect(net_new(&net, cases[i].spec, &err) == -EINVAL && err.usage &&
+                      strstr(err.cause, cases[i].word) && err.remedy[0],
                   "%s: %s", cases[i].spec, err.cause);
 }
