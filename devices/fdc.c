@@ -231,6 +231,9 @@ static const struct {
     {0x1f, 0x0c, 9, fdc_transfer}, /* READ DELETED */
     {0x9f, 0x02, 9, fdc_transfer}, /* READ TRACK */
     {0x1f, 0x16, 9, fdc_transfer}, /* VERIFY */
+    {0x1f, 0x11, 9, fdc_transfer}, /* SCAN EQUAL, LOW OR EQUAL, HIGH OR EQUAL */
+    {0x1f, 0x19, 9, fdc_transfer},
+    {0x1f, 0x1d, 9, fdc_transfer},
     {0xbf, 0x0d, 6, fdc_format},    {0xbf, 0x0a, 2, read_id},
     {0xff, 0x07, 2, recalibrate},   {0xff, 0x08, 1, sense_interrupt},
     {0xff, 0x03, 3, specify},       {0xff, 0x04, 2, sense_drive},
@@ -328,7 +331,7 @@ static u8 msr_read(const struct fdc *f)
     case FDC_RESULT: return MSR_RQM | MSR_DIO | MSR_BUSY;
     case FDC_PIO: {
         u8 code = f->command & 0x1f;
-        bool out = code == 0x05 || code == 0x09 || code == 0x0d;
+        bool out = code == 0x05 || code == 0x09 || code == 0x0d || code == 0x11 || code == 0x19 || code == 0x1d;
         return (u8)(MSR_RQM | MSR_NON_DMA | MSR_BUSY | (out ? 0 : MSR_DIO));
     }
     default: return MSR_BUSY;

@@ -9,7 +9,8 @@
 
 #include "devices/fdc_core.h"
 
-enum { IS_READ, IS_WRITE, IS_VERIFY, IS_FORMAT };
+enum { IS_READ, IS_WRITE, IS_VERIFY, IS_FORMAT, IS_SCAN };
+enum { SCAN_EQUAL = 0x11, SCAN_LOW = 0x19, SCAN_HIGH = 0x1d };
 
 /* By the low five bits of the command. */
 static unsigned kind(const struct fdc *f)
@@ -19,6 +20,9 @@ static unsigned kind(const struct fdc *f)
     case 0x09: return IS_WRITE;
     case 0x16: return IS_VERIFY;
     case 0x0d: return IS_FORMAT;
+    case SCAN_EQUAL:
+    case SCAN_LOW:
+    case SCAN_HIGH: return IS_SCAN;
     default: return IS_READ;
     }
 }
@@ -110,6 +114,10 @@ static void go_on(struct fdc *f)
     }
     if (!n) {
         bool end = f->sector > f->last;
+        if (end && what == IS_SCAN) { /* nothing of all that met the condition */
+            finish(f, 0, 0, ST2_NOT_MET);
+            return;
+        }
         finish(f, ST0_ABNORMAL, end ? ST1_END : ST1_NO_DATA, 0);
         return;
     }
@@ -120,6 +128,10 @@ static void go_on(struct fdc *f)
         return;
     }
     f->data_at = 0;
+    if (what == IS_SCAN) {
+        submit(f, DISK_READ, 1);
+        return;
+    }
     if (without_dma(f)) {
         if (what == IS_READ) {
             submit(f, DISK_READ, n);
@@ -162,6 +174,39 @@ static void hand_to_dma(struct fdc *f)
         go_on(f);
 }
 
+/* ---- SCAN: the sector is in the first 512 bytes of buf, what it is compared with comes behind it ---- */
+
+/* bytes of both are there; over: no more will come. FFh on either side fits everything. */
+static void compare(struct fdc *f, u32 bytes, bool over)
+{
+    const u8 *disk = f->buf, *host = f->buf + DISK_SECTOR_BYTES;
+    u8 what = f->command & 0x1f;
+    int order = 0;
+    for (u32 i = 0; i < bytes && !order; i++)
+        if (disk[i] != host[i] && disk[i] != 0xff && host[i] != 0xff)
+            order = disk[i] < host[i] ? -1 : 1;
+    if (!order || (what == SCAN_LOW && order < 0) || (what == SCAN_HIGH && order > 0)) {
+        finish(f, 0, 0, order ? 0 : ST2_EQUAL);
+    } else if (over) {
+        finish(f, 0, 0, ST2_NOT_MET);
+    } else {
+        step_sectors(f, f->fifo[8] == 2 ? 2 : 1);
+        go_on(f);
+    }
+}
+
+static void scan_by_dma(struct fdc *f)
+{
+    size_t left = i8237_left(f->dma, FDC_DMA_CHANNEL, false), moved;
+    f->phase = FDC_DMA;
+    if (!left || f->data_at < DISK_SECTOR_BYTES || f->data_at >= f->data_end || f->data_end > sizeof(f->buf))
+        return;
+    moved = i8237_transfer(f->dma, FDC_DMA_CHANNEL, f->buf + f->data_at, f->data_end - f->data_at, false);
+    f->data_at += (u32)moved;
+    if (f->data_at >= f->data_end || moved == left)
+        compare(f, (u32)min_u64(f->data_at - DISK_SECTOR_BYTES, DISK_SECTOR_BYTES), moved == left);
+}
+
 static void format_done(struct fdc *f)
 {
     f->sector = 1;
@@ -202,9 +247,11 @@ static void request_done(void *opaque, struct disk_request *req, int err)
         else
             go_on(f);
     } else {
-        f->data_at = 0;
-        f->data_end = req->sectors * DISK_SECTOR_BYTES;
-        if (without_dma(f)) {
+        f->data_at = what == IS_SCAN ? DISK_SECTOR_BYTES : 0;
+        f->data_end = f->data_at + req->sectors * DISK_SECTOR_BYTES;
+        if (what == IS_SCAN && !without_dma(f)) {
+            scan_by_dma(f);
+        } else if (without_dma(f)) {
             f->phase = FDC_PIO;
             fdc_raise(f);
         } else {
@@ -311,6 +358,8 @@ void fdc_go_on(void *opaque)
         return;
     if (kind(f) == IS_FORMAT)
         format_ids(f);
+    else if (f->data_end && kind(f) == IS_SCAN)
+        scan_by_dma(f);
     else if (f->data_end)
         hand_to_dma(f);
     else
@@ -353,6 +402,8 @@ void fdc_pio_write(struct fdc *f, u8 val)
     f->data_at = 0;
     if (kind(f) == IS_FORMAT)
         format_write(f);
+    else if (kind(f) == IS_SCAN)
+        compare(f, DISK_SECTOR_BYTES, false);
     else
         submit(f, DISK_WRITE, 1);
 }

@@ -383,3 +383,57 @@ Test(fdc, reset_while_the_back_end_works)
     expect(r, 0, 0, 0, 0, 0, 2);
     rig_free(r);
 }
+
+/* SCAN: which sector is equal, at most, at least. Sector n (from 0) of the image begins with n. */
+Test(fdc, scan)
+{
+    static const struct {
+        u8 command, wanted; /* what all the host's sectors hold: the first byte of sector `wanted` */
+        u8 first, last, step, st2, sector;
+    } t[] = {
+        {0x51, 4, 1, 9, 1, 0x08, 5},  /* EQUAL: found */
+        {0x51, 30, 1, 9, 1, 0x04, 1}, /* not on this track: the address behind the last one */
+        {0x51, 4, 1, 9, 2, 0x08, 5},  /* every second: 1, 3, 5 */
+        {0x51, 4, 2, 8, 2, 0x04, 1},  /* 2, 4, 6, 8 */
+        {0x59, 0, 1, 9, 1, 0x08, 1},  /* LOW OR EQUAL: the disk's is equal at once */
+        {0x59, 3, 2, 9, 1, 0x00, 2},  /* lower at once */
+        {0x5d, 6, 3, 9, 1, 0x08, 7},  /* HIGH OR EQUAL: 2, 3, 4, 5 are lower */
+        {0x5d, 0, 3, 9, 1, 0x00, 3},
+        {0x59, 0, 4, 9, 1, 0x04, 1},
+    };
+
+    for (unsigned pio = 0; pio < 2; pio++)
+        for (unsigned i = 0; i < ARRAY_SIZE(t); i++) {
+            struct rig *r = rig_new(2880, 0);
+
+            ready(r, 0);
+            command(r, 3, 0x03, 0xdf, pio ? 0x03 : 0x02);
+            for (u32 s = 0; s < 18; s++) {
+                memset(r->a->data + s * 512, 0, 512);
+                r->a->data[s * 512] = (u8)s;
+                r->a->data[s * 512 + 1] = s == 4 ? 0xff : 0x55; /* FFh fits everything */
+                memset(r->ram + 0x1000 + s * 512, 0, 512);
+                r->ram[0x1000 + s * 512] = t[i].wanted;
+                r->ram[0x1000 + s * 512 + 1] = s % 2 ? 0x55 : 0xff;
+            }
+            dma(r, 0x4a, 0x1000, 18 * 512);
+            command(r, 9, t[i].command, 0, 0, 0, t[i].first, 2, t[i].last, 0x1b, t[i].step);
+            for (unsigned n = 0; pio && n < 18 * 512 && (inb(r->b, MSR) & (NDM | DIO | RQM)) == (NDM | RQM); n++) {
+                outb(r->b, DATA, r->ram[0x1000 + n]);
+                fake_run(r->a);
+            }
+            bool next = t[i].st2 == 0x04;
+            u8 b[7];
+            result(r, b, 7);
+            cr_expect(b[0] == 0 && b[1] == 0 && b[2] == t[i].st2 && b[3] == next && b[5] == t[i].sector, "%u %s: ST %02x %02x %02x, C %u R %u", i,
+                      pio ? "PIO" : "DMA", b[0], b[1], b[2], b[3], b[5]);
+            rig_free(r);
+        }
+    struct rig *r = rig_new(2880, 0);
+    ready(r, 0);
+    memset(r->ram + 0x1000, 0x77, 1024);
+    dma(r, 0x4a, 0x1000, 1024); /* terminal count behind the second sector */
+    command(r, 9, 0x51, 0, 0, 0, 1, 2, 18, 0x1b, 1);
+    expect(r, 0, 0, 0x04, 0, 0, 2);
+    rig_free(r);
+}
