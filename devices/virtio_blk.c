@@ -231,7 +231,7 @@ int virtio_blk_init(struct virtio_blk *blk, const struct disk_back *back, const 
     struct disk_geometry g;
 
     memset(blk, 0, sizeof(*blk));
-    blk->buf = malloc((size_t)VBLK_SLOTS * VBLK_PIECE_BYTES);
+    blk->buf = calloc(VBLK_SLOTS, VBLK_PIECE_BYTES); /* what a read that failed leaves in it may reach the guest (rerror=ignore) */
     if (!blk->buf)
         return -ENOMEM;
     blk->back = *back;
