@@ -111,6 +111,8 @@ static void qmp_line(struct fuzz *f, struct control_end *e, const struct words *
         qmp_feed(e, (u8)*at);
     for (u32 i = fuzz_below(f, 3); i; i--)
         qmp_feed(e, (u8)fuzz_random(f));
+    if (fuzz_below(f, 4)) /* else what is open swallows the next ones */
+        frame_reset(&e->frame);
     if (e->out.n > 65536)
         text_drop(&e->out, e->out.n);
 }
