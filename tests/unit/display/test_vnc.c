@@ -283,14 +283,19 @@ Test(vnc, random_bytes_do_no_harm)
     struct rig *r = rig_new();
     u64 s = setting("NOVT_FUZZ_SEED", 88172645463325252ull) | 1, rounds = setting("NOVT_FUZZ_ROUNDS", 3000),
         alive = 0;
+    struct vnc_auth *auth;
+    struct novt_error err;
 
+    cr_assert_eq(vnc_auth_new(&auth, &err), 0, "%s", err.cause);
+    vnc_auth_set(auth, "password");
     for (u64 round = 0; round < rounds; round++) {
+        bool asked = next(&s) % 8 == 0;
         u8 buf[256];
 
         vnc_client_fini(&r->c);
-        vnc_client_init(&r->c, -1, r->vm, &r->frame, "name", NULL);
+        vnc_client_init(&r->c, -1, r->vm, &r->frame, "name", asked ? auth : NULL);
         if (next(&s) % 16)
-            say(r, hello, 14);
+            say(r, asked ? "RFB 003.008\n\2" : hello, asked ? 13 : 14);
         for (unsigned n = 0; n < 40 && !r->c.gone; n++) {
             size_t len = 1 + next(&s) % 40;
 
@@ -310,6 +315,7 @@ Test(vnc, random_bytes_do_no_harm)
             if (!r->c.gone && r->c.state == VNC_NORMAL && r->c.asked && r->c.any_dirty)
                 vnc_update(&r->c);
             cr_assert_lt(r->c.out.n, 8u << 20);
+            cr_assert(!asked || r->c.state <= VNC_ANSWER, "in without the password");
             if (next(&s) % 4 == 0)
                 empty(r);
         }
@@ -317,4 +323,5 @@ Test(vnc, random_bytes_do_no_harm)
     }
     cr_assert_gt(alive, rounds / 30); /* else nothing but the first byte was tried */
     rig_free(r);
+    vnc_auth_free(auth);
 }
