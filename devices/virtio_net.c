@@ -185,6 +185,14 @@ static void give_back(struct virtio_net *n)
     virtio_interrupt(&n->virtio, RX);
 }
 
+/* The frame is lost, the driver gets its buffers back. */
+static void lose_frame(struct virtio_net *n)
+{
+    for (u32 i = 0; i < n->rx_n; i++)
+        n->rx_written[i] = 0;
+    give_back(n);
+}
+
 /* Stores into one more buffer what is left of header and frame. False: there is no buffer. */
 static bool store_more(struct virtio_net *n, const u8 *frame, u32 total)
 {
@@ -222,10 +230,7 @@ static bool on_receive(void *opaque, const u8 *frame, u32 bytes)
             return n->virtio.broken;
         if ((first && n->rx_bytes < header) ||
             (n->rx_bytes < total && (!virtio_has(&n->virtio, F_MRG_RXBUF) || n->rx_n == VNET_MERGE_MAX))) {
-            /* Too small for it: the frame is lost, the driver gets its buffers back. */
-            for (u32 i = 0; i < n->rx_n; i++)
-                n->rx_written[i] = 0;
-            give_back(n);
+            lose_frame(n); /* the buffers are too small for it */
             return true;
         }
     }
@@ -264,6 +269,8 @@ static void on_link(void *opaque, bool up)
     struct virtio_net *n = opaque;
 
     n->link_down = !up;
+    if (n->rx_n)
+        lose_frame(n); /* a frame half stored: its other half comes no more */
     show_link(n);
     virtio_config_changed(&n->virtio);
     nic_ready(&n->back);

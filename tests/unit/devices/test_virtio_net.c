@@ -166,6 +166,27 @@ Test(virtio_net, merges_buffers_across_a_wait)
     rig_free(t);
 }
 
+Test(virtio_net, a_half_frame_ends_with_the_link)
+{
+    struct rig *t = rig_new(MRG);
+    u8 frame[2][1514];
+    u32 bytes;
+
+    rig_frame(frame[0], 1514, rig_mac, 3);
+    rig_frame(frame[1], 1514, rig_mac, 4);
+    add(t, 0, BUF, 512, true);
+    cr_expect(!rig_receive(&t->card.front, frame[0], 1514));
+    t->card.front.link(t->card.front.opaque, false);
+    cr_expect(used(t, 0, &bytes) == 0 && bytes == 0, "its buffer goes back empty");
+    cr_expect(rig_receive(&t->card.front, frame[0], 1514), "the cable is out: lost");
+    t->card.front.link(t->card.front.opaque, true);
+    add(t, 0, BUF, 2048, true);
+    cr_expect(rig_receive(&t->card.front, frame[1], 1514));
+    cr_expect(used(t, 0, &bytes) == 1 && bytes == 12 + 1514);
+    cr_expect_arr_eq(t->r->ram + BUF + 12, frame[1], 1514);
+    rig_free(t);
+}
+
 static void header(struct rig *t, u8 flags, u8 gso, u16 mss, u16 start, u16 offset)
 {
     put(t, BUF, (u64)flags | gso << 8 | (u64)mss << 32 | (u64)start << 48, 8);
