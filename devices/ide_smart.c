@@ -45,11 +45,11 @@ static void fill_values(const struct ide_drive *d, u8 *to)
     }
     to[362] = 0x02 | (d->smart_autosave ? 0x80 : 0); /* data collection ended without an error */
     to[364] = 0x20;                                  /* it takes 32 s */
-    to[367] = 0x1b;                                  /* can be run, suspended, with short and long self-tests */
-    to[368] = 0x03;                                  /* readings are kept */
-    to[370] = 0x01;                                  /* errors are logged */
-    to[372] = 0x02;                                  /* minutes: short test */
-    to[373] = 0x36;                                  /* long test */
+    to[367] = 0x1b; /* can be run, suspended, with short and long self-tests */
+    to[368] = 0x03; /* readings are kept */
+    to[370] = 0x01; /* errors are logged */
+    to[372] = 0x02; /* minutes: short test */
+    to[373] = 0x36; /* long test */
 }
 
 static void fill_thresholds(u8 *to)
@@ -111,9 +111,7 @@ void ide_smart(struct ide_drive *d)
         add_sum(to);
         reply(d, true);
         return;
-    case 0xd5: /* READ LOG */
-        reply(d, fill_log(to, d->lba_low.now));
-        return;
+    case 0xd5: /* READ LOG */ reply(d, fill_log(to, d->lba_low.now)); return;
     case 0xd2: /* ATTRIBUTE AUTOSAVE */
         if (d->count.now != 0 && d->count.now != 0xf1) {
             ide_fail(d, ER_ABRT);

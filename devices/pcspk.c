@@ -8,8 +8,8 @@
 #include "devices/pcspk.h"
 
 #define FRACTION 65536u
-#define PIECE_NS (10u * 1000000u)  /* while it sounds, samples are handed on this often */
-#define LATE_NS CLK_SECOND_NS      /* a machine that is further behind than that lost its sound */
+#define PIECE_NS (10u * 1000000u) /* while it sounds, samples are handed on this often */
+#define LATE_NS CLK_SECOND_NS     /* a machine that is further behind than that lost its sound */
 #define REST_NS (2 * CLK_SECOND_NS)
 #define BATCH 512u
 #define LOUDNESS 8192 /* a square wave at full scale is no pleasure */
@@ -84,14 +84,16 @@ static u64 high_between(struct pcspk *s, u64 from, u64 to)
     } else if (c->next_count && c->next_load_ns < to) { /* the new period begins in between */
         u64 middle = c->next_load_ns;
 
-        high = high_until(c, to_units(middle - c->load_ns)) - high_until(c, from > c->load_ns ? to_units(from - c->load_ns) : 0);
+        high = high_until(c, to_units(middle - c->load_ns)) -
+               high_until(c, from > c->load_ns ? to_units(from - c->load_ns) : 0);
         c->count = c->next_count;
         c->load_ns = from = middle;
         c->next_count = 0;
     }
     if (to <= c->load_ns)
         return high;
-    return high + high_until(c, to_units(to - c->load_ns)) - high_until(c, from > c->load_ns ? to_units(from - c->load_ns) : 0);
+    return high + high_until(c, to_units(to - c->load_ns)) -
+           high_until(c, from > c->load_ns ? to_units(from - c->load_ns) : 0);
 }
 
 /* Is there a sound that goes on by itself after done_ns? A level that stands still is none. */

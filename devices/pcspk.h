@@ -16,12 +16,12 @@
 struct pcspk {
     struct clk *clk;
     struct sound_back back;
-    struct clk_timer timer; /* the next samples; after the last ones, the word that the host may rest */
+    struct clk_timer timer;  /* the next samples; after the last ones, the word that the host may rest */
     struct pit_counter wave; /* counter 2 as it was when `done_ns` was reached */
     bool on;                 /* bit 1 of port 61h then */
     bool sounding;           /* the timer waits for samples */
     u64 done_ns;             /* all before this time is in samples */
-    u64 area;                /* of the sample that is not complete yet: high time, in 1/65536 ticks of the 8254 */
+    u64 area; /* of the sample that is not complete yet: high time, in 1/65536 ticks of the 8254 */
 };
 
 /* Listens to pit from now on; with a rate of 0 it does not. -EINVAL: an impossible rate. */

@@ -44,8 +44,8 @@ void hmp_info_network(struct hmp_args *a)
         else
             text_printf(a->out, "%s.%u: index=0,type=nic,model=%s", model, i, model);
         if (n->mac[0] | n->mac[1] | n->mac[2] | n->mac[3] | n->mac[4] | n->mac[5])
-            text_printf(a->out, ",macaddr=%02x:%02x:%02x:%02x:%02x:%02x", n->mac[0], n->mac[1], n->mac[2], n->mac[3], n->mac[4],
-                        n->mac[5]);
+            text_printf(a->out, ",macaddr=%02x:%02x:%02x:%02x:%02x:%02x", n->mac[0], n->mac[1], n->mac[2],
+                        n->mac[3], n->mac[4], n->mac[5]);
         if (nic->netdev[0])
             text_printf(a->out, "\n \\ %s: %s\n", nic->netdev, n->net ? n->net : "not connected");
         else

@@ -12,7 +12,11 @@
 static const struct {
     char letter;
     const char *name, *json;
-} types[] = {{'s', "str", "string"}, {'i', "int", "int"}, {'b', "bool", "boolean"}, {'a', "[any]", NULL}, {'n', "number", "number"}};
+} types[] = {{'s', "str", "string"},
+             {'i', "int", "int"},
+             {'b', "bool", "boolean"},
+             {'a', "[any]", NULL},
+             {'n', "number", "number"}};
 
 static const char *type_name(char letter)
 {
@@ -54,19 +58,26 @@ void qmp_query_schema(struct qmp_call *q)
     q->ret = json_array();
     for (size_t i = 0; i < ARRAY_SIZE(types); i++)
         if (types[i].json)
-            json_array_append_new(q->ret, json_pack("{s:s,s:s,s:s}", "name", types[i].name, "meta-type", "builtin", "json-type", types[i].json));
-    json_array_append_new(q->ret, json_pack("{s:s,s:s,s:s}", "name", "any", "meta-type", "builtin", "json-type", "value"));
-    json_array_append_new(q->ret, json_pack("{s:s,s:s,s:s}", "name", "[any]", "meta-type", "array", "element-type", "any"));
-    json_array_append_new(q->ret, json_pack("{s:s,s:s,s:[]}", "name", "empty", "meta-type", "object", "members"));
+            json_array_append_new(q->ret, json_pack("{s:s,s:s,s:s}", "name", types[i].name, "meta-type",
+                                                    "builtin", "json-type", types[i].json));
+    json_array_append_new(
+        q->ret, json_pack("{s:s,s:s,s:s}", "name", "any", "meta-type", "builtin", "json-type", "value"));
+    json_array_append_new(
+        q->ret, json_pack("{s:s,s:s,s:s}", "name", "[any]", "meta-type", "array", "element-type", "any"));
+    json_array_append_new(q->ret,
+                          json_pack("{s:s,s:s,s:[]}", "name", "empty", "meta-type", "object", "members"));
     for (unsigned n = 0; (cmd = qmp_nth(n)); n++) {
         snprintf(type, sizeof(type), "o%u", n);
-        json_array_append_new(q->ret, json_pack("{s:s,s:s,s:s,s:s,s:b}", "name", cmd->name, "meta-type", "command", "arg-type",
-                                                cmd->args[0] ? type : "empty", "ret-type", "any", "allow-oob", 0));
+        json_array_append_new(q->ret, json_pack("{s:s,s:s,s:s,s:s,s:b}", "name", cmd->name, "meta-type",
+                                                "command", "arg-type", cmd->args[0] ? type : "empty",
+                                                "ret-type", "any", "allow-oob", 0));
         if (cmd->args[0])
-            json_array_append_new(q->ret, json_pack("{s:s,s:s,s:o}", "name", type, "meta-type", "object", "members", members(cmd->args)));
+            json_array_append_new(q->ret, json_pack("{s:s,s:s,s:o}", "name", type, "meta-type", "object",
+                                                    "members", members(cmd->args)));
     }
     for (size_t i = 0; i < ARRAY_SIZE(events); i++)
-        json_array_append_new(q->ret, json_pack("{s:s,s:s,s:s}", "name", events[i], "meta-type", "event", "arg-type", "empty"));
+        json_array_append_new(
+            q->ret, json_pack("{s:s,s:s,s:s}", "name", events[i], "meta-type", "event", "arg-type", "empty"));
 }
 
 void qmp_query_events(struct qmp_call *q)
@@ -80,8 +91,8 @@ void qmp_query_events(struct qmp_call *q)
 
 void qmp_query_machines(struct qmp_call *q)
 {
-    q->ret = json_pack("[{s:s,s:s,s:b,s:i,s:b,s:b,s:b}]", "name", "pc", "alias", "pc-i440fx", "is-default", 1, "cpu-max", 1,
-                       "hotpluggable-cpus", 0, "numa-mem-supported", 0, "deprecated", 0);
+    q->ret = json_pack("[{s:s,s:s,s:b,s:i,s:b,s:b,s:b}]", "name", "pc", "alias", "pc-i440fx", "is-default", 1,
+                       "cpu-max", 1, "hotpluggable-cpus", 0, "numa-mem-supported", 0, "deprecated", 0);
 }
 
 void qmp_query_current_machine(struct qmp_call *q)
@@ -95,8 +106,8 @@ void qmp_query_cpu_definitions(struct qmp_call *q)
 
     q->ret = json_array();
     for (unsigned n = 0; (name = cli_cpu_name(n)); n++)
-        json_array_append_new(q->ret, json_pack("{s:s,s:b,s:b,s:b,s:s}", "name", name, "migration-safe", 0, "static", 0, "deprecated", 0,
-                                                "typename", name));
+        json_array_append_new(q->ret, json_pack("{s:s,s:b,s:b,s:b,s:s}", "name", name, "migration-safe", 0,
+                                                "static", 0, "deprecated", 0, "typename", name));
 }
 
 void qmp_set_link(struct qmp_call *q)

@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "devices/pcspk.h"
+#include "devices/state_tables.h"
 #include "tests/unit/devices/board.h"
 
 #define RATE 44100u
@@ -263,6 +264,31 @@ Test(pcspk, random_traffic, .timeout = 60)
     cr_expect_eq(r->twice, 0);
     for (u64 n = 0; n < r->end; n++)
         cr_assert(r->sample[n] >= 0 && r->sample[n] <= LOUD);
+    rig_free(r);
+}
+
+/* A machine that was saved while it beeped goes on beeping when its state is back. */
+Test(pcspk, restored)
+{
+    struct rig *r = rig_new(RATE);
+    struct pit_counter was;
+    u64 end;
+
+    tone(r, 0xb6, 1193);
+    speaker(r, true);
+    board_run(r->b, 100 * MS);
+    was = r->pit.counter[2];
+    pit_reset(&r->pit);
+    board_run(r->b, 100 * MS);
+    end = r->end;
+    board_run(r->b, 100 * MS);
+    cr_expect_eq(r->end, end, "silent after a reset");
+    r->pit.counter[2] = was;
+    r->pit.port61 = 3;
+    pit_state.restored(&r->pit);
+    board_run(r->b, 100 * MS);
+    cr_expect_gt(r->end, end + RATE / 20);
+    cr_expect_eq(r->twice, 0);
     rig_free(r);
 }
 
