@@ -215,7 +215,7 @@ struct cpu {
     u8 nmi_blocked;
     u32 features; /* 1u << enum dec_feature */
     u32 sysenter_cs, sysenter_esp, sysenter_eip;
-    u64 efer, apic_base, pat, misc_enable;
+    u64 efer, tsc_adjust, pat, misc_enable;
     u64 mtrr[32];
     u64 fpu_ip, fpu_dp; /* x87 last instruction and data pointer: selector << 32 | offset */
     u16 fpu_opcode;

@@ -81,6 +81,7 @@ struct pc_nic {
     u8 irq;               /* ISA; 0: the next of 9, 10, 11, 3, 4, 5 */
 };
 
+#define PC_APIC_HZ 100000000u /* the local APIC's timer before its divider */
 #define PC_SERIALS 4
 #define PC_RAM_BELOW_4G_MAX 0xc0000000ull
 
@@ -89,7 +90,8 @@ struct pc_config {
     u64 ram_above_4g_bytes; /* from gpa 4 GiB */
 
     void *opaque; /* first argument of the callbacks below; each may be NULL */
-    void (*intr_changed)(void *opaque, bool level); /* the PIC's INTR pin */
+    void (*intr_changed)(void *opaque, bool level); /* the CPU's INTR pin: the local APIC's output, without one the PIC's */
+    void (*nmi)(void *opaque);                      /* the CPU's NMI pin */
     void (*request)(void *opaque, enum pc_request what, unsigned code);
     /* Where CPU reads and writes of [gpa, gpa + bytes) go: RAM, else ROM or the PCI bus (reads) and
      * nowhere (writes). Ranges are multiples of 16 KiB within A0000h-FFFFFh. Also called at reset. */
@@ -126,6 +128,8 @@ struct pc_config {
     size_t vga_rom_bytes;
     struct vga_host vga_host; /* where its memory is; all zero: in the card */
 
+    bool apic; /* the CPU has a local APIC, the board an I/O APIC */
+    bool hpet;
     i64 rtc_epoch_s;  /* RTC time at virtual time 0, seconds since 1970 in what the guest takes as local */
     const char *boot; /* QEMU's -boot order letters, NULL = "cad" */
     bool boot_menu;   /* the firmware offers a choice */
@@ -173,10 +177,16 @@ bool pc_mmio_move_block(struct pc *pc, u64 from, u64 to, u32 n); /* within one d
 /* Does a device claim any byte of the 4 KiB page that holds gpa? RAM and ROM are not devices. */
 bool pc_mmio_claims(struct pc *pc, u64 gpa);
 
-/* The PIC's INTR pin, and the INTA cycle: acknowledges and returns the vector (the spurious one if the
+/* The CPU's INTR pin, and the INTA cycle: acknowledges and returns the vector (the spurious one if the
  * request went away). */
 bool pc_intr(struct pc *pc);
 u8 pc_intr_ack(struct pc *pc);
+
+/* IA32_APIC_BASE: 0 without a local APIC. False, and nothing happened: a value that is #GP. */
+u64 pc_apic_base(const struct pc *pc);
+bool pc_set_apic_base(struct pc *pc, u64 value);
+/* Somebody asks for an NMI: through LINT1 when there is a local APIC. */
+void pc_nmi_button(struct pc *pc);
 
 /* IGNNE#/FERR#: the CPU reports an unmasked x87 error while CR0.NE = 0 (IRQ 13); port F0h clears it. */
 void pc_ferr(struct pc *pc);
@@ -231,7 +241,7 @@ void pc_vga_settle(struct pc *pc);
 /* Was anything written by way of callbacks since a picture was drawn? Any thread. Writes through mappings are the monitor's to know. */
 bool pc_vga_touched(const struct pc *pc);
 
-/* State as text, without touching it: "pic", "irq", "pci", "mtree". Returns the length needed, like snprintf(); 0: no such thing. */
+/* State as text, without touching it: "pic", "lapic", "ioapic", "irq", "pci", "mtree". Returns the length needed, like snprintf(); 0: no such thing. */
 size_t pc_info(struct pc *pc, const char *what, char *buf, size_t bytes);
 
 /* Last byte written to the POST port 80h. */

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "devices/a20.h"
+#include "devices/apics.h"
 #include "devices/bootorder.h"
 #include "devices/fdc.h"
 #include "devices/fwcfg.h"
@@ -32,13 +33,11 @@
 #include "devices/virtio_blk.h"
 
 enum {
-    IRQ_PIT = 0,
     IRQ_KBD = 1,
     IRQ_COM2 = 3,
     IRQ_COM1 = 4,
     IRQ_FDC = 6,
     IRQ_LPT1 = 7,
-    IRQ_RTC = 8,
     IRQ_SCI = 9,
     IRQ_AUX = 12,
     IRQ_FERR = 13,
@@ -46,6 +45,7 @@ enum {
     IRQ_IDE2 = 15
 };
 enum { VGA_SLOT = 2 };
+_Static_assert(PC_APIC_HZ == LAPIC_HZ, "what the monitor tells the guest");
 
 struct pc {
     struct pc_config config;
@@ -55,6 +55,7 @@ struct pc {
     struct wake_list wakes;
     struct a20 a20;
     struct pic pic;
+    struct apics apics;
     struct pit pit;
     struct pcspk speaker;
     struct rtc rtc;
@@ -112,6 +113,13 @@ static bool on_intr(void *opaque, unsigned n, bool level)
     return true;
 }
 
+static void on_nmi(void *opaque)
+{
+    struct pc *pc = opaque;
+    if (pc->config.nmi)
+        pc->config.nmi(pc->config.opaque);
+}
+
 /* What the firmware boots from. A kernel's loader brings a list of its own, and that one counts. */
 static int fill_boot(struct pc *pc)
 {
@@ -146,6 +154,7 @@ static int fill_fwcfg(struct pc *pc)
 {
     /* S3 and S4 off, S5 is SLP_TYP 0; QEMU's layout: index = state, bit 7 = enabled. */
     static const u8 system_states[6] = {128, 0, 0, 1, 2, 128};
+    static const u8 irq0_override[1] = {1}; /* the tables say that IRQ 0 is pin 2 of the I/O APIC */
     const struct pc_config *cfg = &pc->config;
     struct fwcfg *fw = &pc->fwcfg;
     fwcfg_set_int(fw, FWCFG_RAM_SIZE, cfg->ram_below_4g_bytes + cfg->ram_above_4g_bytes, 8);
@@ -154,6 +163,8 @@ static int fill_fwcfg(struct pc *pc)
     int err = fwcfg_add_e820(fw, cfg->ram_below_4g_bytes, cfg->ram_above_4g_bytes);
     if (!err)
         err = fwcfg_add_file(fw, "etc/system-states", system_states, sizeof(system_states));
+    if (!err && cfg->apic)
+        err = fwcfg_add_file(fw, "etc/irq0-override", irq0_override, sizeof(irq0_override));
     for (size_t i = 0; !err && i < sizeof(cfg->uuid); i++)
         if (cfg->uuid[i]) { /* SeaBIOS builds its SMBIOS tables from single fields: type 1, offset 8 */
             err = fwcfg_add_file(fw, "smbios/field1-8", cfg->uuid, sizeof(cfg->uuid));
@@ -210,10 +221,22 @@ static int wire_isa(struct pc *pc)
     static const u16 com_base[PC_SERIALS] = {0x3f8, 0x2f8, 0x3e8, 0x2e8};
     static const u8 com_irq[PC_SERIALS] = {IRQ_COM1, IRQ_COM2, IRQ_COM1, IRQ_COM2};
 
-    TRY(pic_init(pic, io, (struct irq_line){.fn = on_intr, .opaque = pc}));
-    TRY(pit_init(&pc->pit, io, clk, pic_line(pic, IRQ_PIT, 0)));
+    const struct apics_wires apics = {
+        .apic = cfg->apic,
+        .hpet = cfg->hpet,
+        .mmio = &pc->mmio,
+        .clk = clk,
+        .pic = pic,
+        .intr = {.fn = on_intr, .opaque = pc},
+        .nmi = on_nmi,
+        .init = on_reset,
+        .opaque = pc,
+    };
+    TRY(pic_init(pic, io, apics_pic_line(&pc->apics)));
+    TRY(apics_init(&pc->apics, &apics));
+    TRY(pit_init(&pc->pit, io, clk, apics_pit_line(&pc->apics)));
     TRY(pcspk_init(&pc->speaker, &pc->pit, clk, &cfg->speaker));
-    TRY(rtc_init(&pc->rtc, io, clk, pic_line(pic, IRQ_RTC, 0), cfg->rtc_epoch_s));
+    TRY(rtc_init(&pc->rtc, io, clk, apics_rtc_line(&pc->apics), cfg->rtc_epoch_s));
     rtc_set_machine(&pc->rtc, cfg->ram_below_4g_bytes, cfg->ram_above_4g_bytes,
                     cfg->boot ? cfg->boot : "cad");
     TRY(i8042_init(&pc->kc, io, &kc));
@@ -361,6 +384,7 @@ void pc_reset(struct pc *pc)
             uart_reset(&pc->uart[i]);
     if (pc->config.parallel_present)
         parallel_reset(&pc->lpt);
+    apics_reset(&pc->apics);
     pic_reset(&pc->pic);
 }
 
@@ -432,7 +456,8 @@ unsigned pc_units(struct pc *pc, struct state_unit unit[PC_UNITS_MAX])
             n++;
         }
     n += nics_units(&pc->nics, unit + n, PC_NICS);
-    UNIT("pic", pic); /* last: its output is the sum of the others' lines */
+    UNIT("pic", pic); /* behind the devices: its output is the sum of their lines */
+    n += apics_units(&pc->apics, unit + n);
 #undef UNIT
 #undef UNIT_OF
     return n;
@@ -505,12 +530,30 @@ bool pc_mmio_claims(struct pc *pc, u64 gpa)
 
 bool pc_intr(struct pc *pc)
 {
-    return pic_intr(&pc->pic);
+    return apics_intr(&pc->apics);
 }
 
 u8 pc_intr_ack(struct pc *pc)
 {
-    return pic_ack(&pc->pic);
+    return apics_ack(&pc->apics);
+}
+
+u64 pc_apic_base(const struct pc *pc)
+{
+    return pc->apics.has_apic ? pc->apics.lapic.base : 0;
+}
+
+bool pc_set_apic_base(struct pc *pc, u64 value)
+{
+    return pc->apics.has_apic ? lapic_set_base(&pc->apics.lapic, value) : !value;
+}
+
+void pc_nmi_button(struct pc *pc)
+{
+    if (pc->apics.has_apic)
+        apics_nmi_button(&pc->apics);
+    else
+        on_nmi(pc);
 }
 
 void pc_ferr(struct pc *pc)
@@ -630,9 +673,14 @@ size_t pc_info(struct pc *pc, const char *what, char *buf, size_t bytes)
 
     if (!strcmp(what, "pic"))
         info_pic(&s, &pc->pic);
-    else if (!strcmp(what, "irq"))
+    else if (!strcmp(what, "lapic"))
+        info_lapic(&s, &pc->apics);
+    else if (!strcmp(what, "ioapic"))
+        info_ioapic(&s, &pc->apics);
+    else if (!strcmp(what, "irq")) {
         info_irq(&s, &pc->pic);
-    else if (!strcmp(what, "pci"))
+        info_lapic_irq(&s, &pc->apics);
+    } else if (!strcmp(what, "pci"))
         info_pci(&s, &pc->pci);
     else if (!strcmp(what, "mtree"))
         info_map(&s, &pc->io, &pc->mmio);

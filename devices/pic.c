@@ -92,6 +92,8 @@ static bool pic_set_irq(void *opaque, unsigned n, bool level)
     pic->sources[irq] = level ? pic->sources[irq] | source : pic->sources[irq] & (u8)~source;
     bool kept = chip_set(&pic->chip[irq >> 3], irq & 7, pic->sources[irq]);
     update(pic);
+    if (pic->mirror.fn && !pic->mirror.fn(pic->mirror.opaque, irq, pic->sources[irq]))
+        kept = false;
     return kept;
 }
 

@@ -26,6 +26,7 @@ struct pic {
     u8 sources[16];          /* per input: which of its sources are up (wired OR) */
     u64 acks[16];            /* interrupts taken, for people */
     struct irq_line intr;    /* to the CPU */
+    struct irq_line mirror;  /* hears every input (n), as an I/O APIC does; fn NULL: nobody */
     bool intr_level;
 };
 

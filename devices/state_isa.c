@@ -104,7 +104,7 @@ STATE_TABLE(pic_state, pic_rows, NULL, pic_restored);
 #define S struct rtc
 static const struct state_field rtc_rows[] = {
     STATE_BYTES(S, cmos), STATE_MAX(S, index, RTC_CMOS_BYTES - 1), STATE_BOOL(S, nmi_off),
-    STATE(S, base_s),     STATE_MAX(S, base_ns, STATE_TIME_MAX),         STATE(S, seen_s),
+    STATE(S, base_s),     STATE(S, base_ns),                STATE(S, seen_s),
     STATE_MAX(S, next_tick, STATE_TIME_MAX), STATE_TIMER(S, timer),
 };
 
@@ -113,6 +113,9 @@ static const char *check_rtc(const void *obj)
 {
     const struct rtc *rtc = obj;
     const i64 far = 1ll << 42;
+
+    if (rtc->base_ns + CLK_SECOND_NS > STATE_TIME_MAX) /* up to a second before the clock's 0: set in its first second */
+        return "time out of range";
 
     return rtc->base_s > far || rtc->base_s < -far || rtc->seen_s > far || rtc->seen_s < -far ? "time out of range" : NULL;
 }

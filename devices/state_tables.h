@@ -1,7 +1,7 @@
 /*
  * state_tables.h - the tables of all chips (state.h), for whoever lists a machine's units.
  *
- * They are in state_isa.c, state_pci.c, state_disk.c and state_net.c, by theme.
+ * They are in state_isa.c, state_apic.c, state_pci.c, state_disk.c and state_net.c, by theme.
  */
 #ifndef NOVT_DEVICES_STATE_TABLES_H
 #define NOVT_DEVICES_STATE_TABLES_H
@@ -16,6 +16,9 @@ extern const struct state_table clk_state, pit_state, pic_state, rtc_state, i804
 extern const struct state_table pci_bus_state, i440fx_state, piix3_state, piix4_pm_state, vga_state;
 /* The part that every function of a PCI bus has. */
 extern const struct state_table pci_dev_state;
+
+/* state_apic.c: struct lapic, ioapic, hpet */
+extern const struct state_table lapic_state, ioapic_state, hpet_state;
 
 /* state_disk.c: struct ide, fdc */
 extern const struct state_table ide_state, fdc_state;

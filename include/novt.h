@@ -165,6 +165,8 @@ struct novt_drive {
 struct novt_config {
     uint64_t ram_bytes;  /* 0: NOVT_RAM_DEFAULT_BYTES; rounded up to MiB */
     const char *cpu;     /* 486 pentium pentium2 pentium3 pentium4 max; NULL: max */
+    bool no_apic;        /* neither local APIC nor I/O APIC, as in a 486 */
+    bool hpet;           /* an HPET */
     const char *bios;    /* file; a path, or a name in the firmware directories; NULL: bios-256k.bin */
     const char *vgabios; /* likewise; NULL: vgabios-stdvga.bin, not an error if missing; "": no VGA card */
     const char *firmware_dir;     /* searched before the usual directories; NULL: none */

@@ -16,7 +16,6 @@ static const struct {
     const char *key, *values, *why;
 } machine_props[] = {
     {"usb", "off", "there is no USB; mouse and keyboard are PS/2"},
-    {"hpet", "off", "there is no HPET; guests use the PIT and the ACPI timer"},
     {"acpi", "on", "the ACPI tables are the firmware's: tell the guest, for Linux -append acpi=off"},
     {"vmport", "off auto", "there is no VMware port"},
     {"smm", "off auto on", ""}, /* SeaBIOS does without; guests cannot tell */
@@ -91,6 +90,11 @@ int opt_machine(struct cli_options *opt, const char *arg, struct novt_error *err
         rc = opt_accel(opt, value, err);
     if (!rc && opt_take_key(list, "pcspk-audiodev", value, sizeof(value)))
         rc = cli_audio_speaker(opt, value, err);
+    if (!rc && opt_take_key(list, "hpet", value, sizeof(value))) {
+        if (!in_words("on off", value))
+            return opt_usage(err, "use on or off", "-M: cannot do hpet=%s", value);
+        opt->config.hpet = !strcmp(value, "on");
+    }
     for (size_t i = 0; !rc && i < ARRAY_SIZE(machine_props); i++)
         if (opt_take_key(list, machine_props[i].key, value, sizeof(value)) &&
             !in_words(machine_props[i].values, value))
@@ -189,9 +193,6 @@ static int other_cpu(struct cli_options *opt, const char *arg, struct novt_error
         opt->config.cpu = "max";
         return 0;
     }
-    for (size_t i = 0; i < ARRAY_SIZE(cpu_names); i++)
-        if (!strncmp(arg, cpu_names[i], strlen(cpu_names[i])) && arg[strlen(cpu_names[i])] == ',')
-            return opt_usage(err, "choose another model: -cpu help lists them", "-cpu: features cannot be chosen one by one: \"%s\"", arg);
     for (size_t i = 0; i < ARRAY_SIZE(nearest); i++)
         if (!strncmp(arg, nearest[i][0], strlen(nearest[i][0]) - 1)) {
             snprintf(remedy, sizeof(remedy), "use -cpu %s; -cpu help lists the models", nearest[i][1]);
@@ -200,22 +201,46 @@ static int other_cpu(struct cli_options *opt, const char *arg, struct novt_error
     return opt_usage(err, "-cpu help lists the models", "-cpu: unknown model \"%s\"", arg);
 }
 
+/* What follows the model, in QEMU's two spellings. */
+static int cpu_flag(struct cli_options *opt, const char *flag, struct novt_error *err)
+{
+    if (!strcmp(flag, "-apic") || !strcmp(flag, "apic=off"))
+        opt->config.no_apic = true;
+    else if (!strcmp(flag, "+apic") || !strcmp(flag, "apic=on"))
+        opt->config.no_apic = false;
+    else
+        return opt_usage(err, "the one flag that can be changed is -apic", "-cpu: unknown flag \"%s\"", flag);
+    return 0;
+}
+
 int opt_cpu(struct cli_options *opt, const char *arg, struct novt_error *err)
 {
-    bool help = !strcmp(arg, "help");
+    bool help = !strcmp(arg, "help"), known = false;
+    size_t len = strcspn(arg, ",");
+    char flag[32];
+    int rc = 0;
 
     for (size_t i = 0; i < ARRAY_SIZE(cpu_names); i++) {
         if (help)
             puts(cpu_names[i]);
-        else if (!strcmp(arg, cpu_names[i])) {
+        else if (strlen(cpu_names[i]) == len && !strncmp(arg, cpu_names[i], len)) {
             opt->config.cpu = cpu_names[i];
-            return 0;
+            known = true;
         }
     }
-    if (!help)
+    if (help) {
+        opt->command = CLI_DONE;
+        return 0;
+    }
+    if (!known)
         return other_cpu(opt, arg, err);
-    opt->command = CLI_DONE;
-    return 0;
+    for (arg += len; !rc && *arg; arg += len) {
+        arg++;
+        len = strcspn(arg, ",");
+        snprintf(flag, sizeof(flag), "%.*s", (int)len, arg);
+        rc = cpu_flag(opt, flag, err);
+    }
+    return rc;
 }
 
 /* 1, or cpus=1 with a topology of ones. */

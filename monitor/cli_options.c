@@ -30,12 +30,12 @@ struct option_row {
 };
 
 static const struct option_row option_rows[] = {
-    {"M", ARG_NEEDED, opt_machine, "-M pc|help              machine"},
+    {"M", ARG_NEEDED, opt_machine, "-M pc[,hpet=on]|help    machine; with an HPET"},
     {"machine", ARG_NEEDED, opt_machine, NULL},
     {"m", ARG_NEEDED, opt_memory,
      "-m N[K|M|G]             RAM, MiB without a letter (default 128M, at most 3072M)"},
     {"cpu", ARG_NEEDED, opt_cpu,
-     "-cpu MODEL|help         486 pentium pentium2 pentium3 pentium4 max (default max)"},
+     "-cpu MODEL[,-apic]|help 486 pentium pentium2 pentium3 pentium4 max (default max); -apic: without APICs"},
     {"kernel", ARG_NEEDED, opt_kernel, "-kernel FILE            Linux bzImage or multiboot-1 kernel"},
     {"initrd", ARG_NEEDED, opt_initrd,
      "-initrd FILE            initramfs; for multiboot: FILE ARGS,FILE ARGS,..."},

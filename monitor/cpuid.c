@@ -5,10 +5,13 @@
  * both CPUID's flags and the decoder, so that they cannot disagree. The historical models answer as those CPUs did.
  * "max" has all that decoder and host can do under the signature of an in-order Atom (Intel 6/28): kernels know
  * that it does not speculate and leave page-table isolation, retpolines and their like out (Linux: NO_SPECULATION
- * in cpu_vuln_whitelist). No model has a local APIC. Source: SDM vol. 2, CPUID.
+ * in cpu_vuln_whitelist). It names the speeds of TSC and APIC timer (leaves 15h, 16h), so that a kernel need not measure them against
+ * timers of a host that may be busy; Linux then leaves the 8254 alone. Source: SDM vol. 2, CPUID.
  */
 #include <cpuid.h>
 #include <string.h>
+#include <time.h>
+#include <x86intrin.h>
 
 #include "monitor/sys.h"
 
@@ -27,14 +30,18 @@
 #define EDX_VME BIT(1)
 #define EDX_DE BIT(2)
 #define EDX_MCE BIT(7)
+#define EDX_APIC BIT(9) /* only while it is enabled */
 #define EDX_MTRR BIT(12)
 #define EDX_MCA BIT(14)
 #define EDX_PAT BIT(16)
 #define EDX_PSE36 BIT(17)
-#define EDX_P5 (EDX_VME | EDX_DE | EDX_MCE)
+#define EDX_P5 (EDX_VME | EDX_DE | EDX_MCE | EDX_APIC)
 #define EDX_P6 (EDX_P5 | EDX_MTRR | EDX_MCA | EDX_PAT | EDX_PSE36)
 #define ECX_HYPERVISOR BIT(31)
 #define EDX1_NX BIT(20) /* leaf 80000001h */
+#define CPU_ARAT BIT(2) /* leaf 6: the APIC timer runs in every state */
+#define LEAF7_TSC_ADJUST BIT(1)
+#define APIC_BASE_EN BIT(11)
 
 #define LEAF_EXT 0x80000000u
 #define LEAF_HYPERVISOR 0x40000000u
@@ -56,7 +63,7 @@ static const struct model models[] = {
     [CPU_PENTIUM3] = {"pentium3", NULL, 0x683, FEATURES_PENTIUM3, EDX_P6, 0, 2, 0, false},
     [CPU_PENTIUM4] = {"pentium4", "Intel(R) Pentium(R) 4 CPU", 0xf29, FEATURES_PENTIUM4, EDX_P6, 0, 2,
                       LEAF_EXT + 4, false},
-    [CPU_MAX] = {"max", "NoVT virtual CPU", 0x106ca, FEATURES_MAX, EDX_P6, ECX_HYPERVISOR, 10, LEAF_EXT + 8,
+    [CPU_MAX] = {"max", "NoVT virtual CPU", 0x106ca, FEATURES_MAX, EDX_P6, ECX_HYPERVISOR, 0x16, LEAF_EXT + 8,
                  true},
 };
 
@@ -83,6 +90,11 @@ static const struct model *model_of(const struct cpu *cpu)
 bool cpuid_has_nx(const struct cpu *cpu)
 {
     return model_of(cpu)->nx;
+}
+
+bool cpuid_has_tsc_adjust(const struct cpu *cpu)
+{
+    return model_of(cpu)->max_leaf >= 7;
 }
 
 bool cpuid_has_pse36(const struct cpu *cpu)
@@ -132,6 +144,83 @@ int cpu_model_by_name(const char *name, enum novt_cpu_model *out)
     return -EINVAL;
 }
 
+bool cpuid_model_has_apic(enum novt_cpu_model model)
+{
+    return models[(unsigned)model < ARRAY_SIZE(models) ? model : CPU_MAX].edx & EDX_APIC;
+}
+
+static u32 model_edx(const struct cpu *cpu, const struct model *m)
+{
+    const struct novt_vm *vm = cpu->vm;
+    bool on = vm->apic && vm->pc && (pc_apic_base(vm->pc) & APIC_BASE_EN);
+
+    return on ? m->edx : m->edx & ~EDX_APIC;
+}
+
+/* ---- the speed of the TSC ---- */
+
+/* TSC and nanoseconds of one moment: of some pairs the one that was read fastest. */
+static void moment(u64 *tsc, u64 *ns)
+{
+    u64 best = UINT64_MAX;
+
+    for (unsigned i = 0; i < 5; i++) {
+        struct timespec ts;
+        u64 before = __rdtsc(), after;
+
+        clock_gettime(CLOCK_MONOTONIC, &ts);
+        after = __rdtsc();
+        if (after - before < best) {
+            best = after - before;
+            *tsc = before + best / 2;
+            *ns = (u64)ts.tv_sec * CLK_SECOND_NS + (u64)ts.tv_nsec;
+        }
+    }
+}
+
+void cpuid_start(struct novt_vm *vm)
+{
+    moment(&vm->born_tsc, &vm->born_ns);
+    vm->tsc_khz = 0;
+}
+
+/* Firmware takes longer than this before a kernel asks: one part in a million then. */
+#define MEASURE_NS 20000000u
+
+static u32 tsc_khz(struct novt_vm *vm)
+{
+    u64 tsc, ns;
+
+    if (vm->tsc_khz)
+        return vm->tsc_khz;
+    do
+        moment(&tsc, &ns);
+    while (ns - vm->born_ns < MEASURE_NS);
+    vm->tsc_khz = (u32)clk_muldiv(tsc - vm->born_tsc, 1000000, ns - vm->born_ns);
+    return vm->tsc_khz;
+}
+
+/* The TSC's speed as a multiple n / d of the crystal's. Kernels multiply n by the crystal's kHz in 32 bits. */
+static void speeds_leaf(struct novt_vm *vm, u32 out[4])
+{
+    u32 crystal = PC_APIC_HZ / 1000, khz = tsc_khz(vm), n_max = UINT32_MAX / crystal, best = UINT32_MAX;
+
+    for (u32 d = 1; best; d++) {
+        u64 n = ((u64)khz * d + crystal / 2) / crystal;
+        u64 is = n * crystal / d;
+        u32 off = (u32)(is > khz ? is - khz : khz - is);
+
+        if (n > n_max)
+            break;
+        if (off < best) {
+            best = off;
+            out[0] = d;
+            out[1] = (u32)n;
+        }
+    }
+    out[2] = PC_APIC_HZ;
+}
+
 static void put_text(u32 out[4], const char *text)
 {
     memcpy(out, text, 16);
@@ -150,7 +239,7 @@ static void basic_leaf(const struct cpu *cpu, const struct model *m, u32 leaf, u
         out[0] = m->signature;
         out[1] = cpu->features & F(CLFLUSH) ? 8 << 8 : 0; /* 64-byte lines */
         out[2] = guest_flags(cpu, ECX_1) | m->ecx;
-        out[3] = guest_flags(cpu, EDX_1) | m->edx;
+        out[3] = guest_flags(cpu, EDX_1) | model_edx(cpu, m);
         break;
     case 2: /* L1 32 KiB each, L2 2 MiB (descriptors 2C 30 7D) */
         out[0] = 1;
@@ -163,6 +252,13 @@ static void basic_leaf(const struct cpu *cpu, const struct model *m, u32 leaf, u
         out[0] |= BIT(8); /* needs no initialisation */
         out[1] = 7u << 22 | 63;
         out[2] = sub == 2 ? 4095 : 63;
+        break;
+    case 6: out[0] = CPU_ARAT; break;
+    case 7: out[1] = sub == 0 ? LEAF7_TSC_ADJUST : 0; break;
+    case 0x15: speeds_leaf(cpu->vm, out); break;
+    case 0x16: /* MHz: base, highest, bus */
+        out[0] = out[1] = tsc_khz(cpu->vm) / 1000;
+        out[2] = PC_APIC_HZ / 1000000;
         break;
     default: break;
     }

@@ -72,6 +72,7 @@ struct machine {
     unsigned no_boot_at; /* progress of the firmware's "nothing to boot" message */
     bool no_boot;
     u64 resets;
+    volatile int nmi_button; /* novt_vm_nmi() was called */
     volatile int quit; /* novt_vm_stop() was called */
     volatile int quit_code;
     char cpu_name[16];

@@ -69,6 +69,7 @@ static void mmio_write(struct novt_vm *vm, u64 gpa, const u8 *buf, unsigned n)
         u32 v = 0;
         copy(&v, buf, n);
         pc_mmio_write(vm->pc, gpa, n, v);
+        mon_timer_update(vm); /* the APIC's or the HPET's next event may have moved */
         return;
     }
     while (n) {

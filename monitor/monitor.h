@@ -70,6 +70,9 @@ struct novt_vm {
     u8 model;                /* enum novt_cpu_model */
     u8 a20_off;              /* A20 gate closed: regime.a20_mask */
     u8 pse36;                /* the model has PSE-36: regime.pse36 */
+    u8 apic;                 /* the model has a local APIC */
+    u64 born_tsc, born_ns;   /* host time when the VM was made: what cpuid.c measures the TSC by */
+    u32 tsc_khz;             /* 0: not measured yet */
     u8 no_chain;             /* stress: exits are never linked */
     u8 code_dropped;         /* mon_code_written() dropped translations: maybe the block that an instruction in C belongs to */
     u8 stress_fail_alloc;    /* stress: now and then act as if the code cache were full */
@@ -201,6 +204,8 @@ int task_switch(struct cpu *cpu, u16 tss_sel, u64 tss_desc, enum task_reason why
 /* ---- cpuid.c ---- */
 enum novt_cpu_model { CPU_486, CPU_PENTIUM, CPU_PENTIUM2, CPU_PENTIUM3, CPU_PENTIUM4, CPU_MAX };
 void cpuid_query(const struct cpu *cpu, u32 leaf, u32 sub, u32 out[4]); /* eax ebx ecx edx */
+void cpuid_start(struct novt_vm *vm); /* a VM is made: the speed of the TSC is measured from here on */
+bool cpuid_model_has_apic(enum novt_cpu_model model);
 u32 cpuid_features(enum novt_cpu_model model);                          /* 1u << enum dec_feature */
 int cpu_model_by_name(const char *name, enum novt_cpu_model *out);
 

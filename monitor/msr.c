@@ -16,6 +16,7 @@ enum msr {
     MSR_PLATFORM_ID = 0x17,
     MSR_APIC_BASE = 0x1b,
     MSR_EBL_CR_POWERON = 0x2a,
+    MSR_TSC_ADJUST = 0x3b,
     MSR_UCODE_WRITE = 0x79,
     MSR_UCODE_REV = 0x8b,
     MSR_MTRR_CAP = 0xfe,
@@ -95,13 +96,14 @@ void msr_reset(struct cpu *cpu)
     memset(cpu->mtrr, 0, sizeof(cpu->mtrr));
     cpu->pat = PAT_RESET;
     cpu->efer = 0;
-    cpu->apic_base = 0;
     cpu->misc_enable = MISC_ENABLE_RESET;
     cpu->sysenter_cs = cpu->sysenter_esp = cpu->sysenter_eip = 0;
+    cpu->tsc_adjust = 0;
 }
 
 static bool read_p6(const struct cpu *cpu, u32 index, u64 *value)
 {
+    const struct novt_vm *vm = cpu->vm;
     int slot = mtrr_slot(cpu, index);
 
     if (!has(cpu, FEAT_PGE))
@@ -119,7 +121,7 @@ static bool read_p6(const struct cpu *cpu, u32 index, u64 *value)
     case MSR_DEBUGCTL:
     case MSR_UCODE_REV: *value = 0; return true;
     case MSR_MTRR_CAP: *value = MTRR_CAP; return true;
-    case MSR_APIC_BASE: *value = cpu->apic_base; return true;
+    case MSR_APIC_BASE: *value = vm->pc ? pc_apic_base(vm->pc) : 0; return true;
     case MSR_PAT: *value = cpu->pat; return true;
     case MSR_MISC_ENABLE: *value = cpu->misc_enable; return has(cpu, FEAT_SSE2);
     }
@@ -133,6 +135,11 @@ int mon_rdmsr(struct cpu *cpu, u32 index, u64 *value)
     case MSR_P5_MC_ADDR:
     case MSR_P5_MC_TYPE: return 0;
     case MSR_TSC: *value = __rdtsc() + cpu->tsc_offset; return 0;
+    case MSR_TSC_ADJUST:
+        if (!cpuid_has_tsc_adjust(cpu))
+            break;
+        *value = cpu->tsc_adjust;
+        return 0;
     case MSR_EFER:
         if (!cpuid_has_nx(cpu))
             break;
@@ -156,6 +163,7 @@ int mon_rdmsr(struct cpu *cpu, u32 index, u64 *value)
 
 static bool write_p6(struct cpu *cpu, u32 index, u64 value)
 {
+    struct novt_vm *vm = mon_vm(cpu);
     int slot = mtrr_slot(cpu, index);
 
     if (!has(cpu, FEAT_PGE))
@@ -173,7 +181,7 @@ static bool write_p6(struct cpu *cpu, u32 index, u64 value)
     case MSR_DEBUGCTL:
     case MSR_UCODE_WRITE:
     case MSR_UCODE_REV: return true;
-    case MSR_APIC_BASE: return value == cpu->apic_base;
+    case MSR_APIC_BASE: return vm->pc ? pc_set_apic_base(vm->pc, value) : !value;
     case MSR_PAT:
         if (!memory_types_ok(value, true))
             return false;
@@ -202,12 +210,22 @@ static int write_efer(struct cpu *cpu, u64 value)
 
 int mon_wrmsr(struct cpu *cpu, u32 index, u64 value)
 {
+    u64 old;
+
     switch (index) {
     case MSR_P5_MC_ADDR:
     case MSR_P5_MC_TYPE: return 0;
     case MSR_TSC:
         /* P6 and earlier clear the upper half (SDM vol. 4). */
+        old = cpu->tsc_offset;
         cpu->tsc_offset = (has(cpu, FEAT_SSE2) ? value : (u32)value) - __rdtsc();
+        cpu->tsc_adjust += cpu->tsc_offset - old;
+        return 0;
+    case MSR_TSC_ADJUST: /* SDM vol. 3, 18.17.3: both say how far the TSC was moved */
+        if (!cpuid_has_tsc_adjust(cpu))
+            break;
+        cpu->tsc_offset += value - cpu->tsc_adjust;
+        cpu->tsc_adjust = value;
         return 0;
     case MSR_EFER: return write_efer(cpu, value);
     case MSR_SYSENTER_CS:

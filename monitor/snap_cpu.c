@@ -52,7 +52,7 @@ static const struct state_field cpu_rows[] = {
     STATE(S, sysenter_esp),
     STATE(S, sysenter_eip),
     STATE(S, efer),
-    STATE(S, apic_base),
+    STATE(S, tsc_adjust),
     STATE(S, pat),
     STATE(S, misc_enable),
     STATE_ARRAY(S, mtrr),

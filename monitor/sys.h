@@ -229,6 +229,7 @@ void msr_reset(struct cpu *cpu);
 /* Has the model the NX bit, with EFER? */
 bool cpuid_has_nx(const struct cpu *cpu);
 bool cpuid_has_pse36(const struct cpu *cpu);
+bool cpuid_has_tsc_adjust(const struct cpu *cpu);
 
 /* ---- debug.c: debug registers ---- */
 #define DR6_FIXED 0xffff0ff0u

@@ -153,6 +153,11 @@ static void intr_changed(void *opaque, bool level)
         mon_irq_changed(&m->vm, level);
 }
 
+static void nmi(void *opaque)
+{
+    mon_nmi(&((struct machine *)opaque)->vm);
+}
+
 static void request(void *opaque, enum pc_request what, unsigned code)
 {
     struct machine *m = opaque;
@@ -357,6 +362,9 @@ static int make_pc(struct machine *m, struct novt_error *err)
         .ram_below_4g_bytes = m->ram_bytes,
         .opaque = m,
         .intr_changed = intr_changed,
+        .nmi = nmi,
+        .apic = m->vm.apic,
+        .hpet = c->hpet,
         .request = request,
         .pam_changed = c->no_firmware ? NULL : pam_changed,
         .a20_changed = a20_changed,
@@ -419,6 +427,8 @@ static int check_config(struct machine *m, struct novt_error *err)
     m->ram_bytes = align_up(ram, 1 << 20);
     m->vm.model = (u8)model;
     m->vm.cpu.features = cpuid_features(model);
+    m->vm.apic = cpuid_model_has_apic(model) && !c->no_apic;
+    cpuid_start(&m->vm);
     if (!c->trace_lo && !c->trace_hi)
         c->trace_hi = UINT32_MAX;
     return 0;

@@ -65,6 +65,8 @@ void mon_poll(struct novt_vm *vm)
 {
     struct machine *m = machine_of(vm);
 
+    if (UNLIKELY(m->nmi_button) && __atomic_exchange_n(&m->nmi_button, 0, __ATOMIC_SEQ_CST))
+        pc_nmi_button(vm->pc);
     for (unsigned n = 0; n < PC_SERIALS; n++) {
         const struct chr_front *front = m->config.serial[n].present ? pc_serial(vm->pc, n) : NULL;
 
@@ -86,7 +88,8 @@ void novt_vm_stop(struct novt_vm *vm, int code)
 
 void novt_vm_nmi(struct novt_vm *vm)
 {
-    mon_nmi(vm);
+    __atomic_store_n(&machine_of(vm)->nmi_button, 1, __ATOMIC_SEQ_CST);
+    bt_kick(vm->bt);
 }
 
 void novt_vm_kick(struct novt_vm *vm)

@@ -14,6 +14,7 @@ static const struct {
     {"ports", target_ports}, {"pci", target_pci},       {"mmio", target_mmio},
     {"time", target_time},   {"disks", target_disks},   {"ide", target_ide},
     {"atapi", target_atapi}, {"floppy", target_floppy}, {"net", target_net},
+    {"apic", target_apic},
 };
 
 enum { DISK_SECTORS = 6000 };
@@ -75,6 +76,8 @@ static void machine(struct fuzz *f)
         .vga_rom = fuzz_below(f, 2) ? rom : NULL,
         .vga_rom_bytes = sizeof(rom),
         .clk_source = &source,
+        .apic = fuzz_below(f, 4) != 0,
+        .hpet = fuzz_below(f, 2) != 0,
     };
     for (unsigned n = 0; n < PC_IDE_DRIVES; n++) {
         u32 kind = fuzz_below(f, 3);

@@ -64,5 +64,6 @@ void target_ide(struct fuzz *f);
 void target_atapi(struct fuzz *f);
 void target_floppy(struct fuzz *f);
 void target_net(struct fuzz *f);
+void target_apic(struct fuzz *f);
 
 #endif

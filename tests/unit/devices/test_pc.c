@@ -118,6 +118,8 @@ static struct rig *rig_new(void)
         .vga_rom_bytes = sizeof(rom),
         .rtc_epoch_s = 1700000000,
         .clk_source = &source,
+        .apic = true,
+        .hpet = true,
     };
     cr_assert_eq(pc_new(&r->pc, &cfg), 0);
     return r;
@@ -208,12 +210,16 @@ Test(pci, bars_are_sized_mapped_and_moved)
     pci_write(r, 2, 0, 0x10, 4, 0xe0000000);
     cr_assert_eq(pc_mmio_read(r->pc, 0xfd000010, 8), UINT64_MAX);
     cr_assert_eq(pc_mmio_read(r->pc, 0xe0000010, 8), 0x1122334455667788ull);
-    pci_write(r, 2, 0, 0x10, 4, 0xfe000000); /* over the ROM BAR: not mapped... */
+    pci_write(r, 2, 0, 0x10, 4, 0xfe000000); /* over the I/O APIC: not mapped, and that one stays */
     cr_assert_eq(pc_mmio_read(r->pc, 0xfe000010, 8), UINT64_MAX);
-    pci_write(r, 2, 0, 0x30, 4, 0xd0000001); /* ...until that one goes */
-    cr_assert_eq(pc_mmio_read(r->pc, 0xfe000010, 8), 0x1122334455667788ull);
+    cr_assert_eq(pc_mmio_read(r->pc, 0xfec00000, 4), 0);
+    pci_write(r, 2, 0, 0x30, 4, 0xd0010001);
+    pci_write(r, 2, 0, 0x10, 4, 0xd0000000); /* over the ROM BAR: not mapped... */
+    cr_assert_eq(pc_mmio_read(r->pc, 0xd0000010, 8), UINT64_MAX);
+    pci_write(r, 2, 0, 0x30, 4, 0xc0000001); /* ...until that one goes */
+    cr_assert_eq(pc_mmio_read(r->pc, 0xd0000010, 8), 0x1122334455667788ull);
     pc_reset(r->pc);
-    cr_assert_not(pc_mmio_claims(r->pc, 0xfe000000));
+    cr_assert_not(pc_mmio_claims(r->pc, 0xd0000000));
     rig_free(r);
 }
 
@@ -383,7 +389,7 @@ Test(fwcfg, dma_reads_files_and_kernel)
     struct rig *r = rig_new();
     cr_assert_eq(fw_dma(r, 0x0019000a, 4, 0x1000), 0); /* select and read the directory's count */
     u32 count = r->ram[0x1003];
-    cr_assert_eq(count, 4);
+    cr_assert_eq(count, 5);
     cr_assert_eq(fw_dma(r, 0x2, count * 64, 0x1000), 0);
     bool found = false;
     for (u32 i = 0; i < count; i++) {
@@ -554,12 +560,20 @@ static u64 next(u64 *s)
     return *s;
 }
 
+/* Cards' memory anywhere, registers of the APICs and the HPET where they are. */
+static u64 some_gpa(u64 x)
+{
+    static const u64 mem[] = {0xa0000,    0xb8000,    0xc0000,    0xe0000000, 0xfd000000,
+                              0xfebf0000, 0xfffffff0, 0xfec00000, 0xfed00000, 0xfee00000};
+    u64 base = mem[(x >> 8) % ARRAY_SIZE(mem)], offset = x >> 16 & 0x1ffff;
+    return base < 0xfec00000 || base > 0xfee00000 ? base + offset : base + (offset & (x >> 34 & 1 ? 0xff0 : 0x1ff));
+}
+
 static void storm(struct rig *r, u64 *s, unsigned n)
 {
     static const u16 hot[] = {0x00,  0x20,  0x40,  0x60,  0x70,   0x80,   0x92,   0xa0,   0xb2,  0xc0,
                               0xf0,  0x1ce, 0x2f8, 0x3b0, 0x3c0,  0x3d0,  0x3f8,  0x402,  0x4d0, 0x501,
                               0x510, 0x514, 0x600, 0x700, 0xae00, 0xaf00, 0xafe0, 0xb000, 0xcf8, 0xcfc};
-    static const u64 mem[] = {0xa0000, 0xb8000, 0xc0000, 0xe0000000, 0xfd000000, 0xfebf0000, 0xfffffff0};
     for (unsigned i = 0; i < n; i++) {
         u64 x = next(s);
         unsigned size = 1u << (x & 3);
@@ -573,8 +587,8 @@ static void storm(struct rig *r, u64 *s, unsigned n)
         case 2:
         case 3: pc_pio_write(r->pc, port, size, val); break;
         case 4: pci_write(r, x >> 20 & 3, x >> 22 & 3, x >> 24 & 0xff, 1u << (x >> 36 & 1), val); break;
-        case 5: pc_mmio_write(r->pc, mem[(x >> 8) % ARRAY_SIZE(mem)] + (x >> 16 & 0x1ffff), size, val); break;
-        case 6: pc_mmio_read(r->pc, mem[(x >> 8) % ARRAY_SIZE(mem)] + (x >> 16 & 0x1ffff), size); break;
+        case 5: pc_mmio_write(r->pc, some_gpa(x), size, val); break;
+        case 6: pc_mmio_read(r->pc, some_gpa(x), size); break;
         default:
             r->now_ns += x >> 16 & 0xffffff;
             clk_run_due(pc_clk(r->pc));
@@ -584,6 +598,8 @@ static void storm(struct rig *r, u64 *s, unsigned n)
         }
         if (x >> 50 == 0)
             pc_reset(r->pc);
+        if (x >> 54 == 5)
+            (void)pc_set_apic_base(r->pc, x & 1 ? 0xfee00900 : (u64)val & 0xfffffff00);
         if (x >> 56 == 7) {
             u8 buf[8];
             memcpy(buf, &x, 8);

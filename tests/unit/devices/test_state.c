@@ -14,6 +14,7 @@
 #include "devices/fdc.h"
 #include "devices/i8042.h"
 #include "devices/ide.h"
+#include "devices/lapic.h"
 #include "devices/ne2k.h"
 #include "devices/pic.h"
 #include "devices/piix.h"
@@ -81,6 +82,8 @@ static struct rig *rig_new(void)
         .vga_rom_bytes = sizeof(rom),
         .rtc_epoch_s = 1000000000,
         .clk_source = &source,
+        .apic = true,
+        .hpet = true,
         .nic = {{.model = PC_NIC_NE2K_ISA}, {.model = PC_NIC_NE2K_PCI}, {.model = PC_NIC_E1000}, {.model = PC_NIC_VIRTIO},
                 {.model = PC_NIC_RTL8139}},
         .nics = 5,
@@ -136,7 +139,16 @@ static void traffic(struct rig *r, unsigned n)
             pc_pio_write(r->pc, 0xcfc, 4, v);
             break;
         }
-        case 7: pc_mmio_write(r->pc, rnd(r, 2) ? 0xa0000 + rnd(r, 0x20000) : 0xc000 + rnd(r, 0x20000), size, rnd(r, UINT32_MAX)); break;
+        case 7:
+            if (rnd(r, 2)) {
+                static const u32 apics[] = {0xfec00000, 0xfed00000, 0xfee00000};
+                u32 at_apic = apics[rnd(r, 3)];
+
+                pc_mmio_write(r->pc, at_apic + (rnd(r, 2) ? 16 * rnd(r, 64) : 4 * rnd(r, 96)), 4, rnd(r, 2) ? rnd(r, UINT32_MAX) : rnd(r, 0x400));
+                break;
+            }
+            pc_mmio_write(r->pc, rnd(r, 2) ? 0xa0000 + rnd(r, 0x20000) : 0xc000 + rnd(r, 0x20000), size, rnd(r, UINT32_MAX));
+            break;
         case 8:
             r->now_ns += rnd(r, 3000000);
             clk_run_due(pc_clk(r->pc));
@@ -194,6 +206,7 @@ static const struct {
     RANGE(clk_state, struct clk, base_ns),
     RANGE(clk_state, struct clk, head),
     RANGE(pic_state, struct pic, acks), /* counted for people */
+    RANGE(lapic_state, struct lapic, acks),
     RANGE(vga_state, struct vga, map),
     RANGE(vga_state, struct vga, map_offset),
     RANGE(vga_state, struct vga, map_bytes),
@@ -343,6 +356,23 @@ Test(state, a_format_command_stays_in_its_buffer)
         cr_expect_eq(state_try(&unit[k], b.data, b.len, why), cases[i].rc, "case %zu: %s", i, why);
         state_free(&b);
     }
+    rig_free(r);
+}
+
+/* The RTC counts from when its present second began, which may be before the machine did. */
+Test(state, an_rtc_set_in_the_first_second_is_restored)
+{
+    struct rig *r = rig_new();
+    struct state_buf b = {0};
+    u32 at[PC_UNITS_MAX + 1];
+
+    pc_pio_write(r->pc, 0x70, 1, 0x0b);
+    pc_pio_write(r->pc, 0x71, 1, 0x82); /* SET, 24 hours */
+    pc_pio_write(r->pc, 0x71, 1, 0x02);
+    clk_pause(pc_clk(r->pc));
+    save(r, &b, at);
+    load(r, &b, at);
+    state_free(&b);
     rig_free(r);
 }
 
