@@ -135,6 +135,7 @@ struct pc_config {
     bool boot_menu;   /* the firmware offers a choice */
     u16 boot_menu_ms; /* and waits so long for a key; 0 = its default */
     bool boot_strict; /* drives without a boot_index are not tried */
+    bool floppy_unchecked; /* a floppy need not have a boot signature */
     const struct clk_source *clk_source; /* NULL = CLOCK_MONOTONIC */
 };
 

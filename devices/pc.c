@@ -239,6 +239,7 @@ static int wire_isa(struct pc *pc)
     TRY(rtc_init(&pc->rtc, io, clk, apics_rtc_line(&pc->apics), cfg->rtc_epoch_s));
     rtc_set_machine(&pc->rtc, cfg->ram_below_4g_bytes, cfg->ram_above_4g_bytes,
                     cfg->boot ? cfg->boot : "cad");
+    rtc_set_floppy_check(&pc->rtc, !cfg->floppy_unchecked);
     TRY(i8042_init(&pc->kc, io, &kc));
     TRY(port92_init(&pc->port92, io, &pc->a20, on_reset, pc));
     TRY(i8237_init(&pc->dma, io, &cfg->dma));

@@ -396,9 +396,14 @@ static u8 boot_code(const char *boot, size_t n)
     }
 }
 
+void rtc_set_floppy_check(struct rtc *rtc, bool check)
+{
+    rtc->cmos[0x38] = (u8)((rtc->cmos[0x38] & ~1u) | !check);
+}
+
 void rtc_set_boot(struct rtc *rtc, const char *boot)
 {
-    rtc->cmos[0x38] = (u8)(boot_code(boot, 2) << 4 | 1); /* no floppy signature check */
+    rtc->cmos[0x38] = (u8)(boot_code(boot, 2) << 4 | (rtc->cmos[0x38] & 1));
     rtc->cmos[0x3d] = (u8)(boot_code(boot, 1) << 4 | boot_code(boot, 0));
 }
 

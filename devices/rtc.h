@@ -34,5 +34,6 @@ void rtc_set_disk(struct rtc *rtc, unsigned n, u16 cylinders, u16 heads, u16 spt
 /* Types of floppy drives A and B: 0 none, 1 360 KB, 2 1.2 MB, 3 720 KB, 4 1.44 MB, 5 2.88 MB. */
 void rtc_set_floppies(struct rtc *rtc, u8 a, u8 b);
 void rtc_set_boot(struct rtc *rtc, const char *boot);
+void rtc_set_floppy_check(struct rtc *rtc, bool check); /* must a floppy have a boot signature? It must at first */
 
 #endif

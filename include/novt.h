@@ -194,6 +194,7 @@ struct novt_config {
     const char *boot_once;       /* until the first reset; NULL: boot_order */
     bool boot_menu;              /* the firmware offers a choice */
     bool boot_strict;            /* only what has a boot_index */
+    bool floppy_unchecked;       /* a floppy boots without the signature 55AAh: those of the first PCs have none */
     uint32_t boot_menu_ms;       /* how long it waits for a key; 0: the firmware's default */
     void (*warning)(void *opaque, const char *text); /* one line to tell the user; may be NULL */
     void *warning_opaque;

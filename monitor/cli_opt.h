@@ -33,7 +33,8 @@ typedef int opt_fn(struct cli_options *opt, const char *arg, struct novt_error *
 
 /* cli_opt_machine.c */
 opt_fn opt_machine, opt_memory, opt_kernel, opt_initrd, opt_append, opt_bios, opt_firmware_dir, opt_cpu,
-    opt_smp, opt_no_reboot, opt_engine, opt_vga, opt_global;
+    opt_smp, opt_no_reboot, opt_engine, opt_vga, opt_global,
+    opt_no_fd_bootchk;
 /* cli_net.c */
 opt_fn opt_nic, opt_netdev, opt_net;
 /* cli_opt_device.c */

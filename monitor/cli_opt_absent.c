@@ -51,7 +51,6 @@ static const struct absent absents[] = {
     {"msg", "messages have one form; leave it out"},
     {"mtdblock", "use -hda FILE"},
     {"no-acpi", "the ACPI tables are the firmware's: tell the guest, for Linux -append acpi=off"},
-    {"no-fd-bootchk", "a floppy's boot sector is always checked"},
     {"no-frame", "windows have frames; leave it out"},
     {"no-kvm", "there is no KVM; leave it out"},
     {"no-kvm-irqchip", "there is no KVM; leave it out"},

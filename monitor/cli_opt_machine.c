@@ -28,7 +28,6 @@ static const struct {
     {"sata", "off", "there is no SATA; disks are IDE or virtio"},
     {"i8042", "on", "keyboard and mouse are always there"},
     {"pit", "on", "the timer is always there"},
-    {"fd-bootchk", "on", "a floppy's boot sector is always checked"},
     {"smbus", "off", "there is no SMBus"},
     {"memory-backend", "", "RAM is always a memory file of novt's own: leave it out"},
     {"suppress-vmdesc", "on off", ""},
@@ -94,6 +93,11 @@ int opt_machine(struct cli_options *opt, const char *arg, struct novt_error *err
         if (!in_words("on off", value))
             return opt_usage(err, "use on or off", "-M: cannot do hpet=%s", value);
         opt->config.hpet = !strcmp(value, "on");
+    }
+    if (!rc && opt_take_key(list, "fd-bootchk", value, sizeof(value))) {
+        if (strcmp(value, "on") && strcmp(value, "off"))
+            return opt_usage(err, "use on or off", "-M: cannot do fd-bootchk=%s", value);
+        opt->config.floppy_unchecked = !strcmp(value, "off");
     }
     for (size_t i = 0; !rc && i < ARRAY_SIZE(machine_props); i++)
         if (opt_take_key(list, machine_props[i].key, value, sizeof(value)) &&
@@ -324,6 +328,14 @@ int opt_global(struct cli_options *opt, const char *arg, struct novt_error *err)
         return 0;
     }
     return opt_usage(err, "give the property where the device is made: -device NAME,PROPERTY=VALUE", "-global: cannot do \"%s\"", arg);
+}
+
+int opt_no_fd_bootchk(struct cli_options *opt, const char *arg, struct novt_error *err)
+{
+    (void)arg;
+    (void)err;
+    opt->config.floppy_unchecked = true;
+    return 0;
 }
 
 int opt_nothing(struct cli_options *opt, const char *arg, struct novt_error *err)

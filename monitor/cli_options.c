@@ -129,6 +129,7 @@ static const struct option_row option_rows[] = {
     {"global", ARG_NEEDED, opt_global, NULL},
     {"accel", ARG_NEEDED, opt_accel, NULL},
     {"enable-kvm", ARG_NONE, opt_enable_kvm, NULL},
+    {"no-fd-bootchk", ARG_NONE, opt_no_fd_bootchk, "-no-fd-bootchk          a floppy boots without a boot signature, too"},
     {"no-hpet", ARG_NONE, opt_nothing, NULL},
     {"no-user-config", ARG_NONE, opt_nothing, NULL},
     {"nodefconfig", ARG_NONE, opt_nothing, NULL},

@@ -235,6 +235,7 @@ int disks_open(struct machine *m, struct pc_config *cfg, struct novt_error *err)
     cfg->boot_menu = c->boot_menu;
     cfg->boot_menu_ms = (u16)min_u64(c->boot_menu_ms, UINT16_MAX);
     cfg->boot_strict = c->boot_strict;
+    cfg->floppy_unchecked = c->floppy_unchecked;
     m->disks = calloc(1, sizeof(*m->disks));
     if (!m->disks)
         return mon_fail(err, NOVT_ERR_HOST, -ENOMEM, "free memory on the host", "no memory for drives");

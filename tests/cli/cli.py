@@ -217,6 +217,14 @@ def test_nothing_bootable():
     rc, out, err = run("-display", "none", "--timeout", "60")
     check(rc == 5 and "nothing bootable" in err, f"{rc} {err}")
 
+def test_floppy_signature():
+    """A floppy that has none is no boot disk, as on QEMU, unless its user says so."""
+    code = out8(0x501, 3) + HALT
+    for signature, args, want in ((b"\x55\xaa", (), 7), (b"\0\0", (), 5), (b"\0\0", ("-no-fd-bootchk",), 7), (b"\0\0", ("-M", "pc,fd-bootchk=off"), 7)):
+        image = path("fd.img", (code.ljust(510, b"\0") + signature).ljust(1440 << 10, b"\0"))
+        rc, out, err = run("-drive", f"file={image},if=floppy,format=raw", "-boot", "a", "-nic", "none", "-device", "isa-debug-exit", "--timeout", "60", *args)
+        check(rc == want, f"{signature} {args}: {rc} {err}")
+
 def test_seabios_speaks_on_serial():
     rc, out, err = run("-nographic", "--timeout", "60")
     check(rc == 5 and b"SeaBIOS" in out, f"{rc} {out[-200:]!r} {err}")

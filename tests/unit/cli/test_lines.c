@@ -83,7 +83,9 @@ static const struct {
     {"-blockdev driver=file,filename=d.img,node-name=f -blockdev driver=raw,file=f,node-name=r -device "
      "ide-hd,drive=r",
      NULL},
-    {"-hda disk.img -snapshot -no-fd-bootchk", "no-fd-bootchk"},
+    {"-hda disk.img -snapshot -no-fd-bootchk", NULL},
+    {"-M pc,fd-bootchk=off -fda pcdos.img", NULL},
+    {"-M pc,fd-bootchk=maybe -fda pcdos.img", "fd-bootchk"},
     {"disk.img -m 64", NULL},
     {"-hda a -hdb b -hdd d -cdrom c -boot order=c -m 1024", NULL},
     /* servers in the background */
