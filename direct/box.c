@@ -341,6 +341,8 @@ static int meet(struct dx_box *b, int sock, char why[DX_WHY_BYTES])
             caps->tsc_traps = !!(msg[1] & DX_HAS_TSC_TRAP);
             caps->cpuid_traps = !!(msg[1] & DX_HAS_CPUID_TRAP);
             b->killable_wait = !!(msg[1] & DX_HAS_KILLABLE_WAIT);
+            /* Where a signal can end a hold there must be none that we do not know of. */
+            caps->timer = b->timer = b->killable_wait && (msg[1] & DX_HAS_TIMER);
         }
         caps->sync_wake = !b->dx->plain_wait &&
                           ioctl(fd, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP) == 0;

@@ -102,6 +102,7 @@ struct dx_caps {
     u8 cpuid_traps; /* asked for, and works: so is CPUID */
     u8 ldt;         /* modify_ldt works: LDT segments can be mirrored */
     u8 sync_wake;   /* hand-offs stay on one CPU by themselves (Linux 6.6); else threads are pinned */
+    u8 timer;       /* dx_deadline() works */
     u32 min_gva;    /* lowest address that the host lets us map (vm.mmap_min_addr) */
 };
 
@@ -152,6 +153,11 @@ bool dx_box_dead(const struct dx_box *b);
 /* Run the guest until an exit. On return *st is the guest's state at that point, unless the exit kind says otherwise. Always returns:
  * a guest that does not answer a kick within 100 ms of CPU time is killed. */
 void dx_enter(struct dx_box *b, struct dx_state *st, struct dx_exit *exit);
+
+/* Runs end with DX_EXIT_KICKED at this time of the host's CLOCK_MONOTONIC, soon after it is reached, without help from
+ * any other thread. From the next dx_enter() on; 0: no deadline. A courtesy, not a limit: guest code that leaves 32-bit mode can put it off, so
+ * whoever needs it must kick a little later. No effect without caps.timer. */
+void dx_deadline(struct dx_box *b, u64 ns);
 
 /* Make the current dx_enter(), or the next one, return soon (DX_EXIT_KICKED, or whatever came first). From any thread and from signal
  * handlers. The box must exist; a dead one is fine. */

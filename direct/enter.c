@@ -196,6 +196,8 @@ static void put_state(struct dx_box *b, const struct dx_state *st)
         .fsbase = host_base(b, &st->seg[DX_FS]),
         .gsbase = host_base(b, &st->seg[DX_GS]),
         .flags = (st->eflags & FL_HANDLER) | FL_FIXED,
+        .arm = b->timer && b->deadline_ns != b->armed_ns,
+        .timer.value = {b->deadline_ns / 1000000000u, b->deadline_ns % 1000000000u},
     };
 }
 
@@ -355,6 +357,11 @@ bool dx_frame_verify(struct dx_box *b)
     return false;
 }
 
+void dx_deadline(struct dx_box *b, u64 ns)
+{
+    b->deadline_ns = ns;
+}
+
 void dx_kick(struct dx_box *b)
 {
     if (atomic_fetch_or(&b->kick, KICK_ASKED) == KICK_INSIDE)
@@ -384,8 +391,10 @@ static u8 run(struct dx_box *b, struct dx_state *st, struct dx_exit *x)
     enum dx_wait w = DX_WAIT_DEAD;
 
     int err = dx_stop_resume(b, &b->guest);
-    if (!err)
+    if (!err) {
+        b->armed_ns = b->deadline_ns;
         w = dx_stop_wait(b, &b->guest, NULL);
+    }
     u32 kick = atomic_exchange(&b->kick, 0);
     if (w == DX_WAIT_DEAD) {
         dx_box_died(b);

@@ -47,10 +47,15 @@ struct dx_mail {
     u64 ds, es, fs, gs, fsbase, gsbase;
     u64 flags;
     u64 guest_ip, mapper_ip;
+    u64 arm;
+    struct {
+        u64 interval[2], value[2]; /* seconds, nanoseconds */
+    } timer;
 };
 _Static_assert(offsetof(struct dx_mail, fsbase) == DX_MAIL_FSBASE, "layout.h");
 _Static_assert(offsetof(struct dx_mail, flags) == DX_MAIL_FLAGS, "layout.h");
 _Static_assert(offsetof(struct dx_mail, mapper_ip) == DX_MAIL_MAPPER_IP, "layout.h");
+_Static_assert(offsetof(struct dx_mail, timer) == DX_MAIL_TIMER, "layout.h");
 
 struct dx_box {
     struct dx *dx;
@@ -63,6 +68,9 @@ struct dx_box {
     u8 *area;
     struct dx_stop guest, mapper;
     _Atomic u32 kick;
+    u64 deadline_ns,
+        armed_ns; /* host time at which a run is to end, and what the box's timer is set for; 0: none */
+    bool timer;   /* it has one */
     /* The signal frame as the kernel made it at the first stop: where it lies, and all of it. */
     u32 uc_off, info_off, fp_off; /* in the area */
     u32 mxcsr_mask;

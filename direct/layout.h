@@ -52,6 +52,9 @@
 /* at start, before any guest code */
 #define DX_MAIL_GUEST_IP 72
 #define DX_MAIL_MAPPER_IP 80
+/* to the handler */
+#define DX_MAIL_ARM 88   /* not 0: set the timer first */
+#define DX_MAIL_TIMER 96 /* struct itimerspec, CLOCK_MONOTONIC */
 
 /* The system call that stops a thread: it is never carried out. Every container allows it. */
 #define DX_STOP_NR 39 /* getpid */
@@ -69,5 +72,6 @@
 #define DX_HAS_TSC_TRAP 1
 #define DX_HAS_CPUID_TRAP 2
 #define DX_HAS_KILLABLE_WAIT 4
+#define DX_HAS_TIMER 8
 
 #endif

@@ -45,6 +45,7 @@ _Noreturn void guest_begin(void);
 _Noreturn void mapper_loop(void);
 void guest_signal(void);
 void guest_stopped(void);
+void guest_armed(void);
 void guest_return(void);
 void mapper_stopped(void);
 _Noreturn void boot_low(const u64 *stack);
@@ -169,18 +170,45 @@ static i32 listen(bool plain_wait, bool *killable)
     return (i32)fd;
 }
 
-/* Guest thread: rt_sigreturn, and the stop from its one place. All else, 32-bit calls included, is a SIGSYS. */
+/* Guest thread: rt_sigreturn, the stop and the setting of its timer, each from its one place. All else, 32-bit calls included, is a
+ * SIGSYS. */
 static void confine_guest(void)
 {
-    u64 ip = (u64)guest_stopped;
+    enum { STOP = 7, TIMER = 11, ALLOW = 27, TRAP = 28 };
+    u64 stop = (u64)guest_stopped, armed = (u64)guest_armed, spec = DX_AREA_BASE + DX_MAIL_TIMER;
     /* clang-format off */
     struct sock_filter f[] = {
-        LD(AT_ARCH),      EQ(AUDIT_ARCH_X86_64, 0, 8),
-        LD(AT_NR),        EQ(SYS_rt_sigreturn, 5, 0),
-        EQ(DX_STOP_NR, 0, 5), LD(AT_IP),
-        EQ(ip, 0, 3),     LD(AT_IP + 4),
-        EQ(ip >> 32, 0, 1), RET(SECCOMP_RET_ALLOW),
-        RET(SECCOMP_RET_TRAP),
+        /*  0 */ LD(AT_ARCH),
+        /*  1 */ EQ(AUDIT_ARCH_X86_64, 0, TRAP - 2),
+        /*  2 */ LD(AT_NR),
+        /*  3 */ EQ(SYS_rt_sigreturn, ALLOW - 4, 0),
+        /*  4 */ EQ(DX_STOP_NR, STOP - 5, 0),
+        /*  5 */ EQ(SYS_timer_settime, TIMER - 6, 0),
+        /*  6 */ RET(SECCOMP_RET_TRAP),
+        /* STOP */
+        /*  7 */ LD(AT_IP),
+        /*  8 */ EQ(stop, 0, TRAP - 9),
+        /*  9 */ LD(AT_IP + 4),
+        /* 10 */ EQ(stop >> 32, ALLOW - 11, TRAP - 11),
+        /* TIMER: number 0, absolute time, from the mailbox, no old value */
+        /* 11 */ LD(AT_IP),
+        /* 12 */ EQ(armed, 0, TRAP - 13),
+        /* 13 */ LD(AT_IP + 4),
+        /* 14 */ EQ(armed >> 32, 0, TRAP - 15),
+        /* 15 */ LD(AT_ARG(0)),
+        /* 16 */ EQ(0, 0, TRAP - 17),
+        /* 17 */ LD(AT_ARG(1)),
+        /* 18 */ EQ(1, 0, TRAP - 19),
+        /* 19 */ LD(AT_ARG(2)),
+        /* 20 */ EQ(spec, 0, TRAP - 21),
+        /* 21 */ LD(AT_ARG_HI(2)),
+        /* 22 */ EQ(spec >> 32, 0, TRAP - 23),
+        /* 23 */ LD(AT_ARG(3)),
+        /* 24 */ EQ(0, 0, TRAP - 25),
+        /* 25 */ LD(AT_ARG_HI(3)),
+        /* 26 */ EQ(0, ALLOW - 27, TRAP - 27),
+        /* 27 */ RET(SECCOMP_RET_ALLOW),
+        /* 28 */ RET(SECCOMP_RET_TRAP),
     };
     /* clang-format on */
 
@@ -271,6 +299,19 @@ static void guest_signals(void)
         must(DX_STEP_SIGNALS, sys6(SYS_rt_sigaction, sigs[i], (u64)&sa, 0, 8, 0, 0));
 }
 
+/* The timer that ends a run at the library's deadline: it signals this thread, so nobody else has to wake up for it. The
+ * filter allows number 0 only, which a process's first timer has. */
+static bool make_timer(void)
+{
+    struct {
+        u64 value;
+        i32 signo, notify, tid, pad[11];
+    } ev = {0, 23 /* SIGURG */, 4 /* SIGEV_THREAD_ID */, (i32)sys3(SYS_gettid, 0, 0, 0), {0}};
+    i32 id = -1;
+
+    return sys3(SYS_timer_create, 1 /* CLOCK_MONOTONIC */, (u64)&ev, (u64)&id) == 0 && id == 0;
+}
+
 static _Noreturn void guest_main(void)
 {
     struct {
@@ -288,6 +329,8 @@ static _Noreturn void guest_main(void)
         has |= DX_HAS_TSC_TRAP;
     if ((boot_flags() & DX_BOOT_TRAP_CPUID) && sys3(SYS_arch_prctl, ARCH_SET_CPUID, 0, 0) == 0)
         has |= DX_HAS_CPUID_TRAP;
+    if (make_timer())
+        has |= DX_HAS_TIMER;
     fd = listen(boot_flags() & DX_BOOT_PLAIN_WAIT, &killable);
     if (killable)
         has |= DX_HAS_KILLABLE_WAIT;

@@ -72,6 +72,18 @@ guest_signal:
         .globl guest_stopped
 guest_stopped:
         movabs $DX_AREA_BASE, %rbx
+        cmpl $0, DX_MAIL_ARM(%rbx)
+        je 1f
+        xor %edi, %edi /* timer 0: the only one */
+        mov $1, %esi /* TIMER_ABSTIME */
+        lea DX_MAIL_TIMER(%rbx), %rdx
+        xor %r10d, %r10d
+        mov $223, %eax /* timer_settime */
+        syscall
+        .globl guest_armed
+guest_armed:
+        movabs $DX_AREA_BASE, %rbx
+1:
         mov DX_MAIL_DS(%rbx), %eax
         mov %eax, %ds
         mov DX_MAIL_ES(%rbx), %eax

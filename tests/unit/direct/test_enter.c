@@ -477,6 +477,29 @@ Test(direct_enter, kick_ends_an_endless_loop)
     rig_free(&r);
 }
 
+static u64 now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (u64)t.tv_sec * 1000000000u + (u64)t.tv_nsec;
+}
+
+Test(direct_enter, a_deadline_ends_an_endless_loop_without_a_kick)
+{
+    struct rig r = rig_new();
+
+    if (dx_caps(r.dx)->timer) {
+        for (unsigned i = 0; i < 3; i++) {
+            u64 at = now_ns() + 5000000;
+            dx_deadline(r.b, at);
+            RUN(&r, spin, DX_EXIT_KICKED);
+            cr_assert_geq(now_ns(), at, "it came out of the loop too early");
+            r.st = rig_state(CODE);
+        }
+    }
+    rig_free(&r);
+}
+
 Test(direct_enter, kick_before_entering_is_not_lost)
 {
     struct rig r = rig_new();

@@ -517,8 +517,8 @@ Test(direct_hostile, descriptors_and_privileges_are_as_documented)
     char *limits = proc(&r, r.b->guest.tid, "limits");
     cr_assert(strstr(limits, "Max core file size        0 "));
     free(limits);
-    snprintf(text, sizeof(text), "guest thread: rt_sigreturn (%d), getpid (%d)", SYS_rt_sigreturn,
-             DX_STOP_NR);
+    snprintf(text, sizeof(text), "guest thread: rt_sigreturn (%d), timer_settime (%d), getpid (%d)",
+             SYS_rt_sigreturn, SYS_timer_settime, DX_STOP_NR);
     documented(docs, text);
     snprintf(text, sizeof(text),
              "mapper thread: mmap (%d), mprotect (%d), munmap (%d), modify_ldt (%d), getpid (%d)", SYS_mmap,
