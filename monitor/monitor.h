@@ -223,6 +223,10 @@ enum mon_stop {
 };
 int mon_run(struct novt_vm *vm);
 void mon_stop(struct novt_vm *vm, enum mon_stop why, int code); /* from any thread, signal-safe */
+/* The next device deadline as host CLOCK_MONOTONIC ns when the timer of this thread is set for later because a box is to
+ * stop by itself, else 0. And: is that time over? */
+u64 mon_late_deadline(const struct novt_vm *vm);
+bool mon_late(const struct novt_vm *vm);
 void mon_timer_update(
     struct novt_vm *vm); /* after device registers were written: the next deadline may have moved */
 void mon_nmi(struct novt_vm *vm); /* from any thread, signal-safe */

@@ -60,24 +60,85 @@ enum pick mon_pick_engine(const struct pick_state *s)
     return s->pays && s->now >= s->not_before ? PICK_DIRECT : PICK_COST;
 }
 
-#define BACKOFF_MAX 9u
+#define SHORT 3u       /* in hand-offs: stretches that no engine makes up a hand-off in */
+#define WINDOW 64u     /* LOOK: stretches until it begins anew */
+#define BLOCK 64u      /* HOLD: stretches of one look at their length */
+#define TURN 8u        /* TRIAL: stretches of an engine's turn */
+#define TRIAL_TURNS 6u /* the first two do not count */
+#define HOLD_FIRST 1024u
+#define BACKOFF_MAX 3u
 
-void pick_learn(struct pick_history *h, u64 cycles, bool direct, u64 worthwhile, u64 now)
+static void enter(struct pick_history *h, enum pick_phase phase, bool pays)
 {
-    u64 fee = PICK_FEE * worthwhile, most = fee / 2 + worthwhile;
+    h->phase = (u8)phase;
+    h->pays = pays;
+    h->n = 0;
+    h->sum[0] = h->sum[1] = 0;
+}
 
-    h->account += cycles < most ? cycles : most;
-    h->account -= h->account < worthwhile ? h->account : worthwhile;
-    if (h->account >= fee) {
-        h->account = fee;
-        h->pays = true;
-    } else if (!h->account) {
-        if (direct && h->pays) {
-            h->backoff += h->backoff < BACKOFF_MAX;
-            h->not_before = now + (worthwhile << (2 + h->backoff));
-        }
-        h->pays = false;
+/* Stretches that are neither long nor short: a trial, or what the last one said if that is not long ago. */
+static void compete(struct pick_history *h)
+{
+    if (h->valid)
+        enter(h, PICK_HOLD, h->won);
+    else
+        enter(h, PICK_TRIAL, true);
+}
+
+static void look(struct pick_history *h, u64 cycles, u64 overhead)
+{
+    u64 fee = PICK_FEE * overhead;
+
+    /* No stretch counts for more than half: the host may have had the CPU meanwhile. */
+    h->sum[0] += min_u64(cycles, fee / 2);
+    h->n++;
+    if (h->sum[0] >= fee && h->sum[0] >= PICK_LONG * overhead * h->n)
+        enter(h, PICK_HOLD, true);
+    else if (h->sum[0] >= fee && h->sum[0] >= SHORT * overhead * h->n)
+        compete(h);
+    else if (h->n == WINDOW)
+        enter(h, PICK_LOOK, false);
+}
+
+static void trial(struct pick_history *h, u64 cycles, u64 overhead)
+{
+    if (h->n >= 2 * TURN)
+        h->sum[h->pays] += min_u64(cycles, 2 * PICK_LONG * overhead);
+    h->n++;
+    if (h->n < TRIAL_TURNS * TURN) {
+        h->pays = h->n / TURN % 2 == 0;
+        return;
     }
-    if (direct && cycles > 16 * worthwhile)
-        h->backoff = 0;
+    bool won = h->sum[1] * 100 < h->sum[0] * 97;
+    h->backoff = won == h->won ? (u8)(h->backoff + (h->backoff < BACKOFF_MAX)) : 0;
+    h->won = won;
+    h->valid = HOLD_FIRST << h->backoff;
+    enter(h, PICK_HOLD, won);
+}
+
+static void hold(struct pick_history *h, u64 cycles, u64 overhead)
+{
+    h->sum[0] += min_u64(cycles, 2 * PICK_LONG * overhead);
+    h->valid -= h->valid > 0;
+    if (++h->n < BLOCK)
+        return;
+    u64 mean = h->sum[0] / h->n;
+    bool is_long = mean >= PICK_LONG * overhead;
+
+    h->sum[0] = 0;
+    if (mean < (h->pays ? 2 : SHORT) * overhead)
+        enter(h, PICK_LOOK, false);
+    else if (is_long)
+        enter(h, PICK_HOLD, true);
+    else
+        compete(h);
+}
+
+void pick_learn(struct pick_history *h, u64 cycles, u64 overhead)
+{
+    switch (h->phase) {
+    case PICK_LOOK: look(h, cycles, overhead); break;
+    case PICK_TRIAL: trial(h, cycles, overhead); break;
+    default: hold(h, cycles, overhead); break;
+    }
 }

@@ -21,10 +21,12 @@
  *   -                                   the page of code holds sensitive instructions (scan.h)
  *   -                                   cost: see below
  *
- * Cost: a hand-off costs what some 200 us of translated code lose, and an empty sandbox has to be filled page by page. So each context has an
- * account: a stretch at CPL 3 pays its length in and takes out what a hand-off has to earn. A context goes direct when it
- * has saved up the entrance fee, on which no single stretch counts for more than half (the host may have had the CPU meanwhile), and comes back
- * when the account is empty; each time it comes back it waits twice as long before it tries again.
+ * Cost: a hand-off costs some 10 us, as much as translated code loses in 30 to several 100 us, which depends on the program. So each
+ * context learns from its own stretches at CPL 3, from the return to ring 3 until it is left again (pick_learn()):
+ *
+ *   LOOK   translated. Long stretches: HOLD, direct. Stretches of middling length: TRIAL, unless the last one is not long ago
+ *   TRIAL  both engines in turn, eight stretches each, three times; the first turns do not count; the quicker one: HOLD
+ *   HOLD   the winner, until 1024 stretches have passed (twice as many each time it wins again) or stretches become long or short
  */
 #ifndef NOVT_MONITOR_PICK_H
 #define NOVT_MONITOR_PICK_H
@@ -70,18 +72,25 @@ struct pick_state {
 /* Pure. */
 enum pick mon_pick_engine(const struct pick_state *s);
 
-/* What a context has learnt about cost. All zero: nothing. */
+/* What a context has learnt about cost. All zero: nothing. Cycles are the TSC's. */
+enum pick_phase { PICK_LOOK, PICK_TRIAL, PICK_HOLD };
 struct pick_history {
-    u64 account; /* cycles, up to the entrance fee */
-    u64 since;   /* TSC when the current stretch began, 0: none */
+    u64 since; /* when the current stretch began, 0: none */
     u64 not_before;
-    u8 backoff; /* how often it came back in a row */
-    bool pays;  /* the fee is paid, and the account not yet empty again */
+    u64 translating; /* the translator's clock when it began */
+    u64 sum[2];      /* cycles: of translated and of direct stretches that count in this phase */
+    u32 n;           /* stretches in this phase */
+    u32 valid;       /* stretches until the last trial is not believed any more */
+    u8 phase;        /* enum pick_phase */
+    u8 backoff;      /* trials in a row with the same end */
+    bool pays;       /* the engine wanted for the next stretch: direct */
+    bool won;        /* direct won the last trial */
 };
 
-#define PICK_FEE 10u /* in units of worthwhile */
+#define PICK_LONG 40u /* in hand-offs: from here on direct execution wins without a trial */
+#define PICK_FEE 200u /* in hand-offs: so much must have been seen before anything runs directly */
 
-/* A stretch at CPL 3 of so many cycles has ended. direct: on which engine. worthwhile: cycles that a hand-off has to earn. Pure but for *h. */
-void pick_learn(struct pick_history *h, u64 cycles, bool direct, u64 worthwhile, u64 now);
+/* A stretch, as wanted by h->pays, took so many cycles without the translator's. overhead: of a hand-off, not 0. Pure but for *h. */
+void pick_learn(struct pick_history *h, u64 cycles, u64 overhead);
 
 #endif

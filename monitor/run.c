@@ -28,6 +28,8 @@
 
 /* What the guest gets at least between two signals of the timer, however fast a timer it programs or however late the host is. */
 #define SLICE_NS 20000u
+/* Ring 3 that runs directly ends by a timer of its box, for which no other thread wakes up. Ours fires only if it did not. */
+#define LATE_NS 300000u
 #define STRING_STEPS \
     4096 /* iterations of one REP instruction that the fallback makes before it looks around */
 
@@ -35,6 +37,7 @@ struct mon_run_state {
     timer_t timer;
     bool have_timer;
     u64 armed_ns; /* virtual deadline that the timer is set for, CLK_NEVER: none */
+    u64 late_ns;  /* the deadline as host time when the timer is set for LATE_NS after it, else 0 */
 };
 
 /* ---- time ---- */
@@ -59,6 +62,23 @@ static void timer_stop(struct novt_vm *vm)
     vm->run->have_timer = false;
 }
 
+static u64 host_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (u64)t.tv_sec * CLK_SECOND_NS + (u64)t.tv_nsec;
+}
+
+u64 mon_late_deadline(const struct novt_vm *vm)
+{
+    return vm->run ? vm->run->late_ns : 0;
+}
+
+bool mon_late(const struct novt_vm *vm)
+{
+    return mon_late_deadline(vm) && host_ns() >= mon_late_deadline(vm);
+}
+
 /* Set the host timer to the earliest device deadline; cheap when it has not moved. */
 void mon_timer_update(struct novt_vm *vm)
 {
@@ -67,12 +87,18 @@ void mon_timer_update(struct novt_vm *vm)
         return;
     struct clk *clk = pc_clk(vm->pc);
     u64 deadline = clk_next_deadline(clk);
-    if (deadline == r->armed_ns)
+    bool late = sandbox_stops_itself(vm);
+    if (deadline == r->armed_ns && late == (r->late_ns != 0))
         return;
     r->armed_ns = deadline;
+    r->late_ns = 0;
     if (deadline == CLK_NEVER) /* one that still fires finds nothing due */
         return;
     u64 now = clk_now(clk), ns = deadline > now + SLICE_NS ? deadline - now : SLICE_NS;
+    if (late) {
+        r->late_ns = host_ns() + ns;
+        ns += LATE_NS;
+    }
     struct itimerspec its = {
         .it_value = {.tv_sec = (time_t)(ns / CLK_SECOND_NS), .tv_nsec = (long)(ns % CLK_SECOND_NS)}};
     timer_settime(r->timer, 0, &its, NULL);
@@ -85,6 +111,7 @@ static void timer_disarm(struct novt_vm *vm)
     if (!r->have_timer || r->armed_ns == CLK_NEVER)
         return;
     r->armed_ns = CLK_NEVER;
+    r->late_ns = 0;
     timer_settime(r->timer, 0, &off, NULL);
 }
 
@@ -319,6 +346,9 @@ int mon_callout(struct cpu *cpu, const struct dec_insn *insn)
 {
     struct novt_vm *vm = mon_vm(cpu);
     int rc = mon_emulate(cpu, insn);
+
+    if (insn->op == OP_IRET) /* perhaps from a page fault within the kernel, to the instruction that caused it */
+        mmu_refill(vm->mmu, vm->win);
 
     /* A target that the loop would enter at once, unless it is another engine's. */
     if (rc != BT_LEAVE || cpu->exit_kind != BT_EXIT_LOOKUP || vm->trace || vm->stop || vm->paused || irq_deliverable(cpu) ||

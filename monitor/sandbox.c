@@ -23,6 +23,8 @@
 #define LINEAR_PAGES (1u << 20)
 #define AMNESTY_CYCLES (1ull << 33) /* TSC, some seconds: pages are recycled, so what was written long ago does not count */
 #define NO_BOX_CYCLES (1ull << 31)  /* after the host refused a process: how long not to ask again */
+#define AROUND_BEFORE 8u /* pages of code to make executable around one */
+#define AROUND_BEHIND 32u
 #define POPULATE_MAX 64u /* pages; longer runs are not all used */
 
 /* ---- life ---- */
@@ -48,7 +50,7 @@ int sandbox_new(struct novt_vm *vm, enum mon_engine_option option)
     s->tail = s->page + s->pages;
     s->option = (u8)option;
     s->host = scan_host();
-    s->worthwhile = 400000; /* until it is measured */
+    s->overhead = 20000; /* until it is measured */
     vm->sandbox = s;
     return 0;
 }
@@ -400,52 +402,50 @@ static u8 scan(struct novt_vm *vm, u32 page, u64 gpa, u32 backing)
     return *state;
 }
 
+/* The memfd page that is executable at a linear page, or will be with the next sync; LINEAR_PAGES: none. */
+static u32 exec_backing(struct sandbox_box *b, u32 page)
+{
+    const struct sandbox_exec *x = page < LINEAR_PAGES ? find_exec(b, page) : NULL;
+
+    if (x)
+        return x->backing;
+    return page < LINEAR_PAGES && b->mirror[page] & SANDBOX_EXEC ? b->mirror[page] & MMU_MAPPING_PAGE : LINEAR_PAGES;
+}
+
 /* Does an instruction that goes on from one page into the next, both executable then, pass too? */
-static bool straddle_fits(struct novt_vm *vm, const struct sandbox_box *b, u32 page, u32 backing)
+static bool straddle_fits(struct novt_vm *vm, struct sandbox_box *b, u32 page, u32 backing)
 {
     struct sandbox *s = vm->sandbox;
     struct scan_cpu cpu = scan_as(vm);
     const u8 *here = mmu_backing_ptr(vm->mmu, (u64)backing << PAGE_SHIFT);
-    u32 before = page ? b->mirror[page - 1] : 0, after = page + 1 < LINEAR_PAGES ? b->mirror[page + 1] : 0;
+    u32 before = exec_backing(b, page - 1), after = exec_backing(b, page + 1);
 
-    if (before & SANDBOX_EXEC) {
-        u32 at = before & MMU_MAPPING_PAGE;
-
-        if (scan_straddle(mmu_backing_ptr(vm->mmu, (u64)at << PAGE_SHIFT), s->tail[at], here,
-                          &cpu))
-            return false;
-    }
-    if (!(after & SANDBOX_EXEC))
+    if (before != LINEAR_PAGES &&
+        scan_straddle(mmu_backing_ptr(vm->mmu, (u64)before << PAGE_SHIFT), s->tail[before], here, &cpu))
+        return false;
+    if (after == LINEAR_PAGES)
         return true;
-    return scan_straddle(here, s->tail[backing],
-                         mmu_backing_ptr(vm->mmu, (u64)(after & MMU_MAPPING_PAGE) << PAGE_SHIFT),
+    return scan_straddle(here, s->tail[backing], mmu_backing_ptr(vm->mmu, (u64)after << PAGE_SHIFT),
                          &cpu) == SCAN_CLEAN;
 }
 
-bool sandbox_allow_exec(struct novt_vm *vm, struct sandbox_box *b, u32 page)
+/* The memfd page that the guest may execute at a linear page; *gpa gets its guest-physical address. LINEAR_PAGES: none. */
+static u32 fetch_page(struct novt_vm *vm, u32 page, u64 *gpa)
 {
-    struct sandbox *s = vm->sandbox;
-    u32 lin = page << PAGE_SHIFT;
     struct mmu_info info;
 
-    if (mmu_walk(vm->mmu, vm->win, &vm->regime, vm->win->priv, lin, MMU_FETCH, &info) != MMU_OK ||
+    if (mmu_walk(vm->mmu, vm->win, &vm->regime, vm->win->priv, page << PAGE_SHIFT, MMU_FETCH, &info) != MMU_OK ||
         info.gpa >> 32)
-        return false;
+        return LINEAR_PAGES;
+    *gpa = info.gpa;
     u32 backing = backing_page(vm, info.gpa);
-    if (backing >= s->pages)
-        return false;
-    u8 state = s->page[backing];
-    if ((state & PAGE_VERDICT) == PAGE_UNSEEN)
-        state = scan(vm, page, info.gpa, backing);
-    if ((state & PAGE_VERDICT) != PAGE_CLEAN)
-        return false;
-    if (!straddle_fits(vm, b, page, backing)) {
-        s->page[backing] = (u8)((state & PAGE_RESCANS) | PAGE_BAD);
-        return false;
-    }
-    if (!mmu_mapping(vm->mmu, vm->win, page) && mmu_fill(vm->mmu, vm->win, lin, false, &info) != MMU_OK)
-        return false;
+    return backing < vm->sandbox->pages ? backing : LINEAR_PAGES;
+}
+
+static void note_exec(struct sandbox_box *b, u32 page, u32 backing)
+{
     struct sandbox_exec *x = find_exec(b, page);
+
     if (!x && b->n_exec == SANDBOX_EXEC_MAX) { /* forget them all: those still in use come back one by one */
         b->n_exec = 0;
         b->look_all = true;
@@ -454,6 +454,50 @@ bool sandbox_allow_exec(struct novt_vm *vm, struct sandbox_box *b, u32 page)
         x = &b->exec[b->n_exec++];
     *x = (struct sandbox_exec){.page = page, .backing = backing};
     mmu_track_page(b->win, page);
+}
+
+/* Programs share the pages of their libraries, so most of what is near a page that runs was found clean before: it need not fault first. */
+static void allow_around(struct novt_vm *vm, struct sandbox_box *b, u32 page)
+{
+    const struct sandbox *s = vm->sandbox;
+    u32 from = page > AROUND_BEFORE ? page - AROUND_BEFORE : 0;
+    u64 gpa;
+
+    for (u32 p = from; p < page + AROUND_BEHIND && p < LINEAR_PAGES && b->n_exec < SANDBOX_EXEC_MAX; p++) {
+        u32 e = mmu_mapping(vm->mmu, vm->win, p), backing = e & MMU_MAPPING_PAGE;
+        const struct sandbox_exec *x = find_exec(b, p);
+
+        if (!e || e & MMU_MAPPING_WRITABLE || (s->page[backing] & PAGE_VERDICT) != PAGE_CLEAN ||
+            (x && x->backing == backing))
+            continue;
+        if (fetch_page(vm, p, &gpa) == backing && straddle_fits(vm, b, p, backing))
+            note_exec(b, p, backing);
+    }
+}
+
+bool sandbox_allow_exec(struct novt_vm *vm, struct sandbox_box *b, u32 page)
+{
+    struct sandbox *s = vm->sandbox;
+    u32 lin = page << PAGE_SHIFT;
+    struct mmu_info info;
+    u64 gpa;
+    u32 backing = fetch_page(vm, page, &gpa);
+
+    if (backing == LINEAR_PAGES)
+        return false;
+    u8 state = s->page[backing];
+    if ((state & PAGE_VERDICT) == PAGE_UNSEEN)
+        state = scan(vm, page, gpa, backing);
+    if ((state & PAGE_VERDICT) != PAGE_CLEAN)
+        return false;
+    if (!straddle_fits(vm, b, page, backing)) {
+        s->page[backing] = (u8)((state & PAGE_RESCANS) | PAGE_BAD);
+        return false;
+    }
+    if (!mmu_mapping(vm->mmu, vm->win, page) && mmu_fill(vm->mmu, vm->win, lin, false, &info) != MMU_OK)
+        return false;
+    note_exec(b, page, backing);
+    allow_around(vm, b, page);
     /* All of what changed, not this page alone: it may be mapped for writing elsewhere, which the scan's watch has ended. */
     return sandbox_sync(vm, b) && b->mirror[page] & SANDBOX_EXEC;
 }

@@ -53,8 +53,8 @@ struct sandbox {
     struct dx *dx;
     const char *refused; /* why there is no direct execution, NULL: there is */
     char why[DX_WHY_BYTES];
-    u64 worthwhile; /* cycles of a stretch from which a hand-off pays */
-    u64 overhead;   /* cycles of the hand-off itself */
+    u64 overhead; /* cycles of a hand-off */
+    u8 page_turns; /* in this stretch translated code was asked to come back when it leaves an unfit page */
     u64 stamp;
     u64 no_box_until; /* TSC: the host refused a process */
     u64 forgiven;     /* TSC: pages' rescans were last forgotten */
@@ -86,6 +86,8 @@ static inline bool sandbox_wants(const struct novt_vm *vm)
     return s && (s->option == ENGINE_DIRECT || s->look || (c && c->history.pays));
 }
 
+/* Will direct execution of the current context end at device deadlines by itself? */
+bool sandbox_stops_itself(const struct novt_vm *vm);
 /* The decision for the guest's next instruction. */
 enum pick sandbox_pick(struct novt_vm *vm);
 /* The window was switched at TSC now: measures stretches at CPL 3 and asks for the run loop when the new context should run directly. */

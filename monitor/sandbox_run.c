@@ -12,6 +12,8 @@
 #include <string.h>
 #include <x86intrin.h>
 
+#define NOT_AGAIN 1000u  /* in hand-offs: how long a context does not ask after it got no box */
+#define PAGE_TURNS 2u    /* how often in a stretch to ask again behind an unfit page */
 #define ESCAPES_TOLD 10u /* then they are only counted */
 
 const char *sandbox_exit_name(unsigned kind)
@@ -62,9 +64,7 @@ static bool start(struct novt_vm *vm)
         return refuse(s, "sandboxes cannot be measured");
     t1 = clk_now(pc_clk(vm->pc));
     tsc = __rdtsc() - tsc;
-    /* Translated code is perhaps a tenth slower: a hand-off has to be earned back twice. */
-    s->overhead = t1 > t0 ? cost.round_trip_ns * tsc / (t1 - t0) : cost.round_trip_ns * 3;
-    s->worthwhile = s->overhead * 20;
+    s->overhead = 1 + (t1 > t0 ? cost.round_trip_ns * tsc / (t1 - t0) : cost.round_trip_ns * 3);
     return true;
 }
 
@@ -90,7 +90,7 @@ static void describe(struct novt_vm *vm, struct pick_state *p)
         .not_before = c ? c->history.not_before : 0,
     };
     /* The stretch that is still going on counts too: a program that never calls the kernel has no other. */
-    if (c && c->history.since && p->now - c->history.since > PICK_FEE * s->worthwhile)
+    if (c && c->history.since && p->now - c->history.since > PICK_FEE * s->overhead)
         p->pays = true;
 }
 
@@ -112,9 +112,13 @@ enum pick sandbox_pick(struct novt_vm *vm)
     }
     s->look = false;
     describe(vm, &p);
+    bool turn_back = p.page_bad && p.pays && !s->translate_next;
     p.page_bad |= s->translate_next;
     s->translate_next = false;
     pick = mon_pick_engine(&p);
+    /* System calls come back to the kernel's own page, which is never fit, but nearly always leave it at once. */
+    if (pick == PICK_PAGE && turn_back && s->page_turns++ < PAGE_TURNS)
+        vm->cpu.kick = 1;
     if (pick == PICK_DIRECT && !start(vm))
         pick = PICK_NO_SANDBOX;
     s->stats.picks[pick]++;
@@ -128,13 +132,17 @@ void sandbox_window_switched(struct novt_vm *vm, struct mmu_window *old, struct 
 
     if (!s || s->refused)
         return;
-    if (from && old->priv == MMU_USER && from->history.since)
-        pick_learn(&from->history, now - from->history.since, false, s->worthwhile, now);
-    if (from)
+    if (from && old->priv == MMU_USER && from->history.since) {
+        u64 cycles = now - from->history.since,
+            made = bt_stats(vm->bt)->translate_cycles - from->history.translating;
+        pick_learn(&from->history, made < cycles ? cycles - made : 0, s->overhead);
         from->history.since = 0;
+    }
     if (!to || new->priv != MMU_USER)
         return;
     to->history.since = now;
+    to->history.translating = bt_stats(vm->bt)->translate_cycles;
+    s->page_turns = 0;
     if (s->option == ENGINE_DIRECT || (to->history.pays && now >= to->history.not_before))
         vm->cpu.kick = 1; /* translated code leaves at its next gate, and the run loop decides */
 }
@@ -196,7 +204,7 @@ static enum bt_exit_kind give_up(struct novt_vm *vm)
 {
     struct mon_ctx *c = vm->win->user;
 
-    c->history.not_before = __rdtsc() + 64 * vm->sandbox->worthwhile;
+    c->history.not_before = __rdtsc() + NOT_AGAIN * vm->sandbox->overhead;
     vm->sandbox->translate_next = true;
     vm->cpu.exit_from = 0;
     return BT_EXIT_LOOKUP;
@@ -264,6 +272,14 @@ static int exit_of(struct novt_vm *vm, struct sandbox_box *b, const struct dx_ex
 
 /* ---- enter ---- */
 
+bool sandbox_stops_itself(const struct novt_vm *vm)
+{
+    const struct sandbox *s = vm->sandbox;
+    const struct mon_ctx *c = vm->win->user;
+
+    return s && s->dx && !s->refused && dx_caps(s->dx)->timer && c && (c->history.pays || s->option == ENGINE_DIRECT);
+}
+
 void sandbox_kick(void *opaque)
 {
     struct novt_vm *vm = opaque;
@@ -284,6 +300,7 @@ static int run_box(struct novt_vm *vm, struct sandbox_box *b, struct dx_exit *x,
         return 0;
     }
     st = was;
+    dx_deadline(b->dx, mon_late_deadline(vm));
     s->inside = b->dx;
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     if (vm->cpu.kick) {
@@ -295,6 +312,8 @@ static int run_box(struct novt_vm *vm, struct sandbox_box *b, struct dx_exit *x,
     s->inside = NULL;
     s->stats.entries++;
     s->stats.exits[x->kind < DX_EXIT_COUNT ? x->kind : DX_EXIT_DIED]++;
+    if (x->kind == DX_EXIT_KICKED || mon_late(vm))
+        vm->cpu.kick = 1; /* the box's own timer raises no flag here */
     switch (x->kind) {
     case DX_EXIT_REFUSED: *kind = give_up(vm); return 0;
     case DX_EXIT_DIED: *kind = died(vm, x); return 0;
@@ -309,16 +328,13 @@ static int run_box(struct novt_vm *vm, struct sandbox_box *b, struct dx_exit *x,
 
 enum bt_exit_kind sandbox_enter(struct novt_vm *vm)
 {
-    struct sandbox *s = vm->sandbox;
     struct cpu *cpu = &vm->cpu;
-    struct mon_ctx *c = vm->win->user;
     struct sandbox_box *b = sandbox_box_get(vm);
     enum bt_exit_kind kind = BT_EXIT_LOOKUP;
     u32 page = sandbox_lin_eip(vm) >> PAGE_SHIFT;
     struct dx_exit x;
     int go_on;
 
-    c->history.since = 0;
     if (!b || !sandbox_sync(vm, b))
         return give_up(vm);
     if (!(b->mirror[page] & SANDBOX_EXEC) && !sandbox_allow_exec(vm, b, page))
@@ -326,19 +342,12 @@ enum bt_exit_kind sandbox_enter(struct novt_vm *vm)
     if (mon_tracing(vm, TRACE_EXEC, sandbox_lin_eip(vm)))
         mon_trace(vm, "direct %04x:%08x", cpu->seg[SEG_CS].sel, cpu->eip);
     do {
-        u64 t0 = __rdtsc(), spent;
-
         if (!run_box(vm, b, &x, &kind))
             return kind;
-        spent = __rdtsc() - t0;
         if (mon_tracing(vm, TRACE_EXEC, sandbox_lin_eip(vm)))
             mon_trace(vm, "direct exit %s vector %u cr2 %08x at %04x:%08x", sandbox_exit_name(x.kind), x.vector,
                       x.cr2, cpu->seg[SEG_CS].sel, cpu->eip);
         go_on = exit_of(vm, b, &x, &kind);
-        /* A page of code that is allowed faults just once; one that is not does so at every visit. */
-        if (!(go_on && x.kind == DX_EXIT_PAGE_FAULT && x.error & MMU_PF_ID))
-            pick_learn(&c->history, spent > s->overhead ? spent - s->overhead : 0, true, s->worthwhile,
-                       t0 + spent);
     } while (go_on && !cpu->kick && !vm->stop);
     return go_on ? BT_EXIT_ASYNC : kind;
 }

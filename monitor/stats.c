@@ -111,7 +111,6 @@ static void direct(struct sink *s, const struct sandbox *x)
     item(s, "direct", "fills", x->stats.fills);
     item(s, "direct", "wipes", x->stats.wipes);
     item(s, "direct", "escapes", x->stats.escapes);
-    item(s, "direct", "worthwhile_cycles", x->worthwhile);
     item(s, "direct", "overhead_cycles", x->overhead);
     item(s, "scan", "clean", x->stats.pages_clean);
     for (unsigned i = 1; i < SCAN_REASON_COUNT; i++)

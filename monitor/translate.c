@@ -117,7 +117,7 @@ int mon_window_switched(struct novt_vm *vm, struct mmu_window *old, struct mmu_w
         to = ctx_new(vm, new);
     if (!to)
         return -ENOMEM;
-    u64 now = __rdtsc();
+    u64 now = vm->sandbox || new->priv == MMU_USER ? __rdtsc() : 0;
     consider_promotion(vm, new, now);
     sandbox_window_switched(vm, old, new, now);
     bt_set_window(vm->bt, new->base, to->jcache, to->code_map, to->ret_lo, to->ret_top, to->ret_sp);

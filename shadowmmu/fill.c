@@ -311,7 +311,7 @@ enum mmu_result mmu_fill(struct mmu *m, struct mmu_window *wp, u32 gva, bool wri
 
     m->stats.fills++;
     res = resolve(m, r, wp->priv, gva, write ? MMU_WRITE : MMU_READ, &k, info);
-    if (res == MMU_GUEST_FAULT && wp->priv == MMU_USER)
+    if (res == MMU_GUEST_FAULT)
         w->refill = gva | 1;
     if (res != MMU_OK)
         return res;
@@ -327,7 +327,7 @@ enum mmu_result mmu_fill(struct mmu *m, struct mmu_window *wp, u32 gva, bool wri
     return r->paging && !k.large ? fill_small(m, w, &k) : fill_large(m, w, &k, gva, write);
 }
 
-/* A user program faulted, the kernel has run and comes back: the program will repeat the access. If the kernel left the
+/* A program or the kernel itself faulted, the kernel has run and comes back: the access will be repeated. If the kernel left the
  * entry accessed (and dirty, when it foresees a write) the page is mapped now and one hidden fault is spared. */
 void fill_again(struct mmu *m, struct win *w)
 {
@@ -354,6 +354,12 @@ void fill_again(struct mmu *m, struct win *w)
     window_make_room(m, w);
     derive_pde(m, w, k.pd, k.pdi, k.pde);
     (void)fill_small(m, w, &k);
+}
+
+void mmu_refill(struct mmu *m, struct mmu_window *wp)
+{
+    if (win_of(wp)->refill)
+        fill_again(m, win_of(wp));
 }
 
 /* The owner will cache where an instruction was fetched from: see that a change is noticed. */

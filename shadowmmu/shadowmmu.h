@@ -119,6 +119,10 @@ int mmu_map_physical(struct mmu *m, u64 gpa, u64 bytes, enum mmu_backing kind, u
  * also for ROM: the caller checks *kind (may be NULL). Signal-safe. */
 u8 *mmu_ptr(struct mmu *m, u64 gpa, enum mmu_backing *kind);
 int mmu_memfd(const struct mmu *m, u64 *bytes); /* the memfd and its size; stays the mmu's */
+/* The guest comes back from an exception within the current window w: when it was a page fault and the entry is there now, with A (and D)
+ * as the access will need them, it is mapped, which spares a SIGSEGV. mmu_window_get() does the same. */
+void mmu_refill(struct mmu *m, struct mmu_window *w);
+
 /* Host pointer into the memfd itself by backing offset (to load ROM images). */
 u8 *mmu_backing_ptr(struct mmu *m, u64 backing_offset);
 

@@ -82,56 +82,77 @@ Test(pick, forced_direct_asks_for_no_price_but_for_legality)
     ONE((s.option = ENGINE_DIRECT, s.mode &= ~MODE_CPL3), PICK_RING);
 }
 
-#define WORTH 1000u
+/* ---- what a context learns; the price of a hand-off is the unit ---- */
 
-Test(pick, two_long_stretches_pay_the_fee_and_one_does_not)
+#define UNIT 1000u
+
+/* n stretches of so many units on each engine. */
+static void run(struct pick_history *h, unsigned n, double translated, double direct)
+{
+    for (unsigned i = 0; i < n; i++)
+        pick_learn(h, (u64)((h->pays ? direct : translated) * UNIT), UNIT);
+}
+
+Test(pick, a_compute_phase_goes_direct_within_the_fee)
 {
     struct pick_history h = {0};
 
-    pick_learn(&h, 1000 * WORTH, false, WORTH, 0);
-    cr_assert_not(h.pays);
-    pick_learn(&h, 1000 * WORTH, false, WORTH, 0);
+    run(&h, 1, 1000, 900);
+    cr_assert_not(h.pays, "one stretch may be the host's doing");
+    run(&h, 1, 1000, 900);
+    cr_assert(h.pays);
+    run(&h, 100000, 1000, 900);
     cr_assert(h.pays);
 }
 
-Test(pick, stretches_that_do_not_earn_a_hand_off_never_pay)
+Test(pick, short_stretches_never_go_direct)
 {
     struct pick_history h = {0};
 
-    for (int i = 0; i < 1000; i++) {
-        pick_learn(&h, i % 20 ? WORTH / 2 : 1000 * WORTH, false, WORTH, 0); /* among them some during which the host was elsewhere */
+    for (unsigned i = 0; i < 10000; i++) {
+        run(&h, 1, i % 64 == 5 ? 1000 : 1, 0.1); /* among them some during which the host was elsewhere */
         cr_assert_not(h.pays);
     }
 }
 
-Test(pick, short_direct_stretches_send_back_for_longer_and_longer)
+/* Share of stretches that ran directly, of n. */
+static double share(struct pick_history *h, unsigned n, double translated, double direct)
 {
-    struct pick_history h = {0};
-    u64 now = 0, wait = 0;
+    unsigned pays = 0;
 
-    for (int round = 0; round < 5; round++) {
-        now = h.not_before;
-        for (int i = 0; i < 2; i++)
-            pick_learn(&h, 1000 * WORTH, false, WORTH, now);
-        cr_assert(h.pays);
-        for (int i = 0; i < 100 && h.pays; i++)
-            pick_learn(&h, 10, true, WORTH, now);
-        cr_assert_not(h.pays);
-        cr_assert_gt(h.not_before - now, wait);
-        wait = h.not_before - now;
+    for (unsigned i = 0; i < n; i++) {
+        pays += h->pays;
+        run(h, 1, translated, direct);
     }
-    pick_learn(&h, 1000 * WORTH, true, WORTH, now);
-    cr_assert_eq(h.backoff, 0);
+    return (double)pays / n;
 }
 
-Test(pick, a_few_short_stretches_among_long_ones_change_nothing)
+Test(pick, middling_stretches_go_where_they_are_quicker)
+{
+    struct pick_history quicker = {0}, slower = {0};
+
+    cr_expect_gt(share(&quicker, 20000, 20, 15), 0.98);
+    cr_expect_lt(share(&slower, 20000, 10, 10), 0.02);
+    /* And what was learnt long ago is tried again. */
+    cr_expect_gt(share(&slower, 200000, 10, 8), 0.5);
+}
+
+Test(pick, trials_of_what_does_not_pay_become_rare)
 {
     struct pick_history h = {0};
 
-    for (int i = 0; i < 2; i++)
-        pick_learn(&h, 1000 * WORTH, false, WORTH, 0);
-    for (int i = 0; i < 1000; i++) {
-        pick_learn(&h, i % 4 ? 10 : 20 * WORTH, true, WORTH, 0);
-        cr_assert(h.pays);
-    }
+    run(&h, 200000, 10, 11);
+    cr_expect_lt(share(&h, 200000, 10, 11), 0.005);
+}
+
+Test(pick, a_direct_context_whose_stretches_become_short_comes_back)
+{
+    struct pick_history h = {0};
+
+    run(&h, 1000, 1000, 900);
+    cr_assert(h.pays);
+    run(&h, 2 * 64, 0.5, 1.5);
+    cr_assert_not(h.pays);
+    run(&h, 1000, 0.5, 1.5);
+    cr_assert_not(h.pays);
 }
