@@ -311,8 +311,10 @@ enum mmu_result mmu_fill(struct mmu *m, struct mmu_window *wp, u32 gva, bool wri
 
     m->stats.fills++;
     res = resolve(m, r, wp->priv, gva, write ? MMU_WRITE : MMU_READ, &k, info);
-    if (res == MMU_GUEST_FAULT)
+    if (res == MMU_GUEST_FAULT) {
         w->refill = gva | 1;
+        w->refill_tries = 2;
+    }
     if (res != MMU_OK)
         return res;
     if (write && watch_bit(m, pmap_get(m, k.gpa) & E_PAGE) && !log_write(m, pmap_get(m, k.gpa) & E_PAGE)) {
@@ -327,7 +329,8 @@ enum mmu_result mmu_fill(struct mmu *m, struct mmu_window *wp, u32 gva, bool wri
     return r->paging && !k.large ? fill_small(m, w, &k) : fill_large(m, w, &k, gva, write);
 }
 
-/* A program or the kernel itself faulted, the kernel has run and comes back: the access will be repeated. If the kernel left the
+/* A program or the kernel itself faulted, the kernel has run and comes back: the access will be repeated. Twice, because a fault in the
+ * kernel makes its window current once more when it is delivered. If the kernel left the
  * entry accessed (and dirty, when it foresees a write) the page is mapped now and one hidden fault is spared. */
 void fill_again(struct mmu *m, struct win *w)
 {
@@ -335,7 +338,8 @@ void fill_again(struct mmu *m, struct win *w)
     u32 gva = w->refill, e;
     struct walk k = {.pdi = gva >> (PAGE_SHIFT + w->shift)};
 
-    w->refill = 0;
+    if (!--w->refill_tries)
+        w->refill = 0;
     if (m->n_traps)
         return;
     k.pd = r->paging ? walk_directory(m, r, w->pdpte, gva >> 30) : NULL;
@@ -348,7 +352,10 @@ void fill_again(struct mmu *m, struct win *w)
     k.pti = gva >> PAGE_SHIFT & (region_pages(w) - 1);
     k.pte = pte_get(k.pt, k.pti, r->pae);
     e = want_small(m, w, k.pde, k.pte);
-    if (!e || shadow_get(m, w, gva >> PAGE_SHIFT) == e)
+    if (!e)
+        return;
+    w->refill = 0;
+    if (shadow_get(m, w, gva >> PAGE_SHIFT) == e)
         return;
     m->stats.refills++;
     window_make_room(m, w);

@@ -87,6 +87,7 @@ struct win {
     u64 sync, all_gen; /* what of mmu.sync, mmu.all_gen was seen */
     u64 pdpte[4];      /* of mmu.pdpte, at the last flush */
     u32 refill;        /* linear address of the last guest fault | 1, or 0 */
+    u8 refill_tries;   /* how often to look yet */
     u64 watch_seen;    /* of mmu.watch_seq */
     u64 last_used;
     u8 *reserve;
