@@ -41,7 +41,8 @@ struct pc_blob {
 struct pc_linux {
     const void *setup, *kernel, *initrd;
     size_t setup_bytes, kernel_bytes, initrd_bytes;
-    const char *cmdline; /* NULL = none */
+    const char *cmdline;  /* NULL = none */
+    u32 cmdline_bytes;    /* with what follows its end for the kernel; 0: nothing follows */
     u32 setup_gpa, kernel_gpa, initrd_gpa, cmdline_gpa, entry_gpa;
 };
 

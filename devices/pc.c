@@ -179,7 +179,9 @@ static int fill_fwcfg(struct pc *pc)
         return err;
     if (lx->setup_bytes > UINT32_MAX || lx->kernel_bytes > UINT32_MAX || lx->initrd_bytes > UINT32_MAX)
         return -EINVAL;
-    u32 cmdline_bytes = lx->cmdline ? (u32)strlen(lx->cmdline) + 1 : 0;
+    u32 cmdline_bytes = lx->cmdline_bytes;
+    if (lx->cmdline && !cmdline_bytes)
+        cmdline_bytes = (u32)strlen(lx->cmdline) + 1;
     fwcfg_set_int(fw, FWCFG_SETUP_ADDR, lx->setup_gpa, 4);
     fwcfg_set_int(fw, FWCFG_SETUP_SIZE, lx->setup_bytes, 4);
     fwcfg_set_data(fw, FWCFG_SETUP_DATA, lx->setup, (u32)lx->setup_bytes);

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -129,6 +130,44 @@ int loader_finish_rom(const u8 *code, size_t bytes, struct image_file *out)
     return 0;
 }
 
+/* struct setup_data: next, type, length, then the bytes (Documentation/arch/x86/boot.rst, "setup_data"). */
+#define SETUP_DATA_TYPE 8
+#define SETUP_DATA_LEN 12
+#define SETUP_DATA_HEAD 16
+#define SETUP_RNG_SEED 9u
+
+/* Without a seed a kernel that is asked for random numbers first gathers them for a second from the jitter of its own timing. */
+static int add_seed(struct loader_image *image, const struct linux_plan *plan)
+{
+    size_t chars = strlen(image->cmdline);
+    u32 bytes = SETUP_DATA_HEAD + LOADER_SEED_BYTES,
+        at = linux_place_setup_data(image->kernel.data, plan, chars, bytes);
+    char *text;
+
+    if (!at)
+        return 0;
+    text = calloc(1, at + bytes);
+    if (!text)
+        return -ENOMEM;
+    memcpy(text, image->cmdline, chars);
+    free(image->cmdline);
+    image->cmdline = text;
+    put_u32((u8 *)text + at + SETUP_DATA_LEN, LOADER_SEED_BYTES);
+    image->seed = (u8 *)text + at + SETUP_DATA_HEAD;
+    image->linux_boot.cmdline_bytes = at + bytes;
+    loader_reseed(image);
+    return 0;
+}
+
+void loader_reseed(struct loader_image *image)
+{
+    if (!image->seed)
+        return;
+    bool whole = getrandom(image->seed, LOADER_SEED_BYTES, GRND_NONBLOCK) == LOADER_SEED_BYTES;
+    /* Type 0 means nothing: the guest believes whatever is called a seed. */
+    put_u32(image->seed - SETUP_DATA_HEAD + SETUP_DATA_TYPE, whole ? SETUP_RNG_SEED : 0);
+}
+
 static int load_linux(struct loader_image *image, const struct loader_args *args, struct novt_error *err)
 {
     struct pc_linux *boot = &image->linux_boot;
@@ -158,8 +197,11 @@ static int load_linux(struct loader_image *image, const struct loader_args *args
     boot->initrd = image->initrd.data;
     boot->initrd_bytes = image->initrd.bytes;
     boot->initrd_gpa = plan.initrd_gpa;
-    boot->cmdline = image->cmdline;
     boot->cmdline_gpa = plan.cmdline_gpa;
+    rc = add_seed(image, &plan);
+    if (rc)
+        return mon_fail(err, NOVT_ERR_HOST, rc, "free memory on the host", "no memory for the command line");
+    boot->cmdline = image->cmdline;
     return 0;
 }
 

@@ -41,6 +41,10 @@ bool linux_recognise(const u8 *file, size_t bytes);
 int linux_plan_boot(u8 *file, size_t bytes, size_t initrd_bytes, const char *cmdline, u64 ram_bytes,
                     struct linux_plan *out, struct novt_error *err) MUST_CHECK;
 
+/* Kernels from protocol 2.09 on (2008) take a list of struct setup_data: patches the header to point behind the command line and returns
+ * that place as an offset from the command line's start; 0: this kernel takes none, or there is no room for `bytes`. */
+u32 linux_place_setup_data(u8 *file, const struct linux_plan *plan, size_t cmdline_chars, u32 bytes);
+
 /* A multiboot-1 kernel: where and what. Multiboot Specification 0.6.96. */
 struct multiboot_plan {
     bool elf;
@@ -85,7 +89,9 @@ struct loader_image {
     struct image_file kernel, initrd, rom;
     u8 multiboot_info[MULTIBOOT_INFO_BYTES];
     char *cmdline;
+    u8 *seed; /* LOADER_SEED_BYTES for the guest's random numbers, behind cmdline; NULL: none */
 };
+#define LOADER_SEED_BYTES 32u
 
 struct loader_args {
     const char *kernel, *initrd, *append;
@@ -94,6 +100,8 @@ struct loader_args {
 
 int loader_load(struct loader_image *out, const struct loader_args *args, struct novt_error *err) MUST_CHECK;
 void loader_free(struct loader_image *image);
+/* Another seed: before each start of the kernel, so that no two see the same. */
+void loader_reseed(struct loader_image *image);
 
 /* ROM image: pads to 512 bytes, sets size byte and checksum. */
 int loader_finish_rom(const u8 *code, size_t bytes, struct image_file *out) MUST_CHECK;

@@ -31,6 +31,7 @@
 #define HDR_INITRD_MAX 0x22c
 #define HDR_RELOCATABLE 0x234
 #define HDR_CMDLINE_SIZE 0x238
+#define HDR_SETUP_DATA 0x250
 #define HDR_PREF_ADDRESS 0x258
 #define HDR_INIT_SIZE 0x260
 #define HDR_BYTES 0x268
@@ -206,4 +207,16 @@ int linux_plan_boot(u8 *file, size_t bytes, size_t initrd_bytes, const char *cmd
     }
     rc = place_cmdline(file, cmdline, out, err);
     return rc ? rc : place_initrd(file, initrd_bytes, ram_bytes, out, err);
+}
+
+u32 linux_place_setup_data(u8 *file, const struct linux_plan *plan, size_t cmdline_chars, u32 bytes)
+{
+    u32 at = (u32)align_up(cmdline_chars + 1, 16);
+
+    if (plan->cmdline_gpa != CMDLINE_GPA_HIGH || get_u16(file + HDR_VERSION) < 0x209 ||
+        at + bytes > CMDLINE_MAX_BYTES)
+        return 0;
+    put_u32(file + HDR_SETUP_DATA, plan->cmdline_gpa + at);
+    put_u32(file + HDR_SETUP_DATA + 4, 0);
+    return at;
 }

@@ -515,6 +515,7 @@ void machine_reset(struct machine *m)
 {
     m->resets++;
     m->no_boot_at = 0;
+    loader_reseed(&m->image);
     pc_reset(m->vm.pc);
     disks_reset(m);
     mon_reset_cpu(&m->vm.cpu);

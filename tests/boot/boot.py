@@ -59,6 +59,7 @@ def case_shell(args):
         digest = hashlib.sha256(busybox * times).hexdigest()
         got = ask(vm, line, 240).split(" ")[0]
         expect(got == digest, f"checksum {got}, not {digest}")
+        expect(ask(vm, "dmesg | grep -c ' 0.000000. random: crng init done'") == "1", "the kernel did not take the loader's seed")
         dmesg = ask(vm, "dmesg | grep -ciE 'oops|BUG:|soft lockup|call trace|unhandled|spurious'")
         expect(dmesg == "0", f"the kernel complains {dmesg} times")
         power_off(vm)

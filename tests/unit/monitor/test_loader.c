@@ -55,6 +55,24 @@ static void make_bzimage(u8 *k)
     put_u32(k + 0x260, 8 << 20);
 }
 
+Test(bzimage, setup_data_goes_behind_the_command_line)
+{
+    static u8 k[BZ_BYTES];
+    struct linux_plan p;
+    struct novt_error err;
+
+    make_bzimage(k);
+    cr_assert(linux_plan_boot(k, sizeof(k), 0, "0123456789abcde", 64 * MIB, &p, &err) == 0);
+    cr_expect_eq(linux_place_setup_data(k, &p, 15, 48), 16);
+    cr_expect_eq(linux_place_setup_data(k, &p, 16, 48), 32);
+    cr_expect_eq(get_u32(k + 0x250), p.cmdline_gpa + 32);
+    cr_expect_eq(get_u32(k + 0x254), 0);
+    cr_expect_eq(linux_place_setup_data(k, &p, 0x8000 - 49, 48), 0x8000 - 48);
+    cr_expect_eq(linux_place_setup_data(k, &p, 0x8000 - 48, 48), 0, "no room");
+    put_u16(k + 0x206, 0x208);
+    cr_expect_eq(linux_place_setup_data(k, &p, 16, 48), 0, "unknown to the protocol");
+}
+
 Test(bzimage, plan)
 {
     static u8 k[BZ_BYTES];
