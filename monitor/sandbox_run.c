@@ -275,7 +275,7 @@ static int exit_of(struct novt_vm *vm, struct sandbox_box *b, const struct dx_ex
 bool sandbox_stops_itself(const struct novt_vm *vm)
 {
     const struct sandbox *s = vm->sandbox;
-    const struct mon_ctx *c = vm->win->user;
+    const struct mon_ctx *c = vm->win ? vm->win->user : NULL; /* before the first window there is none */
 
     return s && s->dx && !s->refused && dx_caps(s->dx)->timer && c && (c->history.pays || s->option == ENGINE_DIRECT);
 }
