@@ -4,6 +4,7 @@ A case is a function that returns what is to be told of it, or ends by expect().
 """
 import os
 import subprocess
+import termios
 import time
 
 from vmdrive import VM, Timeout
@@ -60,7 +61,7 @@ def run_cases(cases):
         try:
             said = case()
             word, passed = "ok  ", passed + 1
-        except (Bad, Timeout, OSError, ValueError, IndexError, subprocess.SubprocessError) as e:
+        except (Bad, Timeout, OSError, ValueError, LookupError, TypeError, termios.error, subprocess.SubprocessError) as e:
             said = f"{type(e).__name__} {str(e)[-2000:]}"
             word, failed = "FAIL", failed + 1
         print(f"{word} {label}, {time.monotonic() - start:.1f} s" + (f": {said}" if said else ""), flush=True)

@@ -5,7 +5,10 @@ Usage: places.py NOVT [NAME...]     runs all tests, or those whose name contains
 Guests are 64 KiB BIOS images assembled here by hand. What would break the tests: a line at the wrong port, a name that must come before
 what it names, a byte lost on the way, a place that cannot be had and is not said in one line, a client that holds the guest.
 """
-import os, pty, socket, struct, subprocess, sys, tempfile, termios, time, tty
+import os, pty, shutil, socket, struct, subprocess, sys, tempfile, termios, time, tty
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "scripts"))
+from vmcases import expect, run_cases  # noqa: E402
 
 NOVT = os.path.abspath(sys.argv[1])
 TMP = tempfile.mkdtemp(prefix="novt-places-")
@@ -38,25 +41,27 @@ def bios(code):
         f.write(code.ljust(0xfff0, b"\xf4") + b"\xea\x00\x00\x00\xf0".ljust(16, b"\0"))
     return name
 
-class Fail(Exception):
-    pass
+def path(name):
+    return os.path.join(TMP, name)
 
-def check(cond, what):
-    if not cond:
-        raise Fail(what)
+def bios(code):
+    name = path(f"bios{abs(hash(code))}")
+    with open(name, "wb") as f:
+        f.write(code.ljust(0xfff0, b"\xf4") + b"\xea\x00\x00\x00\xf0".ljust(16, b"\0"))
+    return name
 
 def command(code, *args):
     return [NOVT, "-bios", bios(code), "-vga", "none", "-nodefaults", "-display", "none", "-device", "isa-debug-exit", *args, "--timeout", "60"]
 
 def run(code, *args, want=33, **kw):
     p = subprocess.run(command(code, *args), stdin=subprocess.DEVNULL, capture_output=True, timeout=80, **kw)
-    check(p.returncode == want, f"{args}: {p.returncode} {p.stderr}")
+    expect(p.returncode == want, f"{args}: {p.returncode} {p.stderr}")
     return p
 
 def refused(code, word, *args, **kw):
     p = run(END, *args, want=code, **kw)
     lines = p.stderr.decode().splitlines()
-    check(len(lines) == 2 and lines[0].startswith("novt: ") and lines[1].startswith("novt: remedy: ") and word in lines[0] and not p.stdout, p)
+    expect(len(lines) == 2 and lines[0].startswith("novt: ") and lines[1].startswith("novt: remedy: ") and word in lines[0] and not p.stdout, p)
 
 def read(name):
     with open(path(name), "rb") as f:
@@ -71,46 +76,46 @@ def test_four_lines():
         args += ["-serial", f"file:{path(f'com{i}')}"]
     run(code, *args)
     for i in range(4):
-        check(read(f"com{i}") == b"this is COM%d\n" % (i + 1), (i, read(f"com{i}")))
+        expect(read(f"com{i}") == b"this is COM%d\n" % (i + 1), (i, read(f"com{i}")))
     # A line that is not there gives all ones: mov dx, 3fdh; in al, dx; mov dx, 2e8h; out dx, al
     run(bytes.fromhex("bafd03 ec bae802 ee") + END, "-serial", "none", "-serial", "null", "-serial", "null", "-serial", f"file:{path('com3')}")
-    check(read("com3") == b"\xff", read("com3"))
+    expect(read("com3") == b"\xff", read("com3"))
 
 def test_names_come_later():
     run(say(COM[2], "three") + say(COM[0], "one") + say(0x402, "bios") + lpt("print") + END,
         "-device", "isa-serial,chardev=b,index=2,id=s", "-serial", "chardev:a", "-device", "isa-debugcon,iobase=0x402,chardev=c",
         "-device", "isa-parallel,chardev=d", "-chardev", f"file,id=a,path={path('a')}", "-chardev", f"file,id=b,path={path('b')}",
         "-chardev", f"file,id=c,path={path('c')}", "-chardev", f"file,id=d,path={path('d')}")
-    check([read(x) for x in "abcd"] == [b"one", b"three", b"bios", b"print"], [read(x) for x in "abcd"])
+    expect([read(x) for x in "abcd"] == [b"one", b"three", b"bios", b"print"], [read(x) for x in "abcd"])
 
 def test_printer():
     run(lpt("a page\f") + END, "-parallel", f"file:{path('lp')}")
-    check(read("lp") == b"a page\f", read("lp"))
+    expect(read("lp") == b"a page\f", read("lp"))
     for text in ("one ", "two"):
         run(lpt(text) + END, "-chardev", f"file,id=lp,path={path('lp2')},append=on", "-parallel", "chardev:lp")
-    check(read("lp2") == b"one two", read("lp2"))
-    check(run(lpt("out") + END, "-parallel", "stdio").stdout == b"out", "stdio")
+    expect(read("lp2") == b"one two", read("lp2"))
+    expect(run(lpt("out") + END, "-parallel", "stdio").stdout == b"out", "stdio")
     # QEMU's PC has a printer port by default: mov dx, 379h; in al, dx; test al, 80h; jz -> dead
     p = subprocess.run([NOVT, "-bios", bios(bytes.fromhex("ba7903 ec 3cff 7404") + b"\x90\x90\x90\x90" + END), "-display", "none", "-device",
                         "isa-debug-exit", "-vga", "none", "-nic", "none", "--timeout", "60"], capture_output=True, stdin=subprocess.DEVNULL)
-    check(p.returncode == 33, p)
+    expect(p.returncode == 33, p)
 
 def test_logfile():
     run(say(COM[0], "seen by nobody") + END, "-chardev", f"null,id=c,logfile={path('log')}", "-serial", "chardev:c")
-    check(read("log") == b"seen by nobody", read("log"))
+    expect(read("log") == b"seen by nobody", read("log"))
     p = run(say(COM[0], " but twice") + END, "-chardev", f"stdio,id=c,logfile={path('log')},logappend=on", "-serial", "chardev:c")
-    check(p.stdout == b" but twice" and read("log") == b"seen by nobody but twice", read("log"))
+    expect(p.stdout == b" but twice" and read("log") == b"seen by nobody but twice", read("log"))
     run(say(COM[0], "no client") + END, "-chardev", f"socket,id=c,path={path('s')},server=on,wait=off,logfile={path('log')}", "-serial", "chardev:c")
-    check(read("log") == b"no client", read("log"))
+    expect(read("log") == b"no client", read("log"))
 
 def converse(p, send, receive):
     send(b"hello")
     got, end = b"", time.time() + 20
     while got != b"hello" and time.time() < end:
         got += receive()
-    check(got == b"hello", got)
+    expect(got == b"hello", got)
     send(b"q")
-    check(p.wait(20) == 33, p.returncode)
+    expect(p.wait(20) == 33, p.returncode)
 
 def test_fifos():
     for names in (["f.in", "f.out"], None):
@@ -146,7 +151,7 @@ def connect(name):
             s.connect(path(name))
             return s
         except OSError:
-            check(time.time() < end, f"nobody listens on {name}")
+            expect(time.time() < end, f"nobody listens on {name}")
             time.sleep(0.02)
 
 def test_com3_socket():
@@ -172,7 +177,7 @@ def test_client_stalls():
             c.send(b"help\n" * 20000)
         except OSError:
             pass
-    check(p.wait(40) == 33, p.returncode)
+    expect(p.wait(40) == 33, p.returncode)
     a.close()
 
 def test_taken_ports():
@@ -185,13 +190,13 @@ def test_taken_ports():
                  ["-parallel", f"tcp:127.0.0.1:{port},server=on,wait=off"], ["-nic", f"socket,listen=127.0.0.1:{port}"]):
         refused(3, str(port), *args)
     p = run(END, "-nic", f"user,hostfwd=tcp:127.0.0.1:{port}-:22", want=3)
-    check(str(port) in p.stderr.decode() or "libslirp" in p.stderr.decode(), p.stderr)
+    expect(str(port) in p.stderr.decode() or "libslirp" in p.stderr.decode(), p.stderr)
     if 5900 < port < 65536:
         refused(3, str(port), "-vnc", f"127.0.0.1:{port - 5900}")
     with open(path("afile"), "w") as f:
         f.write("precious")
     refused(3, "afile", "-serial", f"unix:{path('afile')},server=on,wait=off")
-    check(read("afile") == b"precious", "a file that is no socket was removed")
+    expect(read("afile") == b"precious", "a file that is no socket was removed")
     refused(3, "nobody", "-serial", f"unix:{path('nobody')}")
     refused(3, "/nonexistent", "-serial", "file:/nonexistent/x")
     refused(3, "/nonexistent", "-chardev", "null,id=c,logfile=/nonexistent/x", "-serial", "chardev:c")
@@ -203,28 +208,15 @@ def test_no_display():
         p = subprocess.run([NOVT, "-bios", bios(END), *args, "-device", "isa-debug-exit", "--timeout", "20"], stdin=subprocess.DEVNULL,
                            capture_output=True, env=env, timeout=40)
         lines = [x for x in p.stderr.decode().splitlines() if x.startswith("novt: ")]  # libraries have their own to say
-        check(p.returncode == 3 and len(lines) == 2 and "-display" in lines[0] and lines[1].startswith("novt: remedy: "), p)
+        expect(p.returncode == 3 and len(lines) == 2 and "-display" in lines[0] and lines[1].startswith("novt: remedy: "), p)
 
 def test_full_disk():
     """The device that is always full: the guest goes on, whatever it prints to."""
     for args in (["-serial", "file:/dev/full"], ["-chardev", "null,id=c,logfile=/dev/full", "-serial", "chardev:c"]):
         run(FLOOD, *args)
 
-def main():
-    names = sys.argv[2:]
-    failed = 0
-    for name, fn in sorted(globals().items()):
-        if not name.startswith("test_") or (names and not any(n in name for n in names)):
-            continue
-        start = time.time()
-        try:
-            fn()
-            word = "ok"
-        except (Fail, subprocess.TimeoutExpired, OSError, termios.error) as e:
-            word = f"FAIL {type(e).__name__} {e}"[:1000]
-            failed += 1
-        print(f"{name[5:]:20} {time.time() - start:6.2f} s  {word}", flush=True)
-    subprocess.run(["rm", "-rf", TMP])
-    sys.exit(1 if failed else 0)
-
-main()
+names = sys.argv[2:]
+code = run_cases([(name[5:], fn) for name, fn in sorted(globals().items())
+                  if name.startswith("test_") and (not names or any(n in name for n in names))])
+shutil.rmtree(TMP, ignore_errors=True)
+sys.exit(code)

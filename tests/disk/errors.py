@@ -6,7 +6,10 @@ The guest is a BIOS image made here by nasm: for each letter on COM1 it writes o
 drive's status and error registers. What would break the tests: an error that the guest does not see or sees though its user wanted the machine
 to wait, a wait that never ends, an image that changed though its write failed, a missing event.
 """
-import json, os, resource, signal, socket, struct, subprocess, sys, tempfile, time
+import json, os, resource, shutil, signal, socket, struct, subprocess, sys, tempfile, time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "scripts"))
+from vmcases import expect, run_cases  # noqa: E402
 
 NOVT = os.path.abspath(sys.argv[1])
 TMP = tempfile.mkdtemp(prefix="novt-errors-", dir="/var/tmp")
@@ -88,13 +91,6 @@ times 10000h - ($ - $$) db 0
 """
 GOOD, UNC, ABRT = 0x50, 0x40, 0x04
 
-class Fail(Exception):
-    pass
-
-def check(cond, what):
-    if not cond:
-        raise Fail(what)
-
 def path(name):
     return os.path.join(TMP, name)
 
@@ -124,7 +120,7 @@ def connect(name):
             s.settimeout(20)
             return s
         except OSError:
-            check(time.time() < end, f"nobody listens on {name}")
+            expect(time.time() < end, f"nobody listens on {name}")
             time.sleep(0.02)
 
 class Machine:
@@ -150,7 +146,7 @@ class Machine:
 
     def get(self):
         line = self.qmp.readline()
-        check(line, "QMP hung up")
+        expect(line, "QMP hung up")
         return json.loads(line)
 
     def do(self, name, **args):
@@ -178,7 +174,7 @@ class Machine:
         got = b""
         while len(got) < 3:
             part = self.com.recv(3 - len(got))
-            check(part, "the guest's line hung up")
+            expect(part, "the guest's line hung up")
             got += part
         return tuple(got)
 
@@ -189,7 +185,7 @@ class Machine:
     def quit(self):
         self.send(b"q")
         err = self.p.communicate(timeout=20)[1].decode()
-        check(self.p.returncode == 33, f"{self.p.returncode} {err}")
+        expect(self.p.returncode == 33, f"{self.p.returncode} {err}")
         return err
 
 FULL = LBA * 512
@@ -202,19 +198,19 @@ def test_full_report():
     """The default: an error of the drive's, nothing of the image lost, and it goes on when there is room."""
     image("r")
     with Machine("r", *drive("r")) as m:
-        check(m.ask(b"w")[:2] == (GOOD, 0), "before")
+        expect(m.ask(b"w")[:2] == (GOOD, 0), "before")
         m.limit(FULL)
         for _ in range(3):
             status, error, _ = m.ask(b"w")
-            check(status & 1 and error == ABRT, (status, error))
-        check(m.event("BLOCK_IO_ERROR") == {"device": "ide0-hd0", "node-name": "ide0-hd0", "operation": "write", "action": "report",
+            expect(status & 1 and error == ABRT, (status, error))
+        expect(m.event("BLOCK_IO_ERROR") == {"device": "ide0-hd0", "node-name": "ide0-hd0", "operation": "write", "action": "report",
                                             "nospace": True, "reason": "No space left on device"}, "event")
-        check(m.do("query-status")["status"] == "running", "status")
+        expect(m.do("query-status")["status"] == "running", "status")
         m.limit(FREE)
-        check(m.ask(b"w")[:2] == (GOOD, 0), "after")
+        expect(m.ask(b"w")[:2] == (GOOD, 0), "after")
         err = m.quit()
-        check(err.count("the guest sees an error") == 1, err)
-    check(sector("r") == b"\x5a" * 512 and os.path.getsize(path("r")) == 512 * SECTORS, "image")
+        expect(err.count("the guest sees an error") == 1, err)
+    expect(sector("r") == b"\x5a" * 512 and os.path.getsize(path("r")) == 512 * SECTORS, "image")
 
 def stop_and_go(option, how):
     name = option.replace("=", "-")
@@ -223,25 +219,25 @@ def stop_and_go(option, how):
         m.limit(FULL)
         m.send(b"w")
         data = m.event("BLOCK_IO_ERROR")
-        check(data["action"] == "stop" and data["nospace"] is True and data["operation"] == "write", data)
+        expect(data["action"] == "stop" and data["nospace"] is True and data["operation"] == "write", data)
         m.event("STOP")
-        check(m.do("query-status") == {"status": "io-error", "singlestep": False, "running": False}, "status")
-        check(sector(name) == b"\x11" * 512, "the image did not change")
-        check("io-error" in m.do("human-monitor-command", **{"command-line": "info status"}), "info status")
-        check("waits" in m.do("human-monitor-command", **{"command-line": f"savevm {path('x')}"}), "savevm")
+        expect(m.do("query-status") == {"status": "io-error", "singlestep": False, "running": False}, "status")
+        expect(sector(name) == b"\x11" * 512, "the image did not change")
+        expect("io-error" in m.do("human-monitor-command", **{"command-line": "info status"}), "info status")
+        expect("waits" in m.do("human-monitor-command", **{"command-line": f"savevm {path('x')}"}), "savevm")
         how(m)  # still full: it stops again
         m.event("RESUME")
-        check(m.event("BLOCK_IO_ERROR")["action"] == "stop", "again")
+        expect(m.event("BLOCK_IO_ERROR")["action"] == "stop", "again")
         m.event("STOP")
         m.limit(FREE)
         how(m)
         m.event("RESUME")
-        check(m.answer()[:2] == (GOOD, 0), "the guest never heard of it")
-        check(m.do("query-status")["status"] == "running", "status")
-        check(m.ask(b"w")[:2] == (GOOD, 0), "after")
+        expect(m.answer()[:2] == (GOOD, 0), "the guest never heard of it")
+        expect(m.do("query-status")["status"] == "running", "status")
+        expect(m.ask(b"w")[:2] == (GOOD, 0), "after")
         err = m.quit()
-        check(err.count("the machine is paused") == 2, err)
-    check(sector(name) == b"\x5a" * 512, "image")
+        expect(err.count("the machine is paused") == 2, err)
+    expect(sector(name) == b"\x5a" * 512, "image")
 
 def test_full_stop():
     stop_and_go("werror=stop", lambda m: m.do("cont"))
@@ -260,17 +256,17 @@ def test_reset_while_stopped():
         m.event("RESET")
         m.limit(FREE)
         m.do("cont")
-        check(m.ask(b"w")[:2] == (GOOD, 0), "after")
+        expect(m.ask(b"w")[:2] == (GOOD, 0), "after")
         m.quit()
 
 def test_full_ignore():
     image("i")
     with Machine("i", *drive("i", "werror=ignore")) as m:
         m.limit(FULL)
-        check(m.ask(b"w")[:2] == (GOOD, 0), "ignored")
-        check(m.event("BLOCK_IO_ERROR")["action"] == "ignore", "event")
+        expect(m.ask(b"w")[:2] == (GOOD, 0), "ignored")
+        expect(m.event("BLOCK_IO_ERROR")["action"] == "ignore", "event")
         m.quit()
-    check(sector("i") == b"\x11" * 512, "image")
+    expect(sector("i") == b"\x11" * 512, "image")
 
 def test_full_snapshot():
     """The temporary layer is on a full disk: the guest sees an error, the image stays."""
@@ -278,39 +274,39 @@ def test_full_snapshot():
     with Machine("s", *drive("s", "snapshot=on")) as m:
         m.limit(FULL)
         status, error, _ = m.ask(b"w")
-        check(status & 1 and error == ABRT, (status, error))
+        expect(status & 1 and error == ABRT, (status, error))
         m.limit(FREE)
-        check(m.ask(b"w")[:2] == (GOOD, 0), "after")
+        expect(m.ask(b"w")[:2] == (GOOD, 0), "after")
         m.quit()
-    check(sector("s") == b"\x11" * 512, "image")
+    expect(sector("s") == b"\x11" * 512, "image")
 
 def test_cut_short():
     """Somebody truncates the image: sectors that are gone cannot be read, and are not zeros."""
     image("c")
     with Machine("c", *drive("c")) as m:
-        check(m.ask(b"r") == (GOOD, 0, 0x11), "before")
+        expect(m.ask(b"r") == (GOOD, 0, 0x11), "before")
         os.truncate(path("c"), LBA * 512)
         status, error, _ = m.ask(b"r")
-        check(status & 1 and error == UNC, (status, error))
-        check(m.event("BLOCK_IO_ERROR")["operation"] == "read", "event")
+        expect(status & 1 and error == UNC, (status, error))
+        expect(m.event("BLOCK_IO_ERROR")["operation"] == "read", "event")
         m.quit()
     image("d")
     with Machine("d", *drive("d", "rerror=stop")) as m:
         os.truncate(path("d"), LBA * 512)
         m.send(b"r")
-        check(m.event("BLOCK_IO_ERROR")["action"] == "stop", "event")
+        expect(m.event("BLOCK_IO_ERROR")["action"] == "stop", "event")
         m.event("STOP")
         with open(path("d"), "ab") as f:
             f.write(b"\x22" * 512 * (SECTORS - LBA))
         m.do("cont")
-        check(m.answer() == (GOOD, 0, 0x22), "read again")
+        expect(m.answer() == (GOOD, 0, 0x22), "read again")
         m.quit()
 
 def test_unlinked():
     image("u")
     with Machine("u", *drive("u")) as m:
         os.unlink(path("u"))
-        check(m.ask(b"w")[:2] == (GOOD, 0) and m.ask(b"r") == (GOOD, 0, 0x5a), "the guest keeps its disk")
+        expect(m.ask(b"w")[:2] == (GOOD, 0) and m.ask(b"r") == (GOOD, 0, 0x5a), "the guest keeps its disk")
         m.quit()
 
 def qcow2(name):
@@ -331,17 +327,17 @@ def test_server_dies():
     """The qemu-nbd behind a qcow2 image is killed: errors of the drive, nothing hangs, the machine ends by itself."""
     args = ["-drive", f"file={qcow2('n')},format=qcow2,if=ide,index=0"]
     with Machine("n", *args) as m:
-        check(m.ask(b"w")[:2] == (GOOD, 0), "before")
+        expect(m.ask(b"w")[:2] == (GOOD, 0), "before")
         servers = [p for p in children(m.p.pid) if "qemu-nbd" in os.readlink(f"/proc/{p}/exe")]
-        check(servers, "no qemu-nbd")
+        expect(servers, "no qemu-nbd")
         for p in servers:
             os.kill(p, signal.SIGKILL)
         for letter, want in ((b"r", UNC), (b"w", ABRT), (b"r", UNC)):
             status, error, _ = m.ask(letter)
-            check(status & 1 and error == want, (letter, status, error))
+            expect(status & 1 and error == want, (letter, status, error))
         m.quit()
     rc = subprocess.run(["qemu-img", "check", "-q", path("n")], capture_output=True).returncode
-    check(rc in (0, 3), f"the image is damaged: {rc}")  # 3: leaked clusters
+    expect(rc in (0, 3), f"the image is damaged: {rc}")  # 3: leaked clusters
 
 def test_damaged():
     """What cannot be opened is said in one line, with exit code 4, and nothing runs."""
@@ -362,24 +358,11 @@ def test_damaged():
         p = subprocess.run([NOVT, "-bios", bios(), "-nodefaults", "-display", "none", "-drive", f"file={path('bad')},format=qcow2", "--timeout", "20"],
                            stdin=subprocess.DEVNULL, capture_output=True, timeout=40)
         lines = p.stderr.decode().splitlines()
-        check(p.returncode == 4 and len(lines) == 2 and path("bad") in lines[0] and lines[1].startswith("novt: remedy: "), f"{name}: {p}")
-        check(open(path("bad"), "rb").read() == data, f"{name}: the image was changed")
+        expect(p.returncode == 4 and len(lines) == 2 and path("bad") in lines[0] and lines[1].startswith("novt: remedy: "), f"{name}: {p}")
+        expect(open(path("bad"), "rb").read() == data, f"{name}: the image was changed")
 
-def main():
-    names = sys.argv[2:]
-    failed = 0
-    for name, fn in sorted(globals().items()):
-        if not name.startswith("test_") or (names and not any(n in name for n in names)):
-            continue
-        start = time.time()
-        try:
-            fn()
-            word = "ok"
-        except (Fail, subprocess.SubprocessError, OSError, KeyError, TypeError, ValueError) as e:
-            word = f"FAIL {type(e).__name__} {e}"[:1500]
-            failed += 1
-        print(f"{name[5:]:20} {time.time() - start:6.2f} s  {word}", flush=True)
-    subprocess.run(["rm", "-rf", TMP])
-    sys.exit(1 if failed else 0)
-
-main()
+names = sys.argv[2:]
+code = run_cases([(name[5:], fn) for name, fn in sorted(globals().items())
+                  if name.startswith("test_") and (not names or any(n in name for n in names))])
+shutil.rmtree(TMP, ignore_errors=True)
+sys.exit(code)
