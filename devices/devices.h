@@ -55,6 +55,9 @@ struct pc_drive {
     struct disk_back back;
     const char *serial;   /* at most 20 characters; NULL: QEMU's QM00001... */
     const char *model;    /* at most 40 characters; NULL: QEMU's */
+    const char *firmware; /* at most 8 characters; NULL: QEMU's */
+    u64 wwn;              /* 0: none */
+    u16 rotation_rate;    /* turns a minute, 1: a solid-state disk; 0: not said */
     bool write_cache_off; /* each write is flushed before the guest hears of it (cache=writethrough) */
     unsigned boot_index;  /* 1 is tried first; 0: where `boot` says */
     unsigned floppy_kib;  /* the drive's type: 360, 720, 1200, 1440 or 2880; 0: what fits the medium, 2880 without one */
@@ -135,6 +138,7 @@ struct pc_config {
     const char *boot; /* QEMU's -boot order letters, NULL = "cad" */
     bool boot_menu;   /* the firmware offers a choice */
     u16 boot_menu_ms; /* and waits so long for a key; 0 = its default */
+    u32 boot_fail_ms; /* with nothing to boot it starts over after so long, plus 1; 0: never */
     bool boot_strict; /* drives without a boot_index are not tried */
     bool floppy_unchecked; /* a floppy need not have a boot signature */
     const struct clk_source *clk_source; /* NULL = CLOCK_MONOTONIC */

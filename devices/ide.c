@@ -421,6 +421,9 @@ static int drive_init(struct ide_drive *d, const struct pc_drive *cfg, unsigned 
                 cfg->model            ? cfg->model
                 : d->kind == IDE_DISK ? "QEMU HARDDISK"
                                       : "QEMU DVD-ROM");
+    take_string(d->firmware, sizeof(d->firmware), cfg->firmware ? cfg->firmware : "2.5+");
+    d->wwn = cfg->wwn;
+    d->rotation_rate = cfg->rotation_rate;
     d->write_cache_default = !cfg->write_cache_off;
     if (d->kind == IDE_DISK)
         ide_geometry(d);

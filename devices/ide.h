@@ -57,7 +57,9 @@ struct ide_drive {
     struct disk_back back;
     struct disk_front front;
     struct ide_channel *channel;
-    char serial[21], model[41];
+    char serial[21], model[41], firmware[9];
+    u64 wwn;
+    u16 rotation_rate;
     bool write_cache_default;
 
     struct ide_reg feature, count, lba_low, lba_mid, lba_high;

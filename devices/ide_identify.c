@@ -22,6 +22,17 @@ static void put32(u8 *to, unsigned word, u32 val)
     put(to, word + 1, val >> 16);
 }
 
+/* A world wide name is four words, the highest first. */
+static void put_wwn(const struct ide_drive *d, u8 *to)
+{
+    if (!d->wwn)
+        return;
+    to[2 * 84 + 1] |= 0x01; /* word 84 and 87, bit 8: there is one */
+    to[2 * 87 + 1] |= 0x01;
+    for (unsigned i = 0; i < 4; i++)
+        put(to, 108 + i, (u32)(d->wwn >> (48 - 16 * i)) & 0xffff);
+}
+
 /* The modes a drive can do (low byte) and the one it was set to (high byte). */
 static u32 modes(const struct ide_drive *d, u8 first, u32 can)
 {
@@ -38,7 +49,7 @@ static void identity(const struct ide_drive *d, u8 *to)
     put(to, 20, 3);
     put(to, 21, 512);
     put(to, 22, 4);
-    ide_string(to + 46, "2.5+", 8);
+    ide_string(to + 46, d->firmware, 8);
     ide_string(to + 54, d->model, 40);
     put(to, 48, 1);
     put(to, 49, BIT(11) | BIT(9) | BIT(8)); /* IORDY, LBA, DMA */
@@ -85,6 +96,8 @@ void ide_identify_disk(const struct ide_drive *d, u8 *to)
     put32(to, 100, (u32)d->sectors);
     put32(to, 102, (u32)(d->sectors >> 32));
     put(to, 169, 1); /* TRIM */
+    put(to, 217, d->rotation_rate);
+    put_wwn(d, to);
 }
 
 void ide_identify_cdrom(const struct ide_drive *d, u8 *to)
@@ -98,6 +111,11 @@ void ide_identify_cdrom(const struct ide_drive *d, u8 *to)
     put(to, 71, 30);
     put(to, 72, 30);
     put(to, 80, 0x1e);
+    if (d->wwn) {
+        put(to, 84, BIT(14));
+        put(to, 87, BIT(14));
+        put_wwn(d, to);
+    }
 }
 
 /* ---- geometry ---- */

@@ -79,6 +79,7 @@ struct pc {
     struct virtio_blk *virtio_disk[PC_VIRTIO_DISKS]; /* NULL: not there */
     struct bootorder bootorder;
     u8 boot_menu_wait[2]; /* etc/boot-menu-wait */
+    u8 boot_fail_wait[4]; /* etc/boot-fail-wait; all ones: for ever */
     struct vga vga;
     bool has_vga;
 };
@@ -133,6 +134,10 @@ static int fill_boot(struct pc *pc)
     pc->boot_menu_wait[1] = (u8)(cfg->boot_menu_ms >> 8);
     if (cfg->boot_menu_ms)
         err = fwcfg_add_file(&pc->fwcfg, "etc/boot-menu-wait", pc->boot_menu_wait, sizeof(pc->boot_menu_wait));
+    for (unsigned i = 0; i < sizeof(pc->boot_fail_wait); i++)
+        pc->boot_fail_wait[i] = (u8)((cfg->boot_fail_ms - 1) >> 8 * i);
+    if (!err)
+        err = fwcfg_add_file(&pc->fwcfg, "etc/boot-fail-wait", pc->boot_fail_wait, sizeof(pc->boot_fail_wait));
     for (unsigned i = 0; !err && i < PC_IDE_DRIVES; i++)
         err = bootorder_add(order, cfg->ide[i].boot_index, "/pci@i0cf8/ide@1,1/drive@%u/disk@%u", i / 2, i % 2);
     for (unsigned i = 0; !err && i < PC_FLOPPIES; i++)

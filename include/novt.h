@@ -152,7 +152,9 @@ struct novt_drive {
     bool cdrom;     /* IDE only */
     const char *id; /* for novt_vm_change() and its like; NULL: QEMU's ide0-hd0, ide1-cd0, floppy0, virtio0 */
     struct novt_medium medium;
-    const char *serial, *model;                    /* NULL: default */
+    const char *serial, *model, *firmware;         /* IDE's names of itself; NULL: QEMU's */
+    uint64_t wwn;                                  /* IDE; 0: none */
+    uint16_t rotation_rate;                        /* IDE: turns a minute, 1: a solid-state disk; 0: not said */
     uint32_t cylinders, heads, sectors_per_track;  /* 0: chosen */
     unsigned floppy_kib;                           /* type of the floppy drive: 360 720 1200 1440 2880; 0: what fits the medium */
     unsigned pci_slot;                             /* virtio; 0: the next free one */
@@ -196,6 +198,7 @@ struct novt_config {
     bool boot_strict;            /* only what has a boot_index */
     bool floppy_unchecked;       /* a floppy boots without the signature 55AAh: those of the first PCs have none */
     uint32_t boot_menu_ms;       /* how long it waits for a key; 0: the firmware's default */
+    uint32_t boot_fail_ms;       /* with nothing to boot it tries again after so long, plus 1; 0: never */
     void (*warning)(void *opaque, const char *text); /* one line to tell the user; may be NULL */
     void *warning_opaque;
     bool no_reboot;              /* a reset of the machine ends novt_vm_run() */

@@ -166,6 +166,30 @@ static int set_addr(struct cli_disk_device *dev, const struct drive_pair *pair, 
     return 0;
 }
 
+/* What an IDE drive says about itself. 1: it was one of these keys. */
+static int set_identity(struct cli_options *opt, struct novt_drive *d, const struct drive_pair *pair, struct novt_error *err)
+{
+    const char *key = pair->key;
+    const char **text = !strcmp(key, "model") ? &d->model : !strcmp(key, "ver") ? &d->firmware : NULL;
+    u64 n;
+    int rc;
+
+    if (text) {
+        *text = drive_text(opt, pair->value, err);
+        return *text ? 1 : EXIT_USAGE;
+    }
+    if (!strcmp(key, "wwn")) {
+        rc = drive_number("-device", pair, UINT64_MAX, &d->wwn, err);
+        return rc ? rc : 1;
+    }
+    if (!strcmp(key, "rotation_rate")) {
+        rc = drive_number("-device", pair, 65534, &n, err);
+        d->rotation_rate = (uint16_t)n;
+        return rc ? rc : 1;
+    }
+    return 0;
+}
+
 static int set_device_key(struct cli_options *opt, struct cli_disk_device *dev, const struct drive_pair *pair,
                           struct novt_error *err)
 {
@@ -198,9 +222,10 @@ static int set_device_key(struct cli_options *opt, struct cli_disk_device *dev, 
         return set_floppy_type(dev, pair, err);
     if (!strcmp(key, "addr") && dev->kind == DEV_VIRTIO)
         return set_addr(dev, pair, err);
-    if (!strcmp(key, "model") && dev->kind != DEV_VIRTIO) {
-        dev->d.model = drive_text(opt, v, err);
-        return dev->d.model ? 0 : EXIT_USAGE;
+    if (dev->kind == DEV_IDE_HD || dev->kind == DEV_IDE_CD) {
+        rc = set_identity(opt, &dev->d, pair, err);
+        if (rc)
+            return rc == 1 ? 0 : rc;
     }
     if (!strcmp(key, "write-cache")) {
         if (strcmp(v, "auto") && !drive_on_off(pair, &on))
@@ -398,8 +423,12 @@ static int place_drive(struct cli_options *opt, struct cli_drive *d, struct novt
     d->used = true;
     d->drive.bus = (enum novt_drive_bus)bus[d->interface];
     d->drive.id = d->id;
-    if (d->cdrom && d->interface != IF_IDE)
-        return opt_usage(err, "use if=ide", "-drive: media=cdrom needs if=ide");
+    if (d->cdrom && d->interface == IF_FLOPPY)
+        return opt_usage(err, "use if=ide", "-drive: a floppy drive takes no media=cdrom");
+    if (d->cdrom && d->interface == IF_VIRTIO) { /* as in QEMU: a disk that cannot be written */
+        d->drive.medium.read_only = true;
+        d->cdrom = false;
+    }
     d->drive.cdrom = d->cdrom;
     if (!d->drive.medium.file && d->interface != IF_FLOPPY && !d->cdrom)
         return opt_usage(err, "add file=IMAGE", "-drive: no file=");
@@ -419,7 +448,9 @@ static int place_device(struct cli_options *opt, struct cli_disk_device *dev, st
     last = last_of(dev->d.bus);
     if (!dev->d.medium.file && (dev->kind == DEV_IDE_HD || dev->kind == DEV_VIRTIO))
         return opt_usage(err, "add drive=ID, and -drive if=none,id=ID,file=IMAGE", "-device %s: no drive with a file", dev->name);
-    if (ide && dev->bus >= 0 && dev->unit < 0) {
+    if (ide && dev->bus < 0) /* QEMU fills the second cable, and then refuses; here the first one follows */
+        dev->bus = drive_at(opt, NOVT_BUS_IDE, 2) && (dev->unit == 0 || drive_at(opt, NOVT_BUS_IDE, 3)) ? 0 : 1;
+    if (ide && dev->unit < 0) {
         index = -1 - 2 * dev->bus;
         last = (unsigned)(2 * dev->bus + 1);
     } else if (dev->unit >= 0) {
@@ -456,6 +487,8 @@ int drive_finish(struct cli_options *opt, struct novt_error *err)
     opt->config.drives = 0;
     opt->config.boot_order = all->boot_order[0] ? all->boot_order : NULL;
     opt->config.boot_once = all->boot_once[0] ? all->boot_once : NULL;
+    if (strchr(all->boot_order, 'n') || strchr(all->boot_once, 'n'))
+        base_warn("note: network cards have no boot ROM (PXE): the firmware passes over -boot n");
     if (all->snapshot_all && all->blockdevs)
         return opt_usage(err, "use -drive snapshot=on", "-snapshot and -blockdev do not go together");
     for (unsigned i = 0; i < all->drives; i++)

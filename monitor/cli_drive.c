@@ -132,6 +132,12 @@ int drive_check_file(const char *option, const char *file, struct novt_error *er
     return 0;
 }
 
+/* "file:PATH" is PATH, whatever PATH looks like. */
+static const char *drive_path(const char *file)
+{
+    return strncmp(file, "file:", 5) ? file : file + 5;
+}
+
 int drive_set_format(const char *option, struct novt_medium *m, const struct drive_pair *pair, struct novt_error *err)
 {
     if (novt_format_by_name(pair->value, &m->format))
@@ -191,6 +197,9 @@ int drive_host_key(const char *option, struct novt_medium *m, const struct drive
         return !strcmp(v, "off") || !strcmp(v, "on") || !strcmp(v, "unmap") ? 1 : drive_bad(option, pair, "use off", err);
     if (!strcmp(key, "copy-on-read"))
         return !strcmp(v, "off") ? 1 : drive_unsupported(option, pair, "only off can be had", err);
+    if (!strncmp(key, "throttling.", 11) || !strncmp(key, "bps", 3) || !strncmp(key, "iops", 4) || !strcmp(key, "group"))
+        return opt_usage(err, "limit it from the host, for example with systemd-run -p IOReadBandwidthMax=",
+                         "%s: NoVT does not throttle drives (%s=)", option, key);
     if (!strcmp(key, "locking"))
         return !strcmp(v, "on") || !strcmp(v, "auto") ? 1 : drive_unsupported(option, pair, "images are always locked", err);
     return 0;
@@ -265,6 +274,20 @@ int drive_common_key(const char *option, struct cli_options *opt, struct novt_dr
     return 0;
 }
 
+/* Two drives of one name could not be told apart by a monitor, nor by -device. */
+static int set_drive_id(struct cli_options *opt, struct cli_drive *d, const char *id, struct novt_error *err)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+    if (!id[0] || !strchr(letters, id[0]) || id[strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._")])
+        return opt_usage(err, "begin with a letter, go on with letters, digits, \"-\", \".\" and \"_\"", "-drive: \"%s\" is no id", id);
+    for (unsigned i = 0; i < opt->drives.drives; i++)
+        if (&opt->drives.drive[i] != d && opt->drives.drive[i].id && !strcmp(opt->drives.drive[i].id, id))
+            return opt_usage(err, "give each its own", "-drive: id=%s twice", id);
+    d->id = drive_text(opt, id, err);
+    return d->id ? 0 : EXIT_USAGE;
+}
+
 static int set_drive_key(struct cli_options *opt, struct cli_drive *d, const struct drive_pair *pair, int *bus, int *unit,
                          struct novt_error *err)
 {
@@ -275,13 +298,11 @@ static int set_drive_key(struct cli_options *opt, struct cli_drive *d, const str
     if (!strcmp(key, "file") || !strcmp(key, "file.filename")) {
         if (drive_check_file("-drive", pair->value, err))
             return EXIT_USAGE;
-        m->file = pair->value[0] ? drive_text(opt, pair->value, err) : NULL;
+        m->file = pair->value[0] ? drive_text(opt, drive_path(pair->value), err) : NULL;
         return m->file || !pair->value[0] ? 0 : EXIT_USAGE;
     }
-    if (!strcmp(key, "id") || !strcmp(key, "node-name")) {
-        d->id = drive_text(opt, pair->value, err);
-        return d->id ? 0 : EXIT_USAGE;
-    }
+    if (!strcmp(key, "id") || !strcmp(key, "node-name"))
+        return set_drive_id(opt, d, pair->value, err);
     if (!strcmp(key, "if"))
         return set_interface(d, pair, err);
     if (!strcmp(key, "index") || !strcmp(key, "bus") || !strcmp(key, "unit"))
@@ -358,7 +379,7 @@ static int legacy(struct cli_options *opt, const char *arg, enum cli_drive_if in
     d->interface = interface;
     d->index = index;
     d->cdrom = cdrom;
-    d->drive.medium.file = arg;
+    d->drive.medium.file = drive_path(arg);
     return 0;
 }
 
@@ -443,8 +464,13 @@ int opt_boot(struct cli_options *opt, const char *arg, struct novt_error *err)
         } else if (!strcmp(pair.key, "splash-time")) {
             rc = drive_number("-boot", &pair, 65535, &n, err);
             opt->config.boot_menu_ms = (u32)n;
+        } else if (!strcmp(pair.key, "reboot-timeout")) { /* -1: stay, as without it */
+            rc = strcmp(pair.value, "-1") ? drive_number("-boot", &pair, 65535, &n, err) : 0;
+            opt->config.boot_fail_ms = rc || pair.value[0] == '-' ? 0 : (u32)n + 1;
+        } else if (!strcmp(pair.key, "splash")) {
+            rc = opt_usage(err, "leave it out", "-boot: NoVT shows no splash picture (splash=)");
         } else {
-            rc = opt_usage(err, "use order=, once=, menu=, splash-time= and strict=", "-boot: unknown key \"%s\"", pair.key);
+            rc = opt_usage(err, "use order=, once=, menu=, splash-time=, reboot-timeout= and strict=", "-boot: unknown key \"%s\"", pair.key);
         }
     }
     return rc;

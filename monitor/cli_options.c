@@ -57,7 +57,8 @@ static const struct option_row option_rows[] = {
      "-blockdev KEY=VALUE,... driver=raw|qcow2|file node-name= filename= file= file.driver= file.filename= read-only="},
     {"snapshot", ARG_NONE, opt_snapshot, "-snapshot               writes go to temporary files, images stay as they are"},
     {"boot", ARG_NEEDED, opt_boot,
-     "-boot [order=]LETTERS   a b floppy, c disk, d CD-ROM; once=LETTERS menu=on|off splash-time=MS strict=on|off"},
+     "-boot [order=]LETTERS   a b floppy, c disk, d CD-ROM; once=LETTERS menu=on|off splash-time=MS strict=on|off\n"
+     "                          reboot-timeout=MS"},
     {"serial", ARG_NEEDED, opt_serial,
      "-serial DEV             COM1, then COM2-4: stdio mon:stdio file:PATH pty unix:PATH tcp:HOST:PORT pipe:PATH\n"
      "                            /dev/TTY null none chardev:ID"},

@@ -182,7 +182,7 @@ static void debugcon_write(void *opaque, const u8 *buf, size_t len)
             m->no_boot_at = 0;
         if (buf[i] == (u8)message[m->no_boot_at] && !message[++m->no_boot_at]) {
             m->no_boot_at = 0;
-            if (m->config.patient)
+            if (m->config.patient || m->config.boot_fail_ms)
                 continue;
             m->no_boot = true;
             mon_stop(&m->vm, STOP_QUIT, 0);

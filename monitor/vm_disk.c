@@ -218,11 +218,14 @@ static int open_drive(struct machine *m, struct pc_config *cfg, const struct nov
         .back = *blk_back(slot->disk),
         .serial = d->serial,
         .model = d->model,
+        .firmware = d->firmware,
+        .wwn = d->wwn,
+        .rotation_rate = d->rotation_rate,
         .write_cache_off = d->medium.cache == NOVT_CACHE_WRITETHROUGH || d->medium.cache == NOVT_CACHE_DIRECTSYNC,
         .boot_index = d->boot_index,
         .floppy_kib = d->floppy_kib,
     };
-    slot->drive.serial = slot->drive.model = NULL;
+    slot->drive.serial = slot->drive.model = slot->drive.firmware = NULL;
     slot->drive.medium.file = NULL;
     return 0;
 }
@@ -234,6 +237,7 @@ int disks_open(struct machine *m, struct pc_config *cfg, struct novt_error *err)
     cfg->boot = c->boot_once ? c->boot_once : c->boot_order;
     cfg->boot_menu = c->boot_menu;
     cfg->boot_menu_ms = (u16)min_u64(c->boot_menu_ms, UINT16_MAX);
+    cfg->boot_fail_ms = c->boot_fail_ms;
     cfg->boot_strict = c->boot_strict;
     cfg->floppy_unchecked = c->floppy_unchecked;
     m->disks = calloc(1, sizeof(*m->disks));

@@ -90,7 +90,13 @@ Test(drives, accepted)
          "ide3 a qcow2 id=x boot=1"},
         {"-device virtio-blk-pci,drive=x,bootindex=4 -drive if=none,id=x,file=a", "vd0 a id=x boot=5"},
         {"-device ide-cd,bus=ide.1 -hda h", "ide0 h; ide2 cd -"},
-        {"-device ide-cd -hda h", "ide0 h; ide1 cd -"},
+        {"-device ide-cd -hda h", "ide0 h; ide2 cd -"},
+        {"-device ide-cd,unit=1 -hdc h", "ide2 h; ide3 cd -"},
+        {"-drive if=none,id=x,file=a -drive if=none,id=y,file=b -drive if=none,id=z,file=c -device ide-hd,drive=x -device ide-hd,drive=y "
+         "-device ide-hd,drive=z",
+         "ide2 a id=x; ide3 b id=y; ide0 c id=z"},
+        {"-drive file=file:a:b -hdb file:/c", "ide1 /c; ide0 a:b"},
+        {"-drive if=virtio,file=a,media=cdrom", "vd0 a ro"},
         {"-drive if=none,id=f,file=a -device floppy,drive=f,unit=1", "fd1 a id=f"},
         {"-drive if=none,id=f,file=a -device isa-fdc,driveA=f,bootindexA=2", "fd0 a id=f boot=3"},
         {"-blockdev driver=file,node-name=f,filename=a -blockdev driver=qcow2,node-name=q,file=f -device "
@@ -100,13 +106,13 @@ Test(drives, accepted)
          "vd0 a ro raw"},
         {"-blockdev driver=file,node-name=f,filename=a,cache.direct=on -device "
          "ide-hd,drive=f,write-cache=off",
-         "ide0 a raw none"},
+         "ide2 a raw none"},
         {"-blockdev "
          "{\"driver\":\"qcow2\",\"node-name\":\"q\",\"read-only\":true,\"file\":{\"driver\":\"file\","
          "\"filename\":\"a,b\"}} "
          "-device virtio-blk,drive=q",
          "vd0 a,b ro qcow2"},
-        {"-drive if=none,id=x,file=a -device ide-hd,drive=x,write-cache=off", "ide0 a wt id=x"},
+        {"-drive if=none,id=x,file=a -device ide-hd,drive=x,write-cache=off", "ide2 a wt id=x"},
     };
     char got[1024];
 
@@ -130,7 +136,11 @@ Test(drives, refused)
         {"-drive file=a -drive file=a -drive file=a -drive file=a -drive file=a", "no place is left"},
         {"-drive file=a,bus=ide.0", "bus=ide.0"},
         {"-drive file=a,if=sd", "if=sd"},
-        {"-drive file=a,if=virtio,media=cdrom", "media=cdrom"},
+        {"-drive file=a,if=floppy,media=cdrom", "media=cdrom"},
+        {"-drive file=a,id=1x", "1x"},
+        {"-drive file=a,id=x -drive file=b,id=x", "twice"},
+        {"-drive file=a,bps=1000", "throttle"},
+        {"-drive file=a,throttling.iops-total=10", "throttle"},
         {"-drive if=virtio", "no file="},
         {"-drive file=a,detect-zeroes=maybe", "detect-zeroes"},
         {"-drive if=none,id=x,file=a -device ide-hd,drive=x -device ide-hd,drive=x", "in use"},
@@ -167,8 +177,8 @@ Test(drives, defaults)
         {"-hda a -fda b", "ide0 a; fd0 b; ide2 cd -"},
         {"-hdc a", "ide2 a; fd0 -"},
         {"-cdrom a", "ide2 cd a; fd0 -"},
-        {"-drive if=none,id=x,file=a -device ide-hd,drive=x", "ide0 a id=x; fd0 -"},
-        {"-fdb a -device ide-cd", "fd1 a; ide0 cd -; fd0 -"},
+        {"-drive if=none,id=x,file=a -device ide-hd,drive=x", "ide2 a id=x; fd0 -"},
+        {"-fdb a -device ide-cd", "fd1 a; ide2 cd -; fd0 -"},
         {"-drive if=none,id=x,file=a -device floppy,drive=x,unit=1", "fd1 a id=x; ide2 cd -"},
         {"-drive if=virtio,file=a", "vd0 a; ide2 cd -; fd0 -"},
     };
@@ -185,27 +195,41 @@ Test(drives, defaults)
 
 Test(drives, boot)
 {
-    struct parsed *p = parse("-boot order=dc,once=a,menu=on,splash-time=500,strict=on");
+    struct parsed *p = parse("-boot order=dc,once=a,menu=on,splash-time=500,strict=on,reboot-timeout=0");
 
     cr_expect(p->rc == 0);
     cr_expect_str_eq(p->o.config.boot_order, "dc");
     cr_expect_str_eq(p->o.config.boot_once, "a");
     cr_expect(p->o.config.boot_menu && p->o.config.boot_strict && p->o.config.boot_menu_ms == 500);
+    cr_expect(p->o.config.boot_fail_ms == 1, "%u", p->o.config.boot_fail_ms);
     free(p);
     p = parse("-boot n");
     cr_expect_str_eq(p->o.config.boot_order, "n");
+    cr_expect(!p->o.config.boot_fail_ms);
+    free(p);
+}
+
+Test(drives, identity)
+{
+    struct parsed *p = parse("-drive if=none,id=x,file=a -device ide-hd,drive=x,model=M,ver=1.0,serial=S,wwn=0x5000c50015ea71aa,rotation_rate=1");
+
+    cr_expect(p->rc == 0, "%s", p->err.cause);
+    if (!p->rc) {
+        cr_expect_str_eq(p->o.config.drive[0].model, "M");
+        cr_expect_str_eq(p->o.config.drive[0].firmware, "1.0");
+        cr_expect_str_eq(p->o.config.drive[0].serial, "S");
+        cr_expect(p->o.config.drive[0].wwn == 0x5000c50015ea71aa && p->o.config.drive[0].rotation_rate == 1);
+    }
     free(p);
 }
 
 /* However long the values are, they end in a message and nothing is overrun. */
 Test(drives, much_text)
 {
-    char line[2048];
+    char line[2048] = "-drive if=none,id=";
     struct parsed *p;
 
-    snprintf(line, sizeof(line), "-drive if=none,id=%.*s", 1900, "");
     memset(line + strlen(line), 'x', 1900);
-    line[1930] = 0;
     p = parse(line);
     cr_expect(p->rc == 0); /* kept whole, and only noted as unused */
     free(p);

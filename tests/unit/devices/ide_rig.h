@@ -58,7 +58,7 @@ static inline struct ide_rig *ide_rig_new(void)
     const struct irq_line irq[2] = {board_line(r->b, 0), board_line(r->b, 1)};
     const struct dma_mem mem = {.read = rig_dma_read, .write = rig_dma_write, .opaque = r};
     const struct pc_drive drive[PC_IDE_DRIVES] = {
-        [0] = {.kind = PC_DRIVE_DISK, .back = fake_back(r->hd)},
+        [0] = {.kind = PC_DRIVE_DISK, .back = fake_back(r->hd), .firmware = "9.8", .wwn = 0x5000c50015ea71aa, .rotation_rate = 5400},
         [2] = {.kind = PC_DRIVE_CDROM, .back = fake_back(r->cd)},
     };
     cr_assert_eq(pci_init(&r->pci, &r->b->io, &r->b->mmio, NULL, NULL), 0);

@@ -48,6 +48,10 @@ Test(ide, identify_says_what_the_disk_is)
     cr_assert_eq(word(id, 0), 0x0040);
     cr_assert_eq(memcmp(id + 54, "EQUMH RADDSI K", 14), 0); /* bytes of words swapped */
     cr_assert_eq(memcmp(id + 20, "MQ0000 1", 8), 0);
+    cr_assert_eq(memcmp(id + 46, ".9 8    ", 8), 0);
+    cr_assert(word(id, 108) == 0x5000 && word(id, 109) == 0xc500 && word(id, 110) == 0x15ea && word(id, 111) == 0x71aa); /* wwn= */
+    cr_assert((word(id, 84) & 0xc100) == 0x4100 && (word(id, 87) & 0xc100) == 0x4100);
+    cr_assert_eq(word(id, 217), 5400); /* rotation_rate= */
     cr_assert_eq(word(id, 60) | (u32)word(id, 61) << 16, RIG_SECTORS);
     cr_assert_eq(word(id, 100) | (u32)word(id, 101) << 16, RIG_SECTORS);
     cr_assert(word(id, 83) & 0x0400); /* LBA48 */
