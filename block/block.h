@@ -92,6 +92,8 @@ void blk_retry(struct blk_disk *disk);
 bool blk_holds(const struct blk_disk *disk);
 
 void blk_info(struct blk_disk *disk, struct blk_info *info);
+/* When the image's file was last written, by its file system. False: no medium, or the host does not say. */
+bool blk_written(const struct blk_disk *disk, u64 *s, u64 *ns);
 void blk_set_tray(struct blk_disk *disk, bool open);
 
 #endif

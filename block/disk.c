@@ -10,12 +10,15 @@
  */
 #include "block/internal.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define COLLECT_MOST 32u
 
@@ -28,6 +31,7 @@ struct blk_disk {
     struct blk_image *image; /* NULL: no medium */
     struct disk_geometry geometry;
     char path[256];
+    int file; /* names the image's file, whatever becomes of its path or of the working directory; -1: none */
     bool snapshot, tray_open;
     blk_trouble_fn *trouble;
     void *trouble_opaque;
@@ -306,6 +310,7 @@ int blk_new(struct blk_disk **out)
         return -ENOMEM;
     disk->back = (struct disk_back){
         .geometry = get_geometry, .submit = submit, .drain = drain, .eject = eject, .opaque = disk};
+    disk->file = -1;
     pthread_mutex_init(&disk->lock, NULL);
     pthread_cond_init(&disk->work, NULL);
     pthread_cond_init(&disk->collected, NULL);
@@ -360,6 +365,9 @@ static void drop_image(struct blk_disk *disk)
     disk->image->ops->close(disk->image);
     disk->image = NULL;
     disk->path[0] = 0;
+    if (disk->file >= 0)
+        close(disk->file);
+    disk->file = -1;
 }
 
 void blk_free(struct blk_disk *disk)
@@ -390,7 +398,19 @@ int blk_insert(struct blk_disk *disk, const struct blk_source *source, struct bl
     disk->tray_open = false;
     disk->told = 0;
     snprintf(disk->path, sizeof(disk->path), "%s", source->path);
+    disk->file = open(source->path, O_PATH | O_CLOEXEC);
     return 0;
+}
+
+bool blk_written(const struct blk_disk *disk, u64 *s, u64 *ns)
+{
+    struct stat st;
+
+    if (disk->file < 0 || fstat(disk->file, &st))
+        return false;
+    *s = (u64)st.st_mtim.tv_sec;
+    *ns = (u64)st.st_mtim.tv_nsec;
+    return true;
 }
 
 void blk_remove(struct blk_disk *disk)

@@ -134,6 +134,7 @@ struct pc_config {
 
     bool apic; /* the CPU has a local APIC, the board an I/O APIC */
     bool hpet;
+    bool no_acpi;     /* no power management function: the firmware makes no ACPI tables then */
     i64 rtc_epoch_s;  /* RTC time at virtual time 0, seconds since 1970 in what the guest takes as local */
     const char *boot; /* QEMU's -boot order letters, NULL = "cad" */
     bool boot_menu;   /* the firmware offers a choice */

@@ -24,7 +24,7 @@ static const struct format {
     {40, 2, 8, RATE_250, TYPE_1200},   {40, 1, 8, RATE_250, TYPE_1200},   {80, 1, 9, RATE_250, TYPE_1440},
 };
 
-/* The format of that many sectors; an odd size counts as the smallest standard one that holds it. */
+/* The format of that many sectors; an odd size counts as the smallest standard one that holds it, or as the start of the largest. */
 static const struct format *format_of(u64 sectors)
 {
     static const u8 standard[] = {0, 8}; /* 1.44 MB, 2.88 MB */
@@ -38,7 +38,7 @@ static const struct format *format_of(u64 sectors)
         if (sectors < (u64)f->tracks * f->heads * f->spt)
             return f;
     }
-    return NULL;
+    return &formats[standard[ARRAY_SIZE(standard) - 1]];
 }
 
 void fdc_look_at_medium(struct fdc_drive *d)

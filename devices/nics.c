@@ -42,6 +42,8 @@ static int init_isa(struct nics *nics, union nics_card *card, const struct pc_ni
     irq = irq ? irq : isa_irq[before % ARRAY_SIZE(isa_irq)];
     if (irq > 15 || base > 0x10000 - NE2K_PORTS)
         return -EINVAL;
+    nics->slot[nics->n].place.iobase = base;
+    nics->slot[nics->n].place.irq = irq;
     return ne2k_isa_init(&card->ne2k, w->io, base, w->clk, pic_line(w->pic, irq, PIC_SOURCE_NIC), config->mac,
                          &config->back);
 }
@@ -54,7 +56,7 @@ static unsigned free_slot(const struct pci_bus *pci)
     return 0;
 }
 
-static int init_pci(union nics_card *card, const struct pc_nic *config, const struct nics_wires *w)
+static int init_pci(struct nics *nics, union nics_card *card, const struct pc_nic *config, const struct nics_wires *w)
 {
     unsigned slot = config->slot ? config->slot : free_slot(w->pci);
     struct irq_line pin = piix3_pin(w->bridge, slot, 1);
@@ -83,6 +85,7 @@ static int init_pci(union nics_card *card, const struct pc_nic *config, const st
         dev = &card->rtl8139.pci;
         break;
     }
+    nics->slot[nics->n].place.pci = dev;
     return dev ? pci_dev_plug(w->pci, dev, slot, 0) : -EINVAL;
 }
 
@@ -99,8 +102,9 @@ int nics_init(struct nics *nics, const struct pc_nic *config, unsigned n, const 
             return -ENOMEM;
         nics->slot[i].model = config[i].model;
         nics->slot[i].card = card;
+        memcpy(nics->slot[i].place.mac, config[i].mac, NIC_MAC_BYTES);
         err = config[i].model == PC_NIC_NE2K_ISA ? init_isa(nics, card, &config[i], w)
-                                                 : init_pci(card, &config[i], w);
+                                                 : init_pci(nics, card, &config[i], w);
         nics->n++;
         if (err)
             return err;

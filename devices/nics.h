@@ -10,10 +10,19 @@
 
 union nics_card;
 
+/* Where a card is plugged in. */
+struct nics_place {
+    const struct pci_dev *pci; /* NULL: on ISA, at */
+    u16 iobase;
+    u8 irq;
+    u8 mac[NIC_MAC_BYTES];
+};
+
 struct nics {
     struct nics_slot {
         enum pc_nic_model model;
         union nics_card *card;
+        struct nics_place place;
     } slot[PC_NICS];
     unsigned n;
 };

@@ -28,6 +28,7 @@
 #include "devices/state_tables.h"
 #include "devices/parallel.h"
 #include "devices/pc_info.h"
+#include "devices/pc_qtree.h"
 #include "devices/uart.h"
 #include "devices/vga.h"
 #include "devices/virtio_blk.h"
@@ -160,6 +161,9 @@ static int fill_fwcfg(struct pc *pc)
     /* S3 and S4 off, S5 is SLP_TYP 0; QEMU's layout: index = state, bit 7 = enabled. */
     static const u8 system_states[6] = {128, 0, 0, 1, 2, 128};
     static const u8 irq0_override[1] = {1}; /* the tables say that IRQ 0 is pin 2 of the I/O APIC */
+    /* One entry without a command: SeaBIOS builds its own tables all the same, but puts PMBASE at 600h because the file is there. Small
+     * kernels power off by writing 2000h to port 604h, as under QEMU. */
+    static const u8 table_loader[128] = {0};
     const struct pc_config *cfg = &pc->config;
     struct fwcfg *fw = &pc->fwcfg;
     fwcfg_set_int(fw, FWCFG_RAM_SIZE, cfg->ram_below_4g_bytes + cfg->ram_above_4g_bytes, 8);
@@ -170,6 +174,8 @@ static int fill_fwcfg(struct pc *pc)
         err = fwcfg_add_file(fw, "etc/system-states", system_states, sizeof(system_states));
     if (!err && cfg->apic)
         err = fwcfg_add_file(fw, "etc/irq0-override", irq0_override, sizeof(irq0_override));
+    if (!err && !cfg->no_acpi)
+        err = fwcfg_add_file(fw, "etc/table-loader", table_loader, sizeof(table_loader));
     for (size_t i = 0; !err && i < sizeof(cfg->uuid); i++)
         if (cfg->uuid[i]) { /* SeaBIOS builds its SMBIOS tables from single fields: type 1, offset 8 */
             err = fwcfg_add_file(fw, "smbios/field1-8", cfg->uuid, sizeof(cfg->uuid));
@@ -312,7 +318,8 @@ static int wire(struct pc *pc)
         if (ide_bios_disk(&pc->ide, n, &disk))
             rtc_set_disk(&pc->rtc, n, disk.cylinders, disk.heads, disk.spt, disk.translation);
     }
-    TRY(piix4_pm_init(&pc->pm, &pc->pci, &pc->clk, pic_line(&pc->pic, IRQ_SCI, 0), on_poweroff, pc));
+    if (!cfg->no_acpi)
+        TRY(piix4_pm_init(&pc->pm, &pc->pci, &pc->clk, pic_line(&pc->pic, IRQ_SCI, 0), on_poweroff, pc));
     if (cfg->vga_rom) {
         TRY(vga_init(&pc->vga, &pc->pci, &pc->clk, cfg->vga_rom, cfg->vga_rom_bytes, &cfg->vga_host));
         pc->has_vga = true;
@@ -372,7 +379,8 @@ void pc_reset(struct pc *pc)
 {
     pci_reset(&pc->pci);
     ide_reset(&pc->ide);
-    piix4_pm_reset(&pc->pm);
+    if (!pc->config.no_acpi)
+        piix4_pm_reset(&pc->pm);
     if (pc->has_vga)
         vga_reset(&pc->vga);
     for (unsigned i = 0; i < PC_VIRTIO_DISKS; i++)
@@ -453,7 +461,8 @@ unsigned pc_units(struct pc *pc, struct state_unit unit[PC_UNITS_MAX])
     UNIT_OF("i440fx", i440fx, host_bridge);
     UNIT_OF("piix3", piix3, isa_bridge);
     UNIT("ide", ide);
-    UNIT_OF("pm", piix4_pm, pm);
+    if (!pc->config.no_acpi)
+        UNIT_OF("pm", piix4_pm, pm);
     UNIT("fwcfg", fwcfg);
     if (pc->has_vga)
         UNIT("vga", vga);
@@ -638,7 +647,8 @@ const struct nic_front *pc_nic_front(struct pc *pc, unsigned n)
 
 void pc_power_button(struct pc *pc)
 {
-    piix4_pm_power_button(&pc->pm);
+    if (!pc->config.no_acpi)
+        piix4_pm_power_button(&pc->pm);
 }
 
 bool pc_vga_text(struct pc *pc, struct pc_text *text, u16 *cell, size_t cells)
@@ -692,5 +702,7 @@ size_t pc_info(struct pc *pc, const char *what, char *buf, size_t bytes)
         info_pci(&s, &pc->pci);
     else if (!strcmp(what, "mtree"))
         info_map(&s, &pc->io, &pc->mmio);
+    else if (!strcmp(what, "qtree"))
+        info_qtree(&s, &(struct qtree_board){&pc->config, &pc->pci, &pc->ide, &pc->fdc, &pc->nics, pc->virtio_disk});
     return s.at;
 }

@@ -40,31 +40,43 @@ void info_irq(struct info_sink *s, const struct pic *pic)
             info_put(s, "%2u: %llu\n", i, (unsigned long long)pic->acks[i]);
 }
 
-static void one_bar(struct info_sink *s, const struct pci_bar *bar, unsigned n)
+static void one_bar(struct info_sink *s, const struct pci_dev *d, unsigned n)
 {
+    const struct pci_bar *bar = &d->bar[n];
+    u64 at = bar->mapped ? bar->mapped_at : ~0ull, end = at + bar->bytes - 1;
+    bool prefetch = n < 6 && (d->config[PCI_BAR0 + 4 * n] & 8);
+
     if (!bar->bytes)
         return;
-    info_put(s, "      BAR%u: %s ", n, bar->is_io ? "I/O at" : "32 bit memory at");
-    if (bar->mapped)
-        info_put(s, "0x%08llx [0x%08llx].\n", (unsigned long long)bar->mapped_at,
-                 (unsigned long long)bar->mapped_at + bar->bytes - 1);
+    if (bar->is_io)
+        info_put(s, "      BAR%u: I/O at 0x%04llx [0x%04llx].\n", n, (unsigned long long)at, (unsigned long long)end);
     else
-        info_put(s, "0xffffffff, %u bytes, not mapped.\n", bar->bytes);
+        info_put(s, "      BAR%u: 32 bit %smemory at 0x%08llx [0x%08llx].\n", n, prefetch ? "prefetchable " : "", (unsigned long long)at,
+                 (unsigned long long)end);
 }
 
 void info_pci(struct info_sink *s, const struct pci_bus *pci)
 {
     for (unsigned i = 0; i < 256; i++) {
         const struct pci_dev *d = pci->dev[i];
+        const char *class;
 
         if (!d)
             continue;
-        info_put(s, "  Bus  0, device %3u, function %u:\n    Class %04x: PCI device %04x:%04x\n", i >> 3, i & 7,
-                 pci_get16(d, PCI_CLASS), pci_get16(d, PCI_VENDOR), pci_get16(d, PCI_DEVICE));
+        class = info_pci_class(d);
+        info_put(s, "  Bus  0, device %3u, function %u:\n", i >> 3, i & 7);
+        if (class)
+            info_put(s, "    %s", class);
+        else
+            info_put(s, "    Class %04x", pci_get16(d, PCI_CLASS));
+        info_put(s, ": PCI device %04x:%04x\n", pci_get16(d, PCI_VENDOR), pci_get16(d, PCI_DEVICE));
+        if (pci_get16(d, PCI_SUBSYS_VENDOR) || pci_get16(d, PCI_SUBSYS))
+            info_put(s, "      PCI subsystem %04x:%04x\n", pci_get16(d, PCI_SUBSYS_VENDOR), pci_get16(d, PCI_SUBSYS));
         if (d->config[PCI_INT_PIN])
             info_put(s, "      IRQ %u, pin %c\n", d->config[PCI_INT_LINE], 'A' + ((d->config[PCI_INT_PIN] - 1) & 3));
         for (unsigned n = 0; n < PCI_BARS; n++)
-            one_bar(s, &d->bar[n], n);
+            one_bar(s, d, n);
+        info_put(s, "      id \"\"\n");
     }
 }
 

@@ -69,6 +69,8 @@ struct novt_nic {
     uint8_t slot;      /* on PCI; 0: the first free one */
     uint16_t iobase;   /* ISA: ports and interrupt; 0: 300h and 9, the next card 320h and 10, ... */
     uint8_t irq;
+    const char *dump;        /* a file, made anew, that gets every frame in pcap's format; NULL: none */
+    uint32_t dump_max_bytes; /* of a frame; 0: all */
 };
 
 /* Items of trace_items (the command line's -d). */
@@ -169,6 +171,7 @@ struct novt_config {
     const char *cpu;     /* 486 pentium pentium2 pentium3 pentium4 max; NULL: max */
     bool no_apic;        /* neither local APIC nor I/O APIC, as in a 486 */
     bool hpet;           /* an HPET */
+    bool no_acpi;        /* neither ACPI tables nor the power management chip they need: no power button, no power-off */
     const char *bios;    /* file; a path, or a name in the firmware directories; NULL: bios-256k.bin */
     const char *vgabios; /* likewise; NULL: vgabios-stdvga.bin, not an error if missing; "": no VGA card */
     const char *firmware_dir;     /* searched before the usual directories; NULL: none */
@@ -469,7 +472,7 @@ int novt_vm_forward(struct novt_vm *vm, unsigned n, bool add, const char *rule, 
 /* Register dump on a file descriptor. */
 void novt_vm_dump(const struct novt_vm *vm, int fd);
 
-/* State as text for a person: "registers", "mem", "tlb" (linear addresses), "mtree", "pci", "pic", "irq", "stats". Returns the length
+/* State as text for a person: "registers", "mem", "tlb" (linear addresses), "mtree", "qtree", "pci", "pic", "irq", "stats". Returns the length
  * needed, like snprintf(); 0: there is no such thing. Any thread. */
 size_t novt_vm_info(struct novt_vm *vm, const char *what, char *buf, size_t bytes);
 /* Memory as a debugger sees it: linear addresses through the guest's tables without its rights, devices' registers by reading them.

@@ -63,7 +63,11 @@ struct cli_net {
         bool hub;                                             /* of -net nic: gets the back end of -net user and the like */
     } nic[NOVT_NICS];
     char hub_spec[CLI_NET_SPEC_BYTES];
-    unsigned netdevs, nics;
+    struct cli_net_dump { /* -object filter-dump */
+        char id[64], netdev[64], file[512];
+        u32 max_bytes;
+    } dump[NOVT_NICS];
+    unsigned netdevs, nics, dumps;
     bool given; /* any option of these: there is no network card by default */
 };
 
@@ -116,6 +120,7 @@ bool cli_net_is_device(const char *name); /* does -device NAME mean a network ca
 void cli_net_help_devices(void);
 int cli_net_device(struct cli_options *opt, const char *name, char *list, struct novt_error *err) MUST_CHECK;
 /* After all options. defaults: without any of these options there is an e1000 with user networking, as in QEMU. */
+int cli_net_dump(struct cli_options *opt, const char *list, struct novt_error *err) MUST_CHECK; /* -object filter-dump,LIST */
 int cli_net_finish(struct cli_options *opt, bool defaults, struct novt_error *err) MUST_CHECK;
 
 /* ---- cli_term.c ---- */

@@ -28,6 +28,10 @@ char *drive_text(struct cli_options *opt, const char *text, struct novt_error *e
 /* A JSON object as the comma list that says the same; NULL with *err. */
 const char *drive_json(struct cli_options *opt, const char *option, const char *json, struct novt_error *err);
 
+/* The value of an option that begins with what its key `first` names: as it is, or the same from "first=..." or from a JSON object. NULL
+ * with *err. */
+const char *cli_json_value(struct cli_options *opt, const char *option, const char *first, const char *value, struct novt_error *err);
+
 /* Is file a path, and not an image behind a protocol that is not there? 0 or an exit code. */
 int drive_check_file(const char *option, const char *file, struct novt_error *err) MUST_CHECK;
 int drive_set_format(const char *option, struct novt_medium *m, const struct drive_pair *pair,

@@ -71,7 +71,7 @@ static void hmp_sendkey(struct hmp_args *a)
     switch (novt_vm_send_keys(a->vm, a->arg[0], hold > 60000 ? 60000 : (unsigned)hold)) {
     case 0: break;
     case -ENOSPC: say(a, "Error: the guest has not taken the keys before it\n"); break;
-    default: text_printf(a->out, "Error: invalid parameter: %.64s\n", a->arg[0]); break;
+    default: text_printf(a->out, "invalid parameter: %.64s\n", a->arg[0]); break;
     }
 }
 
@@ -215,6 +215,21 @@ static void info_blocks(struct hmp_args *a)
     counters(a, parts, ARRAY_SIZE(parts));
 }
 
+static void info_mice(struct hmp_args *a)
+{
+    say(a, "* Mouse #2: QEMU PS/2 Mouse\n");
+}
+
+static void info_snapshots(struct hmp_args *a)
+{
+    say(a, "There is no snapshot available: savevm FILE saves to a file of its own\n");
+}
+
+static void info_usb(struct hmp_args *a)
+{
+    say(a, "Error: USB support not enabled\n");
+}
+
 static const struct {
     const char *name, *help;
     void (*fn)(struct hmp_args *a); /* NULL: the library knows (novt_vm_info()) */
@@ -230,16 +245,20 @@ static const struct {
     {"kvm", "whether there is KVM", info_kvm},
     {"lapic", "the local APIC", NULL},
     {"mem", "ranges of linear addresses that are mapped", NULL},
+    {"mice", "the mouse", info_mice},
     {"mtree", "memory map and ports", NULL},
     {"name", "of the guest", info_name},
     {"network", "network cards and what is behind them", hmp_info_network},
     {"pci", "PCI functions and their places", NULL},
     {"pic", "interrupt controllers", NULL},
+    {"qtree", "buses, the devices on them and their properties", NULL},
     {"registers", "of the CPU", NULL},
-    {"stats", "all counters", NULL},
     {"screen", "the text on it", hmp_info_screen},
+    {"snapshots", "what savevm saved inside disk images: nothing", info_snapshots},
+    {"stats", "all counters", NULL},
     {"status", "running or paused", info_status},
     {"tlb", "pages of linear addresses that are mapped", NULL},
+    {"usb", "there is none", info_usb},
     {"uuid", "of the machine", info_uuid},
     {"version", "of NoVT", info_version},
 };
@@ -255,8 +274,10 @@ static void hmp_info(struct hmp_args *a)
             info_of_vm(a, infos[i].name);
         return;
     }
-    if (a->args)
+    if (a->args) {
         text_printf(a->out, "unknown command: 'info %.64s'\n", a->arg[0]);
+        return;
+    }
     for (size_t i = 0; i < ARRAY_SIZE(infos); i++)
         text_printf(a->out, "info %-10s -- %s\n", infos[i].name, infos[i].help);
 }

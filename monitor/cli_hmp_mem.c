@@ -213,13 +213,14 @@ struct format {
     char form;
 };
 
-/* [COUNT][x d u o c i][b h w g] in any order; false: a letter that is none of them. */
+/* [COUNT][x d u o c i][b h w g] in any order, what is left out as the last time; false: a letter that is none of them. */
 static bool parse_format(struct hmp_args *a, struct format *f)
 {
+    struct cli_control *c = a->control;
     const char *at = a->fmt;
     char *end;
 
-    *f = (struct format){1, 4, 'x'};
+    *f = (struct format){1, c->fmt_size ? c->fmt_size : 4, c->fmt_form ? c->fmt_form : 'x'};
     if (*at >= '0' && *at <= '9') {
         unsigned long n = strtoul(at, &end, 10);
 
@@ -242,6 +243,8 @@ static bool parse_format(struct hmp_args *a, struct format *f)
         default: text_printf(a->out, "invalid char in format: '%c'\n", *at); return false;
         }
     }
+    c->fmt_form = f->form;
+    c->fmt_size = f->size;
     if (f->form == 'c')
         f->size = 1;
     return true;
@@ -253,13 +256,13 @@ static void print_value(struct text *out, const struct format *f, u64 v)
     unsigned decimals = (bits * 10 + 32) / 33;
 
     switch (f->form) {
-    case 'o': text_printf(out, "0%0*llo", (int)((bits + 2) / 3), (unsigned long long)v); break;
+    case 'o': text_printf(out, "%#*llo", (int)((bits + 2) / 3), (unsigned long long)v); break;
     case 'u': text_printf(out, "%*llu", (int)decimals, (unsigned long long)v); break;
-    case 'd':
-        text_printf(out, "%*lld", (int)decimals + 1, (long long)((i64)(v << (64 - bits)) >> (64 - bits)));
-        break;
+    case 'd': text_printf(out, "%*lld", (int)decimals, (long long)v); break; /* no sign below 64 bits, as QEMU's */
     case 'c':
-        if (v >= 32 && v < 127)
+        if (v == '\n' || v == '\r')
+            text_puts(out, v == '\n' ? "'\\n'" : "'\\r'");
+        else if (v >= 32 && v < 127)
             text_printf(out, v == '\'' || v == '\\' ? "'\\%c'" : "'%c'", (int)v);
         else
             text_printf(out, "'\\x%02x'", (unsigned)v);

@@ -32,8 +32,8 @@ static void add(struct list *list, const char *text, bool is_value)
     }
 }
 
-/* False: a value that no option has. */
-static bool add_object(struct list *list, json_t *object, const char *prefix, unsigned depth)
+/* But for the key `first` of the outermost object. False: a value that no option has. */
+static bool add_object(struct list *list, json_t *object, const char *prefix, unsigned depth, const char *first)
 {
     const char *key;
     json_t *value;
@@ -42,11 +42,13 @@ static bool add_object(struct list *list, json_t *object, const char *prefix, un
     {
         char name[64], number[32];
 
+        if (first && !depth && !strcmp(key, first))
+            continue;
         if (snprintf(name, sizeof(name), "%s%s%s", prefix, prefix[0] ? "." : "", key) >= (int)sizeof(name) ||
             strpbrk(name, "=,"))
             return false;
         if (json_is_object(value)) {
-            if (depth == DEPTH_MAX || !add_object(list, value, name, depth + 1))
+            if (depth == DEPTH_MAX || !add_object(list, value, name, depth + 1, first))
                 return false;
             continue;
         }
@@ -68,11 +70,13 @@ static bool add_object(struct list *list, json_t *object, const char *prefix, un
     return true;
 }
 
-const char *drive_json(struct cli_options *opt, const char *option, const char *json, struct novt_error *err)
+/* As drive_json(); the value of the key `first` begins the list, without its name. */
+static const char *flat(struct cli_options *opt, const char *option, const char *first, const char *json, struct novt_error *err)
 {
     struct list list = {.used = 0};
     json_error_t why;
     json_t *root = json_loads(json, JSON_REJECT_DUPLICATES, &why);
+    const char *head = first && root ? json_string_value(json_object_get(root, first)) : NULL;
     bool ok;
 
     if (!root) {
@@ -82,13 +86,30 @@ const char *drive_json(struct cli_options *opt, const char *option, const char *
                   "%s: JSON: %.200s", option, why.text);
         return NULL;
     }
-    ok = json_is_object(root) && add_object(&list, root, "", 0);
-    json_decref(root);
+    if (head)
+        add(&list, head, true);
+    ok = json_is_object(root) && !first == !head && add_object(&list, root, "", 0, first);
     if (!ok || list.full) {
-        opt_usage(err, "use strings, numbers, true and false", "%s: the JSON holds what no option has",
-                  option);
+        opt_usage(err, "use strings, numbers, true and false", "%s: the JSON %s%s", option,
+                  !first == !head ? "holds what no option has" : "says no ", !first == !head ? "" : first);
+        json_decref(root);
         return NULL;
     }
+    json_decref(root);
     list.text[list.used] = 0;
     return drive_text(opt, list.text, err);
+}
+
+const char *drive_json(struct cli_options *opt, const char *option, const char *json, struct novt_error *err)
+{
+    return flat(opt, option, NULL, json, err);
+}
+
+const char *cli_json_value(struct cli_options *opt, const char *option, const char *first, const char *value, struct novt_error *err)
+{
+    size_t n = strlen(first);
+
+    if (value[0] == '{')
+        return flat(opt, option, first, value, err);
+    return !strncmp(value, first, n) && value[n] == '=' ? value + n + 1 : value;
 }

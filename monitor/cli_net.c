@@ -4,7 +4,9 @@
  * What is between a back end's commas is passed on as it is: net/ knows its options. Here cards and back ends are only
  * put together, after the last option, because a -device may come before its -netdev.
  */
+#include "monitor/cli_drive_opt.h"
 #include "monitor/cli_opt.h"
+#include "monitor/cli_session.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -143,6 +145,9 @@ int opt_netdev(struct cli_options *opt, const char *arg, struct novt_error *err)
     struct cli_netdev *dev = &net->netdev[net->netdevs];
 
     net->given = true;
+    arg = cli_json_value(opt, "-netdev", "type", arg, err);
+    if (!arg)
+        return EXIT_USAGE;
     if (!strcmp(arg, "help")) {
         puts("user\ntap\nsocket");
         opt->command = CLI_DONE;
@@ -256,6 +261,49 @@ static int connect_nic(struct cli_options *opt, unsigned n, bool *hub_used, stru
     return opt_usage(err, "add -netdev user,id=ID or the like", "there is no netdev \"%s\"", nic->netdev);
 }
 
+/* netdev=ID,file=PATH[,maxlen=BYTES] of -object filter-dump. */
+int cli_net_dump(struct cli_options *opt, const char *arg, struct novt_error *err)
+{
+    static const char remedy[] = "for example -object filter-dump,id=f,netdev=n0,file=net.pcap";
+    struct cli_net *net = &opt->net;
+    struct cli_net_dump *d = &net->dump[net->dumps];
+    char list[1024], text[32];
+    u64 n;
+
+    if (net->dumps == NOVT_NICS)
+        return opt_usage(err, "give fewer", "-object filter-dump: more than %d", NOVT_NICS);
+    if (snprintf(list, sizeof(list), "%s", arg) >= (int)sizeof(list))
+        return too_long("-object filter-dump", err);
+    opt_take_key(list, "id", d->id, sizeof(d->id));
+    if (!opt_take_key(list, "netdev", d->netdev, sizeof(d->netdev)) || !opt_take_key(list, "file", d->file, sizeof(d->file)))
+        return opt_usage(err, remedy, "-object filter-dump needs netdev= and file=");
+    if (opt_take_key(list, "maxlen", text, sizeof(text))) {
+        if (!opt_number(text, 65536, NULL, &n) || !n)
+            return opt_usage(err, "give 1 to 65536", "-object filter-dump: bad maxlen \"%s\"", text);
+        d->max_bytes = (u32)n;
+    }
+    if (list[0])
+        return opt_usage(err, remedy, "-object filter-dump: cannot do \"%s\"", list);
+    net->dumps++;
+    return 0;
+}
+
+static int place_dumps(struct cli_options *opt, struct novt_error *err)
+{
+    for (unsigned i = 0; i < opt->net.dumps; i++) {
+        struct cli_net_dump *d = &opt->net.dump[i];
+        int n = net_card_by_name(opt, d->netdev);
+
+        if (n < 0)
+            return opt_usage(err, "name a -netdev that a card has", "-object filter-dump: there is no netdev \"%s\"", d->netdev);
+        if (opt->config.nic[n].dump)
+            return opt_usage(err, "give one for each", "-object filter-dump: netdev %s has one", d->netdev);
+        opt->config.nic[n].dump = d->file;
+        opt->config.nic[n].dump_max_bytes = d->max_bytes;
+    }
+    return 0;
+}
+
 int cli_net_finish(struct cli_options *opt, bool defaults, struct novt_error *err)
 {
     struct cli_net *net = &opt->net;
@@ -276,5 +324,5 @@ int cli_net_finish(struct cli_options *opt, bool defaults, struct novt_error *er
             base_warn("netdev %s has no card: add -device e1000,netdev=%s", net->netdev[i].id, net->netdev[i].id);
     if (!rc && net->hub_spec[0] && !hub_used)
         base_warn("-net %s has no card: add -net nic", net->hub_spec);
-    return rc;
+    return rc ? rc : place_dumps(opt, err);
 }

@@ -76,4 +76,7 @@ opt_fn opt_loadvm;
 /* cli_gdb.c */
 opt_fn opt_gdb, opt_gdb_short, opt_start_paused;
 
+/* cli_opt_compat.c */
+opt_fn opt_no_acpi, opt_localtime, opt_overcommit, opt_msg, opt_sandbox;
+
 #endif

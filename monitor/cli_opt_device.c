@@ -4,6 +4,7 @@
  * A device that does not exist is refused by name. To leave it out would give the guest another machine than the one asked for; to say
  * "unknown" would leave its user guessing.
  */
+#include "monitor/cli_drive_opt.h"
 #include "monitor/cli_opt.h"
 
 #include <stdio.h>
@@ -143,9 +144,13 @@ static void list_devices(void)
 int opt_device(struct cli_options *opt, const char *arg, struct novt_error *err)
 {
     char name[64], list[512], id[64];
-    const char *comma = strchr(arg, ','), *nearest;
+    const char *comma, *nearest;
     int rc;
 
+    arg = cli_json_value(opt, "-device", "driver", arg, err);
+    if (!arg)
+        return EXIT_USAGE;
+    comma = strchr(arg, ',');
     if (drive_is_device(arg))
         return drive_device(opt, arg, err);
     snprintf(name, sizeof(name), "%.*s", (int)strcspn(arg, ","), arg);

@@ -16,7 +16,6 @@ static const struct {
     const char *key, *values, *why;
 } machine_props[] = {
     {"usb", "off", "there is no USB; mouse and keyboard are PS/2"},
-    {"acpi", "on", "the ACPI tables are the firmware's: tell the guest, for Linux -append acpi=off"},
     {"vmport", "off auto", "there is no VMware port"},
     {"smm", "off auto on", ""}, /* SeaBIOS does without; guests cannot tell */
     {"graphics", "on off", ""},
@@ -93,6 +92,11 @@ int opt_machine(struct cli_options *opt, const char *arg, struct novt_error *err
         if (!in_words("on off", value))
             return opt_usage(err, "use on or off", "-M: cannot do hpet=%s", value);
         opt->config.hpet = !strcmp(value, "on");
+    }
+    if (!rc && opt_take_key(list, "acpi", value, sizeof(value))) {
+        if (!in_words("on off auto", value))
+            return opt_usage(err, "use on or off", "-M: cannot do acpi=%s", value);
+        opt->config.no_acpi = !strcmp(value, "off");
     }
     if (!rc && opt_take_key(list, "fd-bootchk", value, sizeof(value))) {
         if (strcmp(value, "on") && strcmp(value, "off"))
@@ -181,28 +185,36 @@ const char *cli_cpu_name(unsigned n)
 }
 
 /* Models of QEMU's that are not there, each with the nearest. A * ends a beginning of names. */
-static int other_cpu(struct cli_options *opt, const char *arg, struct novt_error *err)
+static int other_cpu(const char *arg, struct novt_error *err)
 {
     static const char *const nearest[][2] = {
-        {"qemu32*", "pentium3"}, {"kvm32*", "pentium3"}, {"base*", "486"},     {"athlon*", "pentium3"}, {"coreduo*", "max"},
-        {"n270*", "max"},        {"core2duo*", "max"},   {"qemu64*", "max"},   {"kvm64*", "max"},       {"phenom*", "max"},
-        {"Conroe*", "max"},      {"Penryn*", "max"},     {"Nehalem*", "max"},  {"Westmere*", "max"},    {"SandyBridge*", "max"},
-        {"IvyBridge*", "max"},   {"Haswell*", "max"},    {"Broadwell*", "max"}, {"Skylake*", "max"},    {"Opteron*", "max"},
-        {"EPYC*", "max"},
+        {"base*", "486"},        {"athlon*", "pentium3"}, {"coreduo*", "max"},  {"n270*", "max"},       {"core2duo*", "max"},
+        {"phenom*", "max"},      {"Conroe*", "max"},      {"Penryn*", "max"},   {"Nehalem*", "max"},    {"Westmere*", "max"},
+        {"SandyBridge*", "max"}, {"IvyBridge*", "max"},   {"Haswell*", "max"},  {"Broadwell*", "max"},  {"Skylake*", "max"},
+        {"Opteron*", "max"},     {"EPYC*", "max"},
     };
     char remedy[64];
 
-    if (!strcmp(arg, "host")) {
-        base_warn("note: -cpu host: the guest gets -cpu max, which is all of the host's that NoVT passes on");
-        opt->config.cpu = "max";
-        return 0;
-    }
     for (size_t i = 0; i < ARRAY_SIZE(nearest); i++)
         if (!strncmp(arg, nearest[i][0], strlen(nearest[i][0]) - 1)) {
             snprintf(remedy, sizeof(remedy), "use -cpu %s; -cpu help lists the models", nearest[i][1]);
             return opt_usage(err, remedy, "-cpu: NoVT does not have \"%s\"", arg);
         }
     return opt_usage(err, "-cpu help lists the models", "-cpu: unknown model \"%s\"", arg);
+}
+
+/* Models that name no hardware in particular, QEMU's default among them: the guest gets all there is, and a note says so. */
+static bool any_cpu(struct cli_options *opt, const char *arg, size_t len)
+{
+    static const char *const names[] = {"host", "qemu32", "kvm32", "qemu64", "kvm64"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+        if (strlen(names[i]) == len && !strncmp(arg, names[i], len)) {
+            base_warn("note: -cpu %s: the guest gets -cpu max, which is all of the host's that NoVT passes on", names[i]);
+            opt->config.cpu = "max";
+            return true;
+        }
+    return false;
 }
 
 /* What follows the model, in QEMU's two spellings. */
@@ -220,14 +232,14 @@ static int cpu_flag(struct cli_options *opt, const char *flag, struct novt_error
 int opt_cpu(struct cli_options *opt, const char *arg, struct novt_error *err)
 {
     bool help = !strcmp(arg, "help"), known = false;
-    size_t len = strcspn(arg, ",");
+    size_t len = strcspn(arg, ","), bare = len > 3 && !strncmp(arg + len - 3, "-v1", 3) ? len - 3 : len; /* 486-v1 is the 486 */
     char flag[32];
     int rc = 0;
 
     for (size_t i = 0; i < ARRAY_SIZE(cpu_names); i++) {
         if (help)
             puts(cpu_names[i]);
-        else if (strlen(cpu_names[i]) == len && !strncmp(arg, cpu_names[i], len)) {
+        else if (strlen(cpu_names[i]) == bare && !strncmp(arg, cpu_names[i], bare)) {
             opt->config.cpu = cpu_names[i];
             known = true;
         }
@@ -236,8 +248,8 @@ int opt_cpu(struct cli_options *opt, const char *arg, struct novt_error *err)
         opt->command = CLI_DONE;
         return 0;
     }
-    if (!known)
-        return other_cpu(opt, arg, err);
+    if (!known && !any_cpu(opt, arg, bare))
+        return other_cpu(arg, err);
     for (arg += len; !rc && *arg; arg += len) {
         arg++;
         len = strcspn(arg, ",");

@@ -69,7 +69,8 @@ static const struct option_row option_rows[] = {
     {"curses", ARG_NONE, opt_curses, NULL},
     {"vnc", ARG_NEEDED, opt_vnc, "-vnc HOST:N|unix:PATH   VNC server, port 5900 + N; besides another display; ,password=on: set_password in a monitor gives it"},
     {"object", ARG_NEEDED, opt_object,
-     "-object secret,id=ID,file=PATH|data=TEXT  a password for -vnc ...,password-secret=ID"},
+     "-object secret,id=ID,file=PATH|data=TEXT  a password for -vnc ...,password-secret=ID\n"
+     "-object filter-dump,netdev=ID,file=PATH   what goes over that cable, as pcap"},
     {"full-screen", ARG_NONE, opt_full_screen, NULL},
     {"k", ARG_NEEDED, opt_keymap, NULL},
     {"vga", ARG_NEEDED, opt_vga, "-vga std|none           VGA card"},
@@ -131,6 +132,11 @@ static const struct option_row option_rows[] = {
     {"accel", ARG_NEEDED, opt_accel, NULL},
     {"enable-kvm", ARG_NONE, opt_enable_kvm, NULL},
     {"no-fd-bootchk", ARG_NONE, opt_no_fd_bootchk, "-no-fd-bootchk          a floppy boots without a boot signature, too"},
+    {"no-acpi", ARG_NONE, opt_no_acpi, "-no-acpi                no ACPI tables and no power management chip (-M acpi=off)"},
+    {"localtime", ARG_NONE, opt_localtime, NULL},
+    {"overcommit", ARG_NEEDED, opt_overcommit, NULL},
+    {"msg", ARG_NEEDED, opt_msg, NULL},
+    {"sandbox", ARG_NEEDED, opt_sandbox, NULL},
     {"no-hpet", ARG_NONE, opt_nothing, NULL},
     {"no-user-config", ARG_NONE, opt_nothing, NULL},
     {"nodefconfig", ARG_NONE, opt_nothing, NULL},
@@ -226,10 +232,11 @@ int cli_parse(struct cli_options *opt, int argc, char **argv, struct novt_error 
         rc = cli_display_defaults(opt, err);
     if (rc)
         return rc;
-    /* QEMU's default: a screen and no serial line on the terminal. Here there is no screen, so -nographic is the default. */
+    /* QEMU's default: a screen and no serial line on the terminal. Here there is no screen, so -nographic is the default. Whoever says
+     * -serial expects what the guest writes there, without the firmware's screen between. */
+    opt->config.serial_console = !opt->config.kernel && (opt->nographic || !opt->serials) && !opt->display_none;
     if (!opt->serials && !opt->display_none && !opt->control.nodefaults)
         opt->serial[opt->serials++] = control_has_stdio(opt) || gdb_spec_is_stdio(opt->gdb) ? "null" : "mon:stdio";
-    opt->config.serial_console = !opt->config.kernel && !opt->display_none;
     rc = cli_net_finish(opt, !opt->control.nodefaults, err);
     return rc ? rc : control_check(opt, err);
 }

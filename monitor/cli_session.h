@@ -52,6 +52,8 @@ struct cli_control {
     struct control_event event[CONTROL_EVENTS];
     unsigned events;
     unsigned buttons; /* of the mouse, as commands left them */
+    unsigned fmt_size; /* of the last x/FMT; 0: none yet */
+    char fmt_form;
 };
 
 /* What a command leaves its client in words or as JSON; newlines become what the client needs. */

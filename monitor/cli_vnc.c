@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "monitor/cli_drive_opt.h"
 #include "monitor/cli_opt.h"
 #include "monitor/cli_session.h"
 
@@ -44,9 +45,14 @@ int opt_object(struct cli_options *opt, const char *arg, struct novt_error *err)
     struct cli_secret *s = &opt->secret[opt->secrets];
     bool data, file;
 
+    arg = cli_json_value(opt, "-object", "qom-type", arg, err);
+    if (!arg)
+        return EXIT_USAGE;
+    if (!strncmp(arg, "filter-dump,", 12))
+        return cli_net_dump(opt, arg + 12, err);
     if (strncmp(arg, "secret,", 7))
         return opt_usage(err, "back ends are made by the options that need them (-chardev, -netdev, -drive)",
-                         "-object: there is no \"%.*s\", only secret", (int)strcspn(arg, ","), arg);
+                         "-object: there is no \"%.*s\", only secret and filter-dump", (int)strcspn(arg, ","), arg);
     if (opt->secrets == ARRAY_SIZE(opt->secret))
         return opt_usage(err, "one is enough for a VNC password", "-object secret: more than %zu",
                          ARRAY_SIZE(opt->secret));

@@ -34,6 +34,7 @@
 #define LOW_FIRST 0x10000u
 #define LOW_END 0x9f000u
 #define HIGH_FIRST 0x100000u
+#define HOLE_FIRST 0xa0000u /* up to HIGH_FIRST: screen and firmware; what is loaded there is lost */
 #define RAM_TOP_RESERVED (256u << 10)
 
 static const char loader_name[] = "NoVT";
@@ -89,6 +90,30 @@ static int plan_addresses(const u8 *file, size_t bytes, struct multiboot_plan *p
     return 0;
 }
 
+/* What of an ELF segment is loaded. Linkers like to put the file's headers into a page of their own in front of the code, for a kernel
+ * at 1 MiB where the firmware is: the part in there is left out, as a PC's ROM would swallow it. False: nothing. */
+static bool loaded_part(const u8 *ph, u32 *off, u32 *paddr, u32 *filesz, u32 *memsz)
+{
+    u32 cut;
+
+    *off = get_u32(ph + 4);
+    *paddr = get_u32(ph + 12);
+    *filesz = get_u32(ph + 16);
+    *memsz = get_u32(ph + 20);
+    if (get_u32(ph) != ELF_PT_LOAD || !*memsz)
+        return false;
+    if (*paddr < HOLE_FIRST || *paddr >= HIGH_FIRST)
+        return true;
+    cut = HIGH_FIRST - *paddr;
+    if (cut >= *memsz)
+        return false;
+    *paddr += cut;
+    *memsz -= cut;
+    *off += cut < *filesz ? cut : *filesz;
+    *filesz -= cut < *filesz ? cut : *filesz;
+    return true;
+}
+
 static int plan_elf(const u8 *file, size_t bytes, struct multiboot_plan *plan, struct novt_error *err)
 {
     u32 phoff, phnum, entry, lo = UINT32_MAX, hi = 0;
@@ -116,13 +141,15 @@ static int plan_elf(const u8 *file, size_t bytes, struct multiboot_plan *plan, s
         if (filesz > memsz || off > bytes || filesz > bytes - off || (u64)paddr + memsz > UINT32_MAX)
             return mon_fail(err, NOVT_ERR_IMAGE, -ENOEXEC, remedy_intact,
                             "kernel: ELF segment %u reaches outside the file or the address space", i);
+        /* Some kernels give a virtual entry address. */
+        if (entry - vaddr < memsz)
+            plan->entry_gpa = entry - vaddr + paddr;
+        if (!loaded_part(ph, &off, &paddr, &filesz, &memsz))
+            continue;
         if (paddr < lo)
             lo = paddr;
         if (paddr + memsz > hi)
             hi = paddr + memsz;
-        /* Some kernels give a virtual entry address. */
-        if (entry - vaddr < memsz)
-            plan->entry_gpa = entry - vaddr + paddr;
     }
     if (hi == 0)
         return mon_fail(err, NOVT_ERR_IMAGE, -ENOEXEC, remedy_intact,
@@ -171,10 +198,10 @@ void multiboot_place(const u8 *file, const struct multiboot_plan *plan, u8 *mem)
     phoff = get_u32(file + 28);
     phnum = get_u16(file + 44);
     for (u32 i = 0; i < phnum; i++) {
-        const u8 *ph = file + phoff + i * ELF_PHDR_BYTES;
+        u32 off, paddr, filesz, memsz;
 
-        if (get_u32(ph) == ELF_PT_LOAD && get_u32(ph + 20))
-            memcpy(mem + (get_u32(ph + 12) - plan->load_gpa), file + get_u32(ph + 4), get_u32(ph + 16));
+        if (loaded_part(file + phoff + i * ELF_PHDR_BYTES, &off, &paddr, &filesz, &memsz))
+            memcpy(mem + (paddr - plan->load_gpa), file + off, filesz);
     }
 }
 

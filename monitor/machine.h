@@ -59,6 +59,7 @@ struct machine {
     struct disks *disks; /* vm_disk.c's */
     struct mon_trace trace;
     struct net *net[NOVT_NICS]; /* where the network cards' cables end; NULL: nowhere */
+    struct net_dump *net_dump[NOVT_NICS]; /* NULL: nobody listens */
     u64 ram_bytes;
     u64 rom_off; /* memfd offset of the BIOS; all ones for ROM holes follow it */
     u64 hole_off;
@@ -124,6 +125,8 @@ int disks_open(struct machine *m, struct pc_config *cfg, struct novt_error *err)
 void disks_attach(struct machine *m);
 void disks_close(struct machine *m);
 void disks_reset(struct machine *m); /* after pc_reset() */
+/* When the image of drive n was last written; false: nobody knows. */
+bool disks_written(const struct machine *m, unsigned n, u64 *s, u64 *ns);
 void disks_retry(struct machine *m);       /* the machine goes on: what failed and was held is tried again */
 bool disks_hold(const struct machine *m);
 

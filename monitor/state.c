@@ -242,12 +242,14 @@ void mon_state_changed(struct cpu *cpu)
 
 /* ---- reset ---- */
 
+/* As after FNINIT, which a PC's firmware has done (SeaBIOS leaves it to the machine): after a bare reset FCW is 0040h and nothing is
+ * masked, and the first load of a program that does not initialise the FPU would hang on an unmasked fault. */
 static void reset_fpu(struct cpu *cpu)
 {
     bt_fpu_save(cpu);
     memset(cpu->fpu, 0, sizeof(cpu->fpu));
-    cpu->fpu[0] = 0x40; /* FCW 0040h; tags valid, registers zero */
-    cpu->fpu[4] = 0xff;
+    cpu->fpu[0] = 0x7f; /* FCW 037Fh; all registers empty */
+    cpu->fpu[1] = 0x03;
     cpu->fpu[24] = 0x80; /* MXCSR 1F80h */
     cpu->fpu[25] = 0x1f;
     cpu->fpu_ip = cpu->fpu_dp = 0;

@@ -365,6 +365,7 @@ static int make_pc(struct machine *m, struct novt_error *err)
         .nmi = nmi,
         .apic = m->vm.apic,
         .hpet = c->hpet,
+        .no_acpi = c->no_acpi,
         .request = request,
         .pam_changed = c->no_firmware ? NULL : pam_changed,
         .a20_changed = a20_changed,

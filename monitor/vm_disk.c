@@ -337,6 +337,11 @@ bool novt_vm_drive_info(struct novt_vm *vm, unsigned n, struct novt_drive_info *
     return true;
 }
 
+bool disks_written(const struct machine *m, unsigned n, u64 *s, u64 *ns)
+{
+    return n < m->disks->n && blk_written(m->disks->slot[n].disk, s, ns);
+}
+
 static struct disk_slot *find_removable(struct machine *m, const char *id, struct novt_error *err, int *rc)
 {
     for (unsigned i = 0; i < m->disks->n; i++) {

@@ -36,7 +36,9 @@ static void put(struct sink *s, const char *fmt, ...)
 static void put_segment(struct sink *s, const struct machine *m, const char *name, u32 sel, u32 base,
                         u32 limit, u32 attr)
 {
-    put(s, "%-3s=%04x %08x %08x %08x", name, sel, base, limit, attr << 8);
+    u32 raw = attr & 0x8000 ? limit >> 12 : limit; /* as the descriptor has it: its upper word shows bits 16 to 19 */
+
+    put(s, "%-3s=%04x %08x %08x %08x", name, sel, base, limit, attr << 8 | (raw & 0xf0000));
     if (!(m->vm.cpu.cr0 & CR0_PE) || !(attr & 0x80)) {
         put(s, "\n");
         return;
@@ -45,14 +47,14 @@ static void put_segment(struct sink *s, const struct machine *m, const char *nam
     if (!(attr & 0x10))
         put(s, "%s\n",
             (attr & 15) == 2  ? "LDT"
-            : (attr & 7) == 1 ? "TSS16-avl"
-            : (attr & 7) == 3 ? "TSS-busy"
+            : (attr & 7) == 1 ? attr & 8 ? "TSS32-avl" : "TSS16-avl"
+            : (attr & 7) == 3 ? attr & 8 ? "TSS32-busy" : "TSS16-busy"
                               : "TSS");
     else if (attr & 8)
         put(s, "CS%s [%c%c%c]\n", attr & 0x4000 ? "32" : "16", attr & 4 ? 'C' : '-', attr & 2 ? 'R' : '-',
             attr & 1 ? 'A' : '-');
     else
-        put(s, "DS%s [%c%c%c]\n", attr & 0x4000 ? "" : "16", attr & 4 ? 'E' : '-', attr & 2 ? 'W' : '-',
+        put(s, "DS%s [%c%c%c]\n", attr & 0x4000 ? "  " : "16", attr & 4 ? 'E' : '-', attr & 2 ? 'W' : '-',
             attr & 1 ? 'A' : '-');
 }
 
@@ -65,13 +67,14 @@ static void put_fpu(struct sink *s, const struct cpu *c)
     memcpy(&fcw, f, 2);
     memcpy(&fsw, f + 2, 2);
     memcpy(&mxcsr, f + 24, 4);
-    put(s, "FCW=%04x FSW=%04x [ST=%u] FTW=%02x MXCSR=%08x\n", fcw, fsw, fsw >> 11 & 7, (u8)~f[4], mxcsr);
+    put(s, "FCW=%04x FSW=%04x [ST=%u] FTW=%02x MXCSR=%08x\n", fcw, fsw, fsw >> 11 & 7, f[4], mxcsr);
     for (unsigned i = 0; i < 8; i++) {
+        unsigned st = (i - (fsw >> 11)) & 7; /* FXSAVE has them from the top of the stack on */
         u64 mantissa;
         u16 top;
 
-        memcpy(&mantissa, f + 32 + 16 * i, 8);
-        memcpy(&top, f + 40 + 16 * i, 2);
+        memcpy(&mantissa, f + 32 + 16 * st, 8);
+        memcpy(&top, f + 40 + 16 * st, 2);
         put(s, "FPR%u=%016llx %04x%s", i, (unsigned long long)mantissa, top, i & 1 ? "\n" : " ");
     }
     for (unsigned i = 0; i < 8; i++) {
@@ -94,7 +97,7 @@ static void info_registers(struct machine *m, struct sink *s)
 
     for (unsigned i = 0; i < 7; i++)
         text[i] = efl >> flag_bits[i] & 1 ? flags[i] : '-';
-    put(s, "EAX=%08x EBX=%08x ECX=%08x EDX=%08x\nESI=%08x EDI=%08x EBP=%08x ESP=%08x\n", c->gpr[R_EAX],
+    put(s, "\nCPU#0\nEAX=%08x EBX=%08x ECX=%08x EDX=%08x\nESI=%08x EDI=%08x EBP=%08x ESP=%08x\n", c->gpr[R_EAX],
         c->gpr[R_EBX], c->gpr[R_ECX], c->gpr[R_EDX], c->gpr[R_ESI], c->gpr[R_EDI], c->gpr[R_EBP],
         c->gpr[R_ESP]);
     put(s, "EIP=%08x EFL=%08x [%s] CPL=%u II=%u A20=%u SMM=0 HLT=%u\n", c->eip, efl, text, c->cpl,

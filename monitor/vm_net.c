@@ -83,6 +83,12 @@ int net_make(struct machine *m, struct pc_config *cfg, struct novt_error *err)
         }
         if (m->net[i])
             to->back = net_back(m->net[i]);
+        if (from->dump) {
+            rc = net_dump_new(&m->net_dump[i], from->dump, from->dump_max_bytes, &why);
+            if (rc)
+                return mon_fail(err, NOVT_ERR_HOST, rc, why.remedy, "network dump: %s", rc == -ENOMEM ? "no memory" : why.cause);
+            to->back = net_dump_back(m->net_dump[i], &to->back);
+        }
         cfg->nics++;
     }
     return 0;
@@ -91,7 +97,13 @@ int net_make(struct machine *m, struct pc_config *cfg, struct novt_error *err)
 int net_connect(struct machine *m, struct novt_error *err)
 {
     for (unsigned i = 0; i < m->config.nics; i++) {
-        int rc = m->net[i] ? net_start(m->net[i], pc_nic_front(m->vm.pc, i), pc_wakes(m->vm.pc)) : 0;
+        const struct nic_front *front = pc_nic_front(m->vm.pc, i);
+        int rc = 0;
+
+        if (m->net_dump[i])
+            front = net_dump_front(m->net_dump[i], front);
+        if (m->net[i])
+            rc = net_start(m->net[i], front, pc_wakes(m->vm.pc));
 
         if (rc)
             return mon_fail(err, NOVT_ERR_HOST, rc, "raise \"ulimit -u\"", "no thread for the network: %s", strerror(-rc));
@@ -101,8 +113,10 @@ int net_connect(struct machine *m, struct novt_error *err)
 
 void net_fini(struct machine *m)
 {
-    for (unsigned i = 0; i < NOVT_NICS; i++)
+    for (unsigned i = 0; i < NOVT_NICS; i++) {
         net_free(m->net[i]);
+        net_dump_free(m->net_dump[i]);
+    }
 }
 
 /* ---- the public calls ---- */

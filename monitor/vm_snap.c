@@ -50,10 +50,8 @@ struct snap {
 
 /* ---- what there is ---- */
 
-static void look_at_disk(struct making_disk *d, const struct novt_drive_info *info)
+static void look_at_disk(const struct machine *m, unsigned n, struct making_disk *d, const struct novt_drive_info *info)
 {
-    struct stat st;
-
     snprintf(d->id, sizeof(d->id), "%s", info->id);
     d->bytes = info->bytes;
     if (info->read_only || !info->inserted)
@@ -61,9 +59,8 @@ static void look_at_disk(struct making_disk *d, const struct novt_drive_info *in
     if (info->snapshot) { /* in a temporary file that ends with this process */
         d->written_s = (u64)getpid() << 32;
         d->written_ns = info->writes;
-    } else if (stat(info->file, &st) == 0) {
-        d->written_s = (u64)st.st_mtim.tv_sec;
-        d->written_ns = (u64)st.st_mtim.tv_nsec;
+    } else if (!disks_written(m, n, &d->written_s, &d->written_ns)) {
+        d->written_s = d->written_ns = 0;
     }
 }
 
@@ -78,7 +75,7 @@ static void look_at_making(struct machine *m, struct making *k)
     k->firmware = snap_hash(snap_hash(SNAP_HASH_START, m->bios.data, m->bios.bytes), m->vgabios.data, m->vgabios.bytes);
     snprintf(k->cpu, sizeof(k->cpu), "%s", m->vm.model < ARRAY_SIZE(models) ? models[m->vm.model] : "?");
     for (unsigned i = 0; i < NOVT_DRIVES && novt_vm_drive_info(&m->vm, i, &info); i++)
-        look_at_disk(&k->disk[i], &info);
+        look_at_disk(m, i, &k->disk[i], &info);
 }
 
 static void list_units(struct snap *s)

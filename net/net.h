@@ -34,6 +34,15 @@ void net_free(struct net *net);
  * Any thread; works on the back end's own. 0, -EINVAL, -ENOENT (there is none to take away) or another -errno, with *err filled. */
 int net_forward(struct net *net, bool add, const char *rule, struct net_error *err) MUST_CHECK;
 
+/* ---- dump.c: what goes over a cable, into a pcap file ---- */
+struct net_dump;
+/* Makes the file. max_bytes: of a frame, 0: 65536. 0, or -errno with *err filled. */
+int net_dump_new(struct net_dump **out, const char *path, u32 max_bytes, struct net_error *err) MUST_CHECK;
+/* The dump sits between a card and the end of its cable: what either is given instead of the other. */
+struct nic_back net_dump_back(struct net_dump *dump, const struct nic_back *back);
+const struct nic_front *net_dump_front(struct net_dump *dump, const struct nic_front *front);
+void net_dump_free(struct net_dump *dump); /* NULL is fine */
+
 /* One line about it, as after "info network"; how much it needs, like snprintf(). */
 size_t net_describe(const struct net *net, char *buf, size_t bytes);
 

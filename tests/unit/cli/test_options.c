@@ -34,6 +34,10 @@ Test(options, defaults)
     cr_expect(o.config.ram_bytes == 0 && !o.config.no_reboot && o.config.serial_console);
     cr_assert(parse(&o, "run -display none", &err) == 0);
     cr_expect(o.serials == 0);
+    cr_assert(parse(&o, "-serial stdio -hda d", &err) == 0); /* what the guest writes, without the firmware's screen */
+    cr_expect(!o.config.serial_console);
+    cr_assert(parse(&o, "-serial stdio -nographic -hda d", &err) == 0);
+    cr_expect(o.config.serial_console);
     cr_assert(parse(&o, "doctor", &err) == 0);
     cr_expect(o.command == CLI_DOCTOR);
 }
