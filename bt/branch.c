@@ -8,11 +8,13 @@
 #include "bt/internal.h"
 
 /* Direct target, or false when C must judge it (beyond the code segment's limit). */
-static bool direct_target(const struct tr *t, u32 *target)
+static bool direct_target(struct tr *t, u32 *target)
 {
     u32 to = t->next + t->in->imm;
-    if (t->in->stksz == 2)
+    if (t->in->stksz == 2) {
         to &= 0xffff;
+        t->fixed = true;
+    }
     *target = to;
     return to <= t->code->key.cs_limit;
 }
@@ -82,6 +84,8 @@ static void push_return(struct tr *t)
     u8 size = t->in->stksz;
     struct hop m = op_stack(t, -(i32)size, size);
     em_store_imm(e, size, &m, t->next);
+    tr_place(t, e, PLACE_EIP);
+    t->fixed |= size != 4;
     tr_move_sp(t, -(i32)size);
     tr_flush_esp(t);
     tr_rec(t, PEND_NONE, SIDE_MID);
@@ -100,6 +104,8 @@ void tr_push_record(struct tr *t)
     u32 ret = t->in->stksz == 2 ? t->next & 0xffff : t->next;
     em8(&t->e, 0x68);
     em32(&t->e, -(record_key(t) + ret));
+    tr_place(t, &t->e, PLACE_MINUS_EIP);
+    t->fixed |= ret != t->next || record_key(t);
 }
 
 /* Where the callee's host RET lands: drop the record's second half; the block goes on behind the call. */
@@ -142,8 +148,10 @@ static bool call_of_thunk(struct tr *t, u32 to)
     tr_rec(t, PEND_BORROW + H_RCX, SIDE_MID);
     em_load(e, 8, H_R10, &map);
     em_load(e, 4, H_RCX, &entry);
+    tr_map_place(t, e, to >> PAGE_SHIFT);
     u8 *slow = em_jrcxz(e);
     em_load(e, 4, H_RCX, &target);
+    tr_place(t, e, PLACE_EIP);
     em_lea32(e, H_RCX, H_RCX, (i32)-bytes);
     u8 *ok = em_jrcxz(e);
     em_here(e, slow);
@@ -153,7 +161,8 @@ static bool call_of_thunk(struct tr *t, u32 to)
     tr_rec(t, PEND_NONE, SIDE_MID);
     struct hop m = op_stack(t, -4, 4);
     em_store_imm(e, 4, &m, t->next);
-    em_mov_imm(e, reg, t->next);
+    tr_place(t, e, PLACE_EIP);
+    tr_eip_to(t, e, reg, t->next);
     return true;
 }
 

@@ -73,6 +73,7 @@ struct bt_stats {
     u64 exits[BT_EXIT_COUNT];
     u64 signals, fills, fallback_steps, async_steps;
     u64 refusals[BT_REFUSE_COUNT];
+    u64 moved_pages, moved_blocks;
 };
 
 /* Stress switches (tests): rare paths forced. */
@@ -104,6 +105,12 @@ struct bt_code {
 /* 0 with *out committed; -ENOSPC: cache full, flush and retry; -ENODATA: the first instruction needs bytes beyond avail
  * (give the second page); -ENOMEM. Every other byte string gives a block (one that raises #UD or #GP if need be). */
 int bt_translate(struct bt *bt, const struct bt_code *code, struct cc_block **out) MUST_CHECK;
+
+/* Translations that survive another EIP (move.c). A block that bt_move() can take to *key, which has none: the first, or the one after
+ * `after`; NULL: no more. bt_move() gives it and all movable ones of its page that stand with it the address eip; conditions as for
+ * cc_move(). */
+struct cc_block *bt_movable(struct bt *bt, const struct cc_key *key, const struct cc_block *after);
+void bt_move(struct bt *bt, const struct cc_block *b, u32 eip);
 
 /* Run translated code from block b until it exits; returns cpu->exit_kind with the CPU struct true.
  * Call on the thread that called bt_thread_init(). */

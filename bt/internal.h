@@ -53,9 +53,22 @@ struct side_rec {
     u8 flags;    /* SIDE_* */
 };
 
+/* Places: fields of 32 bits in a block's code that depend on its eip, for bt_move(). An element is the kind, whether the field lies in the
+ * stubs, and its offset there or in the hot part. */
+enum place_kind {
+    PLACE_EIP,       /* guest addresses */
+    PLACE_MINUS_EIP, /* return-stack records */
+    PLACE_MAP,       /* offsets of code map entries */
+};
+#define PLACE_KIND_SHIFT 16
+#define PLACE_COLD BIT(15)
+#define PLACE_OFF 0x7fffu
+#define BLOCK_MOVABLE BIT(0) /* cc_block.flags: the places are all that depends on eip */
+
 #define BT_STEP_BYTES 4096u
 #define BT_MAX_RECS 512u
 #define BT_MAX_EXITS 160u
+#define BT_MAX_PLACES 1024u
 #define BT_BLOCK_BYTES 16384u
 #define BT_BLOCK_SOFT 8192u
 #define BT_COLD_BYTES 20480u
@@ -78,6 +91,7 @@ struct bt {
     void *altstack;
     struct side_rec recs[BT_MAX_RECS];
     struct cc_exit exits[BT_MAX_EXITS];
+    u32 places[BT_MAX_PLACES];
 };
 
 /* One translation in progress. */
@@ -92,7 +106,7 @@ struct tr {
     i32 adj;             /* guest ESP = r8 + adj */
     u32 exit_cs_base;    /* CS base at the targets of exits */
     u64 held; /* EIP of the instruction before which a load of SS holds interrupts off; beyond 32 bits: none */
-    u32 n_recs, n_exits, n_insns;
+    u32 n_recs, n_exits, n_insns, n_places;
     u32 first_exit_id;
     u32 n_steps; /* jumps to GATE_STEP stubs */
     struct {
@@ -105,12 +119,16 @@ struct tr {
     bool ended;                  /* the block has ended: no fall-through */
     bool mid_next;               /* the next instruction is not an asynchronous boundary (behind STI) */
     bool fail;                   /* out of records or exits: end the block before this instruction */
+    bool fixed;                  /* something depends on eip in a way that places do not tell: never moved */
     enum bt_refusal refusal;
 };
 
 /* translate.c */
 void tr_rec(struct tr *t, u8 pend, u8 flags);
 void tr_flush_esp(struct tr *t);
+void tr_place(struct tr *t, const struct emit *e, enum place_kind kind); /* the 32 bits just emitted */
+void tr_map_place(struct tr *t, const struct emit *e, u32 page);         /* the same: of the code map's entry of page */
+void tr_eip_to(struct tr *t, struct emit *e, u8 reg, u32 eip);           /* mov reg, eip */
 void tr_exit_jmp(struct tr *t, u32 target);          /* jmp rel32, linkable */
 void tr_exit_jcc(struct tr *t, u8 cond, u32 target); /* jcc rel32, linkable */
 void tr_exit_call(struct tr *t, u32 target);         /* call rel32, linkable */

@@ -155,9 +155,11 @@ static void page_fault(struct bt *bt, greg_t *g, u64 addr)
     bt->ret_dropped = false;
     if (gva < (1ull << 32))
         f = bt->hooks.fill(bt->hooks.opaque, (u32)gva, g[REG_ERR] & 2);
-    if (bt->ret_dropped) {
+    if (bt->ret_dropped) { /* the window no longer claims this code (monitor/move.c): out, before it makes records again */
         g[REG_RSP] = (greg_t)bt->cpu->ret_sp;
         bt->ret_dropped = false;
+        if (f == BT_FILL_RETRY)
+            f = BT_FILL_STEP;
     }
     if (f == BT_FILL_RETRY)
         return;

@@ -44,6 +44,22 @@ void tr_flush_esp(struct tr *t)
     t->adj = 0;
 }
 
+void tr_place(struct tr *t, const struct emit *e, enum place_kind kind)
+{
+    u32 off = em_off(e) - 4;
+    if (t->n_places == BT_MAX_PLACES || off > PLACE_OFF)
+        t->fixed = true;
+    if (t->fixed || e->full)
+        return;
+    t->bt->places[t->n_places++] = (u32)kind << PLACE_KIND_SHIFT | (e == &t->cold ? PLACE_COLD : 0) | off;
+}
+
+void tr_eip_to(struct tr *t, struct emit *e, u8 reg, u32 eip)
+{
+    em_mov_imm(e, reg, eip);
+    tr_place(t, e, PLACE_EIP);
+}
+
 /* A linkable rel32 at the current position; its stubs go to the cold region. */
 static void add_exit(struct tr *t, u32 target)
 {
@@ -106,7 +122,7 @@ void tr_jmp_step(struct tr *t, bool rcx_in_r13)
 void tr_step_exit(struct tr *t)
 {
     tr_flush_esp(t);
-    em_mov_imm(&t->e, H_R9, t->eip);
+    tr_eip_to(t, &t->e, H_R9, t->eip);
     em_jmp_to(&t->e, tr_gate(t, GATE_STEP));
     t->ended = true;
 }
@@ -115,7 +131,7 @@ void tr_shadow_exit(struct tr *t, u32 eip)
 {
     struct hop inhibit = hop_base(H_CPU, CPU_DISP(inhibit));
     em_store_imm(&t->e, 1, &inhibit, 1);
-    em_mov_imm(&t->e, H_R9, eip);
+    tr_eip_to(t, &t->e, H_R9, eip);
     em_mov_imm(&t->e, H_R10, 0); /* no exit to link */
     em_jmp_to(&t->e, tr_gate(t, GATE_LINK));
 }
@@ -132,6 +148,7 @@ void tr_callout(struct tr *t)
     tr_flush_esp(t);
     tr_rec(t, PEND_NONE, SIDE_MID);
     em_store_imm(&t->e, 4, &eip, t->eip);
+    tr_place(t, &t->e, PLACE_EIP);
     em_mov_imm(&t->e, H_R10, (u64)copy);
     em_call_to(&t->e, tr_gate(t, GATE_CALLOUT));
 }
@@ -175,11 +192,13 @@ static bool fpu_refused(const struct tr *t)
     }
 }
 
-static bool is_slow(const struct tr *t)
+static bool is_slow(struct tr *t)
 {
     for (u32 i = 0; i < t->code->n_slow; i++)
-        if (t->code->slow_eips[i] == t->eip)
+        if (t->code->slow_eips[i] == t->eip) {
+            t->fixed = true; /* the list is of addresses */
             return true;
+        }
     return false;
 }
 
@@ -225,6 +244,14 @@ static void treat(struct tr *t)
     }
 }
 
+/* Behind a load of the code map's entry of that page: the first ones have shorter forms. */
+void tr_map_place(struct tr *t, const struct emit *e, u32 page)
+{
+    if (page * 4 < 128)
+        t->fixed = true;
+    tr_place(t, e, PLACE_MAP);
+}
+
 /* The guard stub of an exit to another page: is the target's page still the one that it was linked for, in this window?
  *   mov r10, [code_map] ; mov r11, rcx ; mov ecx, [r10 + page * 4] ; lea ecx, [rcx - expected] ; jrcxz ok
  *   mov rcx, r11 ; soft ; ok: mov rcx, r11 ; jmp target */
@@ -238,12 +265,13 @@ static void emit_guard(struct tr *t, struct cc_exit *x, u32 cs_base)
     em_mov(e, H_R11, H_RCX);
     struct hop entry = hop_base(H_R10, (i32)(page * 4));
     em_load(e, 4, H_RCX, &entry);
+    tr_map_place(t, e, page);
     em_rm(e, 0, 0x8d, H_RCX,
           &(struct hop){.base = H_RCX, .index = H_NONE, .scale = 1, .disp = 0x7fffffff}); /* 32-bit disp */
     x->guard_imm = t->cold_off + em_off(e) - 4;
     u8 *ok = em_jrcxz(e);
     em_mov(e, H_RCX, H_R11);
-    em_mov_imm(e, H_R9, x->target);
+    tr_eip_to(t, e, H_R9, x->target);
     em_jmp_to(e, tr_gate(t, GATE_LOOKUP));
     em_here(e, ok);
     em_mov(e, H_RCX, H_R11);
@@ -263,7 +291,7 @@ static void emit_stubs(struct tr *t)
             em_mov(e, H_RCX, H_R13);
         if (t->steps[i].adj)
             em_lea32(e, G_ESP, G_ESP, t->steps[i].adj);
-        em_mov_imm(e, H_R9, t->steps[i].eip);
+        tr_eip_to(t, e, H_R9, t->steps[i].eip);
         em_jmp_to(e, tr_gate(t, GATE_STEP));
     }
     for (u32 i = 0; i < t->n_exits; i++) {
@@ -271,11 +299,11 @@ static void emit_stubs(struct tr *t)
         if (x->state == CC_HARD) {
             x->hard_off = t->cold_off + em_off(e);
             em_mov_imm(e, H_R10, t->first_exit_id + i);
-            em_mov_imm(e, H_R9, x->target);
+            tr_eip_to(t, e, H_R9, x->target);
             em_jmp_to(e, tr_gate(t, GATE_LINK));
         }
         x->soft_off = t->cold_off + em_off(e);
-        em_mov_imm(e, H_R9, x->target);
+        tr_eip_to(t, e, H_R9, x->target);
         em_jmp_to(e, tr_gate(t, GATE_LOOKUP));
         u32 from = t->code->key.eip + t->code->key.cs_base, to = x->target + t->exit_base[i];
         if (x->state == CC_HARD && ((from ^ to) & ~PAGE_MASK))
@@ -319,6 +347,7 @@ static void emit_compare(struct tr *t, u32 at, u32 n)
     u64 want = 0;
     memcpy(&want, t->code->bytes + at, n);
     em_load(e, n, H_RCX, &m);
+    tr_place(t, e, PLACE_EIP);
     if (n == 8) {
         em_mov_imm(e, H_R12, -want);
         em_lea_sum(e, 8, H_RCX, H_RCX, H_R12, 1);
@@ -433,6 +462,26 @@ static int emit_body(struct tr *t)
     return (int)at;
 }
 
+/* May blocks of this key be moved? Those of 32-bit programs. */
+static bool may_move(const struct bt_code *c)
+{
+    const struct cc_key *k = &c->key;
+    return (k->mode & (MODE_CS32 | MODE_PE | MODE_VM | MODE_CPL3)) == (MODE_CS32 | MODE_PE | MODE_CPL3) &&
+           MODE_SEGC(k->mode, SEG_CS) == SEGC_FLAT && !k->cs_base && k->cs_limit == 0xffffffffu;
+}
+
+static void keep_places(struct tr *t, struct cc_block *b)
+{
+    u32 bytes = t->n_places * (u32)sizeof(t->bt->places[0]);
+    void *copy = t->fixed ? NULL : cc_meta(t->bt->cc, bytes ? bytes : 1);
+    if (!copy)
+        return;
+    memcpy(copy, t->bt->places, bytes);
+    b->places = copy;
+    b->n_places = t->n_places;
+    b->flags |= BLOCK_MOVABLE;
+}
+
 int bt_translate(struct bt *bt, const struct bt_code *code, struct cc_block **out)
 {
     u64 start = __rdtsc();
@@ -445,7 +494,8 @@ int bt_translate(struct bt *bt, const struct bt_code *code, struct cc_block **ou
                    .mode = code->key.mode,
                    .first_exit_id = cc_next_exit_id(bt->cc),
                    .exit_cs_base = code->key.cs_base,
-                   .held = ~0ull};
+                   .held = ~0ull,
+                   .fixed = !may_move(code)};
     t.e.base = t.e.p = cc_rw(bt->cc) + off;
     t.e.end = t.e.base + BT_BLOCK_BYTES;
     t.e.exec = (u64)(cc_rx(bt->cc) + off);
@@ -477,6 +527,7 @@ int bt_translate(struct bt *bt, const struct bt_code *code, struct cc_block **ou
     if (!*out)
         return -ENOMEM;
     (*out)->tag = code->cs_sel;
+    keep_places(&t, *out);
     if (bt->opt.verify)
         verify_or_panic(bt, *out);
     bt->stats.blocks++;

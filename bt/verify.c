@@ -339,7 +339,8 @@ static bool check_exit(struct scan *s, const struct cc_exit *x, u64 to)
     else if (x->state == CC_SOFT)
         ok = to == x->soft_off;
     else if (x->state == CC_LINKED && x->to && x->from == s->b)
-        ok = to == x->to->code_off || (x->cross == CC_GUARDED && to == x->guard_off);
+        ok = x->parked ? to == x->hard_off && x->hard_off
+                       : to == x->to->code_off || (x->cross == CC_GUARDED && to == x->guard_off);
     return ok || refuse(s, "exit to nowhere");
 }
 

@@ -1,9 +1,10 @@
 /*
  * block.c - finding blocks: by key, by host address, by exit id, by guest-physical page.
  *
- * The hash over whole keys grows with the number of blocks; a lookup is one multiply-mix and, nearly always,
- * one comparison of 24 bytes. Page records are kept for good: their counters and flags are what the
- * monitor has learnt about a page, and there are at most 2^20 of them.
+ * The hash over keys less eip, so that blocks of the same code at several addresses are in one chain, grows with the
+ * number of blocks; a lookup is one multiply-mix and, nearly always, one or two comparisons of 24 bytes. Page
+ * records are kept for good: their counters and flags are what the monitor has learnt about a page, and there are
+ * at most 2^20 of them.
  */
 #include "codecache/internal.h"
 
@@ -12,13 +13,12 @@
 
 static u32 hash_key(const struct cc_key *key)
 {
-    u64 w[3], h;
+    u64 h;
 
-    _Static_assert(sizeof(*key) == sizeof(w), "the key is compared as bytes");
-    memcpy(w, key, sizeof(w));
-    h = w[0] * 0x9e3779b97f4a7c15ull;
-    h = (h ^ (h >> 29) ^ w[1]) * 0xbf58476d1ce4e5b9ull;
-    h = (h ^ (h >> 32) ^ w[2]) * 0x94d049bb133111ebull;
+    _Static_assert(sizeof(*key) == 24, "the key is compared as bytes");
+    h = ((u64)key->gpa2 << 32 | key->gpa) * 0x9e3779b97f4a7c15ull;
+    h = (h ^ (h >> 29) ^ ((u64)key->cs_limit << 32 | key->cs_base)) * 0xbf58476d1ce4e5b9ull;
+    h = (h ^ (h >> 32) ^ key->mode) * 0x94d049bb133111ebull;
     return (u32)(h >> 32);
 }
 
@@ -71,9 +71,14 @@ void cc_hash_remove(struct cc *cc, struct cc_block *b)
     b->hash_next = NULL;
 }
 
+struct cc_block *cc_bucket(const struct cc *cc, const struct cc_key *key)
+{
+    return cc->hash[hash_key(key) & cc->hash_mask];
+}
+
 struct cc_block *cc_lookup(struct cc *cc, const struct cc_key *key)
 {
-    struct cc_block *b = cc->hash[hash_key(key) & cc->hash_mask];
+    struct cc_block *b = cc_bucket(cc, key);
 
     cc->stats.lookups++;
     while (b && !same_key(&b->key, key))

@@ -44,6 +44,7 @@ struct cc_exit {
     u8 state;                            /* CC_HARD, CC_LINKED, CC_SOFT, CC_INLINE */
     u8 cross;                            /* CC_NEAR, CC_GUARDED, CC_GLOBAL */
     u8 listed;                           /* in the list of guarded links */
+    u8 parked;                           /* guarded, but `to` moved elsewhere: jumps to hard_off until they match again */
 };
 enum { CC_HARD, CC_LINKED, CC_SOFT, CC_INLINE };
 /* What a link relies on beyond both blocks being alive: nothing (same page); a check at run time by the guard stub; the target
@@ -62,9 +63,12 @@ struct cc_block {
     u16 tag; /* the owner's */
     u8 dead;
     u8 flags;              /* the owner's */
+    u8 moving;             /* for cc_move() */
     struct cc_exit *exits; /* in the metadata arena */
     const void *side;      /* side table, in the metadata arena, opaque */
     u32 side_bytes;
+    u32 n_places;        /* the owner's: */
+    const void *places;  /* what in the code depends on key.eip */
     struct cc_exit *in; /* exits linked to this block */
     struct cc_block *hash_next;
     struct cc_block *page_next[2]; /* per page list, for key.gpa's page and key.gpa2 */
@@ -120,6 +124,20 @@ u32 cc_next_exit_id(const struct cc *cc);
 struct cc_exit *cc_exit_by_id(struct cc *cc, u32 id);
 
 struct cc_block *cc_lookup(struct cc *cc, const struct cc_key *key);
+
+/* Moving (move.c). The same guest code may be wanted at another linear address: cc_sibling() gives the block whose key differs from *key
+ * in eip alone, the first or the one after `after`; NULL: no more. cc_move() takes all blocks of like's page that stand at the same
+ * distance from it (eip minus gpa, CS base) to eip + delta, a multiple of the page size: those for which patch() has changed the code and
+ * says true, and whose new key is not taken. Links within what moves stay; others are undone, or parked until their ends match
+ * again. moved() runs for each when its links are right. Returns how many moved. The caller must have nothing that leads to any of
+ * them from outside by their old address: no jump-cache entry, no return-stack record, no CPU inside. */
+struct cc_mover {
+    bool (*patch)(void *opaque, struct cc_block *b, u32 delta);
+    void (*moved)(void *opaque, const struct cc_block *b);
+    void *opaque;
+};
+struct cc_block *cc_sibling(struct cc *cc, const struct cc_key *key, const struct cc_block *after);
+u32 cc_move(struct cc *cc, const struct cc_block *like, u32 delta, const struct cc_mover *m);
 
 /* Linking. */
 void cc_link(struct cc *cc, struct cc_exit *x, struct cc_block *to, u8 cross);

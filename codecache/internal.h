@@ -2,7 +2,8 @@
  * internal.h - what the code cache's files share.
  *
  * memory.c owns the two mappings and the metadata arena, commit.c makes blocks and forgets them, block.c finds
- * them, link.c has the jumps between blocks and what happens to them when guest code changes.
+ * them, link.c has the jumps between blocks and what happens to them when guest code changes, move.c takes blocks
+ * to where the same code is found next.
  */
 #ifndef NOVT_CODECACHE_INTERNAL_H
 #define NOVT_CODECACHE_INTERNAL_H
@@ -53,10 +54,13 @@ void cc_count_used(struct cc *cc);     /* stats.used_bytes */
 
 /* link.c */
 void cc_patch(struct cc *cc, const struct cc_exit *x, u32 target_off);
+void cc_unlink_exit(struct cc *cc, struct cc_exit *x, u8 state); /* off its target's list, to the stub of that state */
+struct cc_block **cc_next_in_page(struct cc_block *b, u32 page_gpa); /* the block after b in the list of the page */
 
 /* block.c */
 void cc_hash_insert(struct cc *cc, struct cc_block *b);
 void cc_hash_remove(struct cc *cc, struct cc_block *b);
+struct cc_block *cc_bucket(const struct cc *cc, const struct cc_key *key); /* first of the chain that holds the key at any eip */
 struct cc_page *cc_page_make(struct cc *cc, u32 gpa);
 
 /* The page of the block's second piece, or CC_NO_PAGE when it has none of its own. */

@@ -30,7 +30,7 @@ static void count_global(struct cc *cc, const struct cc_block *to, u32 by)
 }
 
 /* Takes x off its target's list and points it to the stub of the given state. */
-static void unlink_exit(struct cc *cc, struct cc_exit *x, u8 state)
+void cc_unlink_exit(struct cc *cc, struct cc_exit *x, u8 state)
 {
     if (x->state == CC_LINKED) {
         *x->in_pprev = x->in_next;
@@ -42,6 +42,7 @@ static void unlink_exit(struct cc *cc, struct cc_exit *x, u8 state)
         x->in_next = NULL;
         x->in_pprev = NULL;
         x->cross = 0;
+        x->parked = 0;
         cc->stats.unlinks++;
     }
     if (x->state == CC_INLINE) {
@@ -59,7 +60,7 @@ static bool link_exit(struct cc *cc, struct cc_exit *x, struct cc_block *to, u8 
 {
     if (x->from->dead || to->dead || x->state == CC_INLINE)
         return false;
-    unlink_exit(cc, x, CC_HARD);
+    cc_unlink_exit(cc, x, CC_HARD);
     x->in_next = to->in;
     x->in_pprev = &to->in;
     if (to->in)
@@ -115,7 +116,7 @@ u32 cc_promote(struct cc *cc, bool (*holds)(void *opaque, const struct cc_exit *
     for (; cc->n_asked < cc->n_guarded; cc->n_asked++) {
         struct cc_exit *x = cc->guarded[cc->n_asked];
 
-        if (x->state != CC_LINKED || x->cross != CC_GUARDED || !holds(opaque, x))
+        if (x->state != CC_LINKED || x->cross != CC_GUARDED || x->parked || !holds(opaque, x))
             continue;
         cc_patch(cc, x, x->to->code_off);
         cc->n_direct++;
@@ -128,7 +129,7 @@ void cc_demote(struct cc *cc)
     for (u32 i = 0; cc->n_direct && i < cc->n_asked; i++) {
         struct cc_exit *x = cc->guarded[i];
 
-        if (x->state == CC_LINKED && x->cross == CC_GUARDED)
+        if (x->state == CC_LINKED && x->cross == CC_GUARDED && !x->parked)
             cc_patch(cc, x, x->guard_off);
     }
     cc->n_asked = cc->n_direct = 0;
@@ -136,22 +137,22 @@ void cc_demote(struct cc *cc)
 
 void cc_soften(struct cc *cc, struct cc_exit *x)
 {
-    unlink_exit(cc, x, CC_SOFT);
+    cc_unlink_exit(cc, x, CC_SOFT);
 }
 
 /* The block after b in the list of the page. */
-static struct cc_block **next_in_page(struct cc_block *b, u32 page_gpa)
+struct cc_block **cc_next_in_page(struct cc_block *b, u32 page_gpa)
 {
     return &b->page_next[(b->key.gpa & ~PAGE_MASK) != page_gpa];
 }
 
 void cc_unlink_into(struct cc *cc, struct cc_page *page)
 {
-    for (struct cc_block *b = page->blocks; b && page->global_in; b = *next_in_page(b, page->gpa)) {
+    for (struct cc_block *b = page->blocks; b && page->global_in; b = *cc_next_in_page(b, page->gpa)) {
         for (struct cc_exit *x = b->in, *next; x; x = next) {
             next = x->in_next;
             if (x->cross == CC_GLOBAL)
-                unlink_exit(cc, x, CC_HARD);
+                cc_unlink_exit(cc, x, CC_HARD);
         }
     }
 }
@@ -161,9 +162,9 @@ static void page_remove(struct cc_page *page, struct cc_block *b)
     struct cc_block **pp = &page->blocks;
 
     while (*pp && *pp != b)
-        pp = next_in_page(*pp, page->gpa);
+        pp = cc_next_in_page(*pp, page->gpa);
     ASSERT(*pp == b);
-    *pp = *next_in_page(b, page->gpa);
+    *pp = *cc_next_in_page(b, page->gpa);
 }
 
 static void kill_block(struct cc *cc, struct cc_block *b)
@@ -172,9 +173,9 @@ static void kill_block(struct cc *cc, struct cc_block *b)
 
     /* Incoming first: a loop onto itself then ends up soft, as every exit of a dead block must. */
     while (b->in)
-        unlink_exit(cc, b->in, CC_HARD);
+        cc_unlink_exit(cc, b->in, CC_HARD);
     for (u32 i = 0; i < b->n_exits; i++)
-        unlink_exit(cc, &b->exits[i], CC_SOFT);
+        cc_unlink_exit(cc, &b->exits[i], CC_SOFT);
     cc_hash_remove(cc, b);
     page_remove(cc_page(cc, b->key.gpa), b);
     if (second != CC_NO_PAGE)
@@ -213,7 +214,7 @@ static u32 invalidate_page(struct cc *cc, struct cc_page *page, u64 from, u64 to
 
     page->invalidations++;
     for (struct cc_block *b = page->blocks, *next; b; b = next) {
-        next = *next_in_page(b, page->gpa);
+        next = *cc_next_in_page(b, page->gpa);
         if (overlaps(b, from, to)) {
             kill_block(cc, b);
             killed++;

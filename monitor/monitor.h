@@ -239,7 +239,14 @@ void mon_code_written(struct novt_vm *vm, u64 gpa,
 /* The current window changed from old (may be NULL) to new: called by state.c. Swaps GS base, jump cache, return stack. */
 int mon_window_switched(struct novt_vm *vm, struct mmu_window *old, struct mmu_window *new) MUST_CHECK;
 
+/* ---- move.c ---- */
+/* No block has this key. True: one has it now, from another address of the same code. */
+bool mon_move_here(struct novt_vm *vm, const struct cc_key *key);
+
 /* ---- translate.c: from EIP to block ---- */
+/* cc_page.flags */
+#define MON_PAGE_SELFCHECK BIT(0) /* blocks verify their bytes, the page is not watched */
+#define MON_PAGE_GLOBAL BIT(1)    /* has been linked to in all windows alike, past their code maps: its blocks are not moved */
 /* The block at cpu->eip in the current context: looked up, else translated. NULL: cpu->exit_kind says what to do instead
  * (BT_EXIT_EXCEPTION or BT_EXIT_STEP). exit_from: id of the exit that asked, linked if allowed; 0: none. */
 struct cc_block *mon_block(struct novt_vm *vm, u32 exit_from);

@@ -59,6 +59,8 @@ static void translator(struct sink *s, const struct bt_stats *b)
     item(s, "bt", "translations", b->translate_calls);
     item(s, "bt", "cycles", b->translate_cycles);
     item(s, "bt", "cycles_per_insn", b->insns ? b->translate_cycles / b->insns : 0);
+    item(s, "bt", "moved_pages", b->moved_pages);
+    item(s, "bt", "moved_blocks", b->moved_blocks);
     item(s, "bt", "signals", b->signals);
     item(s, "bt", "fills", b->fills);
     item(s, "bt", "fallback_steps", b->fallback_steps);

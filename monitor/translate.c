@@ -16,7 +16,6 @@
 #include "monitor/monitor.h"
 #include "monitor/sandbox.h"
 
-#define PAGE_SELFCHECK 1u      /* cc_page.flags: blocks verify their bytes, the page is not watched */
 #define HOT_WRITES 24u         /* writes that make a burst */
 #define HOT_BURSTS 2u          /* bursts that make a page self-checking */
 #define CALM_CYCLES (1u << 28) /* TSC: about 0.1 s, after which earlier writes do not count any more */
@@ -194,7 +193,7 @@ void mon_cache_init(struct novt_vm *vm)
 static bool is_burst(struct novt_vm *vm, struct cc_page *p)
 {
     u64 now = __rdtsc();
-    if (p->flags & PAGE_SELFCHECK)
+    if (p->flags & MON_PAGE_SELFCHECK)
         return false;
     if (now - p->since > CALM_CYCLES) {
         p->since = now;
@@ -205,7 +204,7 @@ static bool is_burst(struct novt_vm *vm, struct cc_page *p)
     p->since = now;
     p->hits = 0;
     if (++p->bursts >= HOT_BURSTS) {
-        p->flags |= PAGE_SELFCHECK;
+        p->flags |= MON_PAGE_SELFCHECK;
         p->samples = 0;
         vm->selfcheck_pages_made++;
     }
@@ -218,7 +217,7 @@ static void note_selfcheck(struct novt_vm *vm, struct cc_page *p)
 {
     if (++p->samples < 1u << p->patience)
         return;
-    p->flags &= (u8)~PAGE_SELFCHECK;
+    p->flags &= (u8)~MON_PAGE_SELFCHECK;
     p->since = __rdtsc();
     p->hits = 0;
     p->bursts = HOT_BURSTS - 1;
@@ -269,16 +268,18 @@ void mon_cache_flush(struct novt_vm *vm)
 static void link_exit(struct novt_vm *vm, u32 exit_from, struct cc_block *to, bool global)
 {
     struct cc_exit *x = cc_exit_by_id(vm->cc, exit_from);
-    if (!x || x->from->dead || x->state != CC_HARD)
+    if (!x || x->from->dead || (x->state != CC_HARD && !x->parked) || x->target != to->key.eip)
         return;
     const struct cc_key *a = &x->from->key, *b = &to->key;
     bool straddles = a->gpa2 != CC_NO_PAGE || b->gpa2 != CC_NO_PAGE;
     if (!straddles && !((a->gpa ^ b->gpa) & ~PAGE_MASK) &&
         !((a->eip + a->cs_base) >> PAGE_SHIFT ^ (b->eip + b->cs_base) >> PAGE_SHIFT))
         cc_link(vm->cc, x, to, CC_NEAR);
-    else if (global && (b->gpa2 == CC_NO_PAGE || !vm->regime.paging))
+    else if (global && (b->gpa2 == CC_NO_PAGE || !vm->regime.paging)) {
+        if (b->mode & MODE_CPL3)
+            cc_page(vm->cc, b->gpa)->flags |= MON_PAGE_GLOBAL;
         cc_link(vm->cc, x, to, CC_GLOBAL);
-    else if (x->guard_off && b->gpa2 == CC_NO_PAGE)
+    } else if (x->guard_off && b->gpa2 == CC_NO_PAGE)
         cc_link_guarded(vm->cc, x, to, ((u32)b->gpa & ~PAGE_MASK) | 1);
     else
         cc_soften(vm->cc, x);
@@ -318,7 +319,12 @@ static int fetch_page(struct novt_vm *vm, u32 lin, struct fetch *f)
 static void note_code(struct novt_vm *vm, u32 lin, u64 gpa)
 {
     struct mon_ctx *c = ctx_of(vm->win);
-    c->code_map[lin >> PAGE_SHIFT] = ((u32)gpa & ~PAGE_MASK) | 1;
+    u32 *entry = &c->code_map[lin >> PAGE_SHIFT], now = ((u32)gpa & ~PAGE_MASK) | 1;
+    if (UNLIKELY(*entry != now && *entry)) { /* the guest's tables changed without a flush: what was derived goes before its page's name does */
+        memset(c->jcache, 0, BT_JCACHE_BYTES);
+        ret_stack_drop(vm, c);
+    }
+    *entry = now;
     c->code_in_4m[lin >> 22] = 1;
 }
 
@@ -342,7 +348,7 @@ bool mon_peek_code(void *opaque, u32 lin, void *buf, unsigned n)
 static bool watch(struct novt_vm *vm, u64 gpa)
 {
     struct cc_page *p = cc_page(vm->cc, (u32)gpa & ~PAGE_MASK);
-    if (p && (p->flags & PAGE_SELFCHECK))
+    if (p && (p->flags & MON_PAGE_SELFCHECK))
         return true;
     mmu_watch(vm->mmu, gpa & ~(u64)PAGE_MASK);
     return false;
@@ -446,6 +452,8 @@ static struct cc_block *straddling_block(struct novt_vm *vm, struct bt_code *cod
     }
     code->key.gpa2 = (u32)second.gpa & ~PAGE_MASK;
     struct cc_block *b = cc_lookup(vm->cc, &code->key);
+    if (!b && mon_move_here(vm, &code->key))
+        b = cc_lookup(vm->cc, &code->key);
     note_code(vm, (lin | PAGE_MASK) + 1, second.gpa);
     if (b)
         return b;
@@ -479,6 +487,8 @@ struct cc_block *mon_block(struct novt_vm *vm, u32 exit_from)
                                    .cs_limit = cpu->seg_limit[SEG_CS],
                                    .mode = cpu->mode}};
     struct cc_block *b = cc_lookup(vm->cc, &code.key);
+    if (!b && mon_move_here(vm, &code.key))
+        b = cc_lookup(vm->cc, &code.key);
     if (!b) {
         struct dec_insn in;
         bool straddles =
@@ -502,7 +512,7 @@ static struct cc_page *selfchecking_page(struct novt_vm *vm, u32 lin)
     struct mon_ctx *c = ctx_of(vm->win);
     u32 entry = c->code_map[lin >> PAGE_SHIFT];
     struct cc_page *p = entry ? cc_page(vm->cc, entry & ~1u) : NULL;
-    return p && (p->flags & PAGE_SELFCHECK) ? p : NULL;
+    return p && (p->flags & MON_PAGE_SELFCHECK) ? p : NULL;
 }
 
 /* Before one instruction is carried out by the fallback because emitted code wants it: a self-checking block that found other bytes

@@ -198,6 +198,10 @@ u32 mmu_mapping(const struct mmu *m, const struct mmu_window *w, u32 page);
 /* The first mapped page from `page` on; 2^20: none. */
 u32 mmu_mapping_next(const struct mmu *m, const struct mmu_window *w, u32 page);
 
+/* Do the tables that w was last compared with still translate gva to gpa, as far as they stand in memory? For contexts that are not
+ * current: an answer of the moment, without a trace. */
+bool mmu_window_maps(struct mmu *m, const struct mmu_window *w, u32 gva, u64 gpa);
+
 /* Host address range test for the fault handler: is hva inside the window or its guards? Signal-safe. */
 static inline bool mmu_window_contains(const struct mmu_window *w, u64 hva)
 {

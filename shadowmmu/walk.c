@@ -136,3 +136,25 @@ enum mmu_result walk_tables(struct mmu *m, const struct mmu_regime *r, enum mmu_
     k->gpa = a20(r, k->gpa);
     return finish(m, r, priv, access, error, k);
 }
+
+bool mmu_window_maps(struct mmu *m, const struct mmu_window *w, u32 gva, u64 gpa)
+{
+    const struct mmu_regime *r = &w->regime;
+    bool pae = r->pae;
+    u64 pde, pte;
+    u8 *pd;
+
+    if (!r->paging)
+        return true;
+    pd = walk_directory(m, r, ((const struct win *)(const void *)w)->pdpte, gva >> 30);
+    if (!pd)
+        return false;
+    pde = pte_get(pd, pae ? gva >> 21 & 511 : gva >> 22, pae);
+    if (!(pde & PTE_P))
+        return false;
+    if (pde & PTE_PS && (pae || r->pse))
+        return a20(r, walk_large_frame(r, pde) + (gva & (pae ? 0x1fffff : 0x3fffff))) >> PAGE_SHIFT ==
+               gpa >> PAGE_SHIFT;
+    pte = pte_get(walk_table_ptr(m, r, pte_frame(pde)), gva >> PAGE_SHIFT & (pae ? 511 : 1023), pae);
+    return pte & PTE_P && a20(r, pte_frame(pte)) >> PAGE_SHIFT == gpa >> PAGE_SHIFT;
+}
