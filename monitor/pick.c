@@ -60,11 +60,14 @@ enum pick mon_pick_engine(const struct pick_state *s)
     return s->pays && s->now >= s->not_before ? PICK_DIRECT : PICK_COST;
 }
 
-#define SHORT 3u       /* in hand-offs: stretches that no engine makes up a hand-off in */
-#define WINDOW 64u     /* LOOK: stretches until it begins anew */
-#define BLOCK 64u      /* HOLD: stretches of one look at their length */
-#define TURN 8u        /* TRIAL: stretches of an engine's turn */
-#define TRIAL_TURNS 6u /* the first two do not count */
+#define SHORT 3u        /* in hand-offs: stretches that no engine makes up a hand-off in */
+#define MOST 4u         /* in PICK_LONG hand-offs: no stretch counts for more */
+#define MEAN_SHIFT 3u   /* the mean length follows each stretch by an eighth of the difference */
+#define WINDOW 64u      /* LOOK: stretches until it begins anew */
+#define BLOCK 64u       /* HOLD: stretches until stretches of middling length are tried again */
+#define SETTLE 16u      /* HOLD: stretches until the mean tells of now, not of what was before */
+#define TURN 8u         /* TRIAL: stretches of an engine's turn */
+#define TRIAL_TURNS 10u /* the first two do not count */
 #define HOLD_FIRST 1024u
 #define BACKOFF_MAX 3u
 
@@ -92,9 +95,10 @@ static void look(struct pick_history *h, u64 cycles, u64 overhead)
     /* No stretch counts for more than half: the host may have had the CPU meanwhile. */
     h->sum[0] += min_u64(cycles, fee / 2);
     h->n++;
-    if (h->sum[0] >= fee && h->sum[0] >= PICK_LONG * overhead * h->n)
+    h->mean = h->sum[0] / h->n;
+    if (h->sum[0] >= fee && h->mean >= PICK_LONG * overhead)
         enter(h, PICK_HOLD, true);
-    else if (h->sum[0] >= fee && h->sum[0] >= SHORT * overhead * h->n)
+    else if (h->sum[0] >= fee && h->mean >= SHORT * overhead)
         compete(h);
     else if (h->n == WINDOW)
         enter(h, PICK_LOOK, false);
@@ -102,8 +106,12 @@ static void look(struct pick_history *h, u64 cycles, u64 overhead)
 
 static void trial(struct pick_history *h, u64 cycles, u64 overhead)
 {
+    if (h->mean >= PICK_LONG * overhead) { /* what ends them is the guest's tick, perhaps: a turn would be a thirtieth of a second */
+        enter(h, PICK_HOLD, true);
+        return;
+    }
     if (h->n >= 2 * TURN)
-        h->sum[h->pays] += min_u64(cycles, 2 * PICK_LONG * overhead);
+        h->sum[h->pays] += cycles;
     h->n++;
     if (h->n < TRIAL_TURNS * TURN) {
         h->pays = h->n / TURN % 2 == 0;
@@ -116,29 +124,29 @@ static void trial(struct pick_history *h, u64 cycles, u64 overhead)
     enter(h, PICK_HOLD, won);
 }
 
-static void hold(struct pick_history *h, u64 cycles, u64 overhead)
+static void hold(struct pick_history *h, u64 overhead)
 {
-    h->sum[0] += min_u64(cycles, 2 * PICK_LONG * overhead);
     h->valid -= h->valid > 0;
-    if (++h->n < BLOCK)
+    if (++h->n < SETTLE)
         return;
-    u64 mean = h->sum[0] / h->n;
-    bool is_long = mean >= PICK_LONG * overhead;
-
-    h->sum[0] = 0;
-    if (mean < (h->pays ? 2 : SHORT) * overhead)
+    if (h->mean >= PICK_LONG * overhead)
+        h->pays = true; /* at once: where a stretch is a tick, a block of them takes a quarter of a second */
+    else if (h->mean < (h->pays ? 2 : SHORT) * overhead)
         enter(h, PICK_LOOK, false);
-    else if (is_long)
-        enter(h, PICK_HOLD, true);
-    else
+    else if (h->n >= BLOCK && !(h->pays && h->valid && h->mean >= PICK_LONG / 2 * overhead))
         compete(h);
 }
 
 void pick_learn(struct pick_history *h, u64 cycles, u64 overhead)
 {
-    switch (h->phase) {
-    case PICK_LOOK: look(h, cycles, overhead); break;
-    case PICK_TRIAL: trial(h, cycles, overhead); break;
-    default: hold(h, cycles, overhead); break;
+    if (h->phase == PICK_LOOK) {
+        look(h, cycles, overhead);
+        return;
     }
+    cycles = min_u64(cycles, MOST * PICK_LONG * overhead);
+    h->mean += (cycles >> MEAN_SHIFT) - (h->mean >> MEAN_SHIFT);
+    if (h->phase == PICK_TRIAL)
+        trial(h, cycles, overhead);
+    else
+        hold(h, overhead);
 }

@@ -25,8 +25,9 @@
  * context learns from its own stretches at CPL 3, from the return to ring 3 until it is left again (pick_learn()):
  *
  *   LOOK   translated. Long stretches: HOLD, direct. Stretches of middling length: TRIAL, unless the last one is not long ago
- *   TRIAL  both engines in turn, eight stretches each, three times; the first turns do not count; the quicker one: HOLD
- *   HOLD   the winner, until 1024 stretches have passed (twice as many each time it wins again) or stretches become long or short
+ *   TRIAL  both engines in turn, eight stretches each, five times; the first turns do not count; the quicker one: HOLD
+ *   HOLD   the winner, until 1024 stretches have passed (twice as many each time it wins again) or stretches become long (direct, at
+ *          once) or short (LOOK)
  */
 #ifndef NOVT_MONITOR_PICK_H
 #define NOVT_MONITOR_PICK_H
@@ -79,15 +80,17 @@ struct pick_history {
     u64 not_before;
     u64 translating; /* the translator's clock when it began */
     u64 sum[2];      /* cycles: of translated and of direct stretches that count in this phase */
+    u64 mean;        /* length of late, in cycles */
     u32 n;           /* stretches in this phase */
     u32 valid;       /* stretches until the last trial is not believed any more */
     u8 phase;        /* enum pick_phase */
     u8 backoff;      /* trials in a row with the same end */
     bool pays;       /* the engine wanted for the next stretch: direct */
     bool won;        /* direct won the last trial */
+    bool rests;      /* translated until not_before, whatever pays */
 };
 
-#define PICK_LONG 40u /* in hand-offs: from here on direct execution wins without a trial */
+#define PICK_LONG 20u /* in hand-offs: from here on direct execution is taken to win: most translated code loses more than a 20th */
 #define PICK_FEE 200u /* in hand-offs: so much must have been seen before anything runs directly */
 
 /* A stretch, as wanted by h->pays, took so many cycles without the translator's. overhead: of a hand-off, not 0. Pure but for *h. */

@@ -402,14 +402,20 @@ static u8 scan(struct novt_vm *vm, u32 page, u64 gpa, u32 backing)
     return *state;
 }
 
-/* The memfd page that is executable at a linear page, or will be with the next sync; LINEAR_PAGES: none. */
-static u32 exec_backing(struct sandbox_box *b, u32 page)
+/* The memfd page that is executable at a linear page, or will be with the next sync; LINEAR_PAGES: none. What was noted for a page that
+ * has another page since, another program's in the same address space, say, tells nothing, and is forgotten: a neighbour found to go
+ * with the new page may not go with the old one. */
+static u32 exec_backing(struct novt_vm *vm, struct sandbox_box *b, u32 page)
 {
-    const struct sandbox_exec *x = page < LINEAR_PAGES ? find_exec(b, page) : NULL;
+    struct sandbox_exec *x = page < LINEAR_PAGES ? find_exec(b, page) : NULL;
+    u32 e = x ? mmu_mapping(vm->mmu, b->win, page) : 0;
 
-    if (x)
+    if (!x)
+        return LINEAR_PAGES;
+    if (e && (e & MMU_MAPPING_PAGE) == x->backing)
         return x->backing;
-    return page < LINEAR_PAGES && b->mirror[page] & SANDBOX_EXEC ? b->mirror[page] & MMU_MAPPING_PAGE : LINEAR_PAGES;
+    *x = b->exec[--b->n_exec];
+    return LINEAR_PAGES;
 }
 
 /* Does an instruction that goes on from one page into the next, both executable then, pass too? */
@@ -418,7 +424,7 @@ static bool straddle_fits(struct novt_vm *vm, struct sandbox_box *b, u32 page, u
     struct sandbox *s = vm->sandbox;
     struct scan_cpu cpu = scan_as(vm);
     const u8 *here = mmu_backing_ptr(vm->mmu, (u64)backing << PAGE_SHIFT);
-    u32 before = exec_backing(b, page - 1), after = exec_backing(b, page + 1);
+    u32 before = exec_backing(vm, b, page - 1), after = exec_backing(vm, b, page + 1);
 
     if (before != LINEAR_PAGES &&
         scan_straddle(mmu_backing_ptr(vm->mmu, (u64)before << PAGE_SHIFT), s->tail[before], here, &cpu))

@@ -55,6 +55,7 @@ struct sandbox {
     char why[DX_WHY_BYTES];
     u64 overhead; /* cycles of a hand-off */
     u8 page_turns; /* in this stretch translated code was asked to come back when it leaves an unfit page */
+    u32 unfit;     /* in this stretch direct code ran onto a page that may not be executed */
     u64 stamp;
     u64 no_box_until; /* TSC: the host refused a process */
     u64 forgiven;     /* TSC: pages' rescans were last forgotten */
@@ -83,7 +84,7 @@ static inline bool sandbox_wants(const struct novt_vm *vm)
     const struct sandbox *s = vm->sandbox;
     const struct mon_ctx *c = vm->win->user;
 
-    return s && (s->option == ENGINE_DIRECT || s->look || (c && c->history.pays));
+    return s && (s->option == ENGINE_DIRECT || s->look || (c && c->history.pays && !c->history.rests));
 }
 
 /* Will direct execution of the current context end at device deadlines by itself? */

@@ -14,6 +14,8 @@
 
 #define NOT_AGAIN 1000u  /* in hand-offs: how long a context does not ask after it got no box */
 #define PAGE_TURNS 2u    /* how often in a stretch to ask again behind an unfit page */
+#define UNFIT_FREE 8u    /* direct code may run onto unfit pages so often in a stretch, */
+#define UNFIT_PRICE 7u   /* and then once in so many hand-offs: more is slower than translated code that loses a seventh */
 #define ESCAPES_TOLD 10u /* then they are only counted */
 
 const char *sandbox_exit_name(unsigned kind)
@@ -68,13 +70,24 @@ static bool start(struct novt_vm *vm)
     return true;
 }
 
+/* The context stays translated for a while. */
+static void rest(struct novt_vm *vm, u64 now)
+{
+    struct mon_ctx *c = vm->win->user;
+
+    c->history.not_before = now + NOT_AGAIN * vm->sandbox->overhead;
+    c->history.rests = true;
+}
+
 static void describe(struct novt_vm *vm, struct pick_state *p)
 {
     const struct cpu *cpu = &vm->cpu;
-    const struct mon_ctx *c = vm->win->user;
     const struct sandbox *s = vm->sandbox;
+    struct mon_ctx *c = vm->win->user;
     u64 now = __rdtsc();
 
+    if (c && now >= c->history.not_before)
+        c->history.rests = false;
     *p = (struct pick_state){
         .option = s->option,
         .sandbox = !s->refused && now >= s->no_box_until,
@@ -117,8 +130,10 @@ enum pick sandbox_pick(struct novt_vm *vm)
     s->translate_next = false;
     pick = mon_pick_engine(&p);
     /* System calls come back to the kernel's own page, which is never fit, but nearly always leave it at once. */
-    if (pick == PICK_PAGE && turn_back && s->page_turns++ < PAGE_TURNS)
+    if (pick == PICK_PAGE && turn_back && s->page_turns < PAGE_TURNS) {
+        s->page_turns++;
         vm->cpu.kick = 1;
+    }
     if (pick == PICK_DIRECT && !start(vm))
         pick = PICK_NO_SANDBOX;
     s->stats.picks[pick]++;
@@ -143,7 +158,9 @@ void sandbox_window_switched(struct novt_vm *vm, struct mmu_window *old, struct 
     to->history.since = now;
     to->history.translating = bt_stats(vm->bt)->translate_cycles;
     s->page_turns = 0;
-    if (s->option == ENGINE_DIRECT || (to->history.pays && now >= to->history.not_before))
+    s->unfit = 0;
+    to->history.rests = now < to->history.not_before;
+    if (s->option == ENGINE_DIRECT || (to->history.pays && !to->history.rests))
         vm->cpu.kick = 1; /* translated code leaves at its next gate, and the run loop decides */
 }
 
@@ -202,9 +219,7 @@ static enum bt_exit_kind escaped(struct novt_vm *vm, const char *why)
 /* No box now: translated code goes on, and this context does not ask again at once. */
 static enum bt_exit_kind give_up(struct novt_vm *vm)
 {
-    struct mon_ctx *c = vm->win->user;
-
-    c->history.not_before = __rdtsc() + NOT_AGAIN * vm->sandbox->overhead;
+    rest(vm, __rdtsc());
     vm->sandbox->translate_next = true;
     vm->cpu.exit_from = 0;
     return BT_EXIT_LOOKUP;
@@ -222,6 +237,17 @@ static enum bt_exit_kind died(struct novt_vm *vm, const struct dx_exit *x)
     return BT_EXIT_STOP;
 }
 
+/* Direct code has run onto a page that may not be executed. A loop through one would hand over twice a turn, and its stretches are long. */
+static void unfit(struct novt_vm *vm)
+{
+    struct sandbox *s = vm->sandbox;
+    u64 now = __rdtsc();
+
+    if (++s->unfit > UNFIT_FREE && s->option == ENGINE_AUTO && vm->win->user &&
+        s->unfit * UNFIT_PRICE * s->overhead > now - ((struct mon_ctx *)vm->win->user)->history.since)
+        rest(vm, now);
+}
+
 /* A page fault in a box: 1: go on there; 0: *kind says how to leave. */
 static int page_fault(struct novt_vm *vm, struct sandbox_box *b, const struct dx_exit *x,
                       enum bt_exit_kind *kind)
@@ -236,6 +262,7 @@ static int page_fault(struct novt_vm *vm, struct sandbox_box *b, const struct dx
         *kind = BT_EXIT_LOOKUP; /* translated code finds out what there is to find */
         cpu->exit_from = 0;
         vm->sandbox->translate_next = true;
+        unfit(vm);
         return 0;
     }
     switch (mon_fill(vm, x->cr2, x->error & MMU_PF_W)) {

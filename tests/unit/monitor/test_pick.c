@@ -131,7 +131,7 @@ Test(pick, middling_stretches_go_where_they_are_quicker)
 {
     struct pick_history quicker = {0}, slower = {0};
 
-    cr_expect_gt(share(&quicker, 20000, 20, 15), 0.98);
+    cr_expect_gt(share(&quicker, 20000, 16, 12), 0.98);
     cr_expect_lt(share(&slower, 20000, 10, 10), 0.02);
     /* And what was learnt long ago is tried again. */
     cr_expect_gt(share(&slower, 200000, 10, 8), 0.5);
@@ -143,6 +143,19 @@ Test(pick, trials_of_what_does_not_pay_become_rare)
 
     run(&h, 200000, 10, 11);
     cr_expect_lt(share(&h, 200000, 10, 11), 0.005);
+}
+
+/* A guest's ticks, every 4 ms, may be all that ends a stretch: what was held before they came must not stand for dozens of them. */
+Test(pick, long_stretches_after_a_lost_trial_go_direct_within_some_ticks)
+{
+    struct pick_history h = {0};
+    unsigned n = 0;
+
+    run(&h, 200, 10, 12);
+    cr_assert_not(h.pays);
+    for (; n < 1000 && !h.pays; n++)
+        run(&h, 1, 400, 380);
+    cr_expect_leq(n, 8, "direct after %u long stretches", n);
 }
 
 Test(pick, a_direct_context_whose_stretches_become_short_comes_back)
