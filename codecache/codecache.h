@@ -143,7 +143,8 @@ u32 cc_move(struct cc *cc, const struct cc_block *like, u32 delta, const struct 
 void cc_link(struct cc *cc, struct cc_exit *x, struct cc_block *to, u8 cross);
 /* Guarded links for which holds() says that the guard would let them pass become direct; cc_demote() gives them their guard back. What was
  * asked once and refused is asked again after the next cc_demote(). cc_promote() returns how many are direct; cc_demote() is
- * signal-safe. */
+ * signal-safe. One call asks for CC_PROMOTE_MAX links at most: many belong to programs that do not run. */
+#define CC_PROMOTE_MAX 4096u
 u32 cc_promote(struct cc *cc, bool (*holds)(void *opaque, const struct cc_exit *x), void *opaque);
 void cc_demote(struct cc *cc);
 void cc_soften(struct cc *cc, struct cc_exit *x); /* the exit will not be linked: use the in-cache lookup */

@@ -113,7 +113,9 @@ void cc_link_guarded(struct cc *cc, struct cc_exit *x, struct cc_block *to, u32 
 
 u32 cc_promote(struct cc *cc, bool (*holds)(void *opaque, const struct cc_exit *x), void *opaque)
 {
-    for (; cc->n_asked < cc->n_guarded; cc->n_asked++) {
+    u32 end = cc->n_guarded - cc->n_asked > CC_PROMOTE_MAX ? cc->n_asked + CC_PROMOTE_MAX : cc->n_guarded;
+
+    for (; cc->n_asked < end; cc->n_asked++) {
         struct cc_exit *x = cc->guarded[cc->n_asked];
 
         if (x->state != CC_LINKED || x->cross != CC_GUARDED || x->parked || !holds(opaque, x))

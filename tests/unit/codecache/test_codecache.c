@@ -451,6 +451,27 @@ Test(codecache, promoted_links_are_direct_until_demoted)
     cc_free(f.cc);
 }
 
+Test(codecache, promotion_asks_in_pieces)
+{
+    struct fixture f = setup(8 << 20);
+    struct cc_block *to = make(&f, key_at(0x2000, CC_NO_PAGE), 8, 4, 1), *b = NULL;
+    struct asked a = {0};
+    const u32 n = CC_PROMOTE_MAX + 10;
+
+    for (u32 i = 0; i < n; i++) {
+        b = make_guarded(&f, key_at(0x100000 + 16 * i, CC_NO_PAGE), 8, 1);
+        cc_link_guarded(f.cc, &b->exits[0], to, 0x100);
+    }
+    cr_assert_eq(cc_promote(f.cc, holds, &a), CC_PROMOTE_MAX);
+    ASSERT_RUN(&f, b, WENT_HARD, 5 - 0x100); /* the last one: not yet */
+    cr_assert_eq(cc_promote(f.cc, holds, &a), n);
+    cr_assert_eq(a.n, n);
+    ASSERT_RUN(&f, b, WENT_HARD, 5);
+    cc_demote(f.cc);
+    ASSERT_RUN(&f, b, WENT_HARD, 5 - 0x100);
+    cc_free(f.cc);
+}
+
 Test(codecache, either_part_may_run_out)
 {
     struct fixture f = setup(1 << 20);
