@@ -89,6 +89,12 @@ struct pc_nic {
 #define PC_SERIALS 4
 #define PC_RAM_BELOW_4G_MAX 0xc0000000ull
 
+/* A text of the SMBIOS tables: -smbios type=TYPE,KEY=VALUE. */
+struct pc_smbios_text {
+    u8 type;
+    const char *key, *value;
+};
+
 struct pc_config {
     u64 ram_below_4g_bytes; /* from gpa 0, at most PC_RAM_BELOW_4G_MAX */
     u64 ram_above_4g_bytes; /* from gpa 4 GiB */
@@ -110,6 +116,9 @@ struct pc_config {
     struct chr_back parallel;
     bool parallel_present; /* LPT1 378h IRQ 7 */
     u8 uuid[16];
+    const struct pc_smbios_text *smbios;
+    unsigned smbios_texts;
+    u32 cpu_signature, cpu_features; /* EAX and EDX of CPUID 1, for the SMBIOS tables */
     struct sound_back speaker; /* the PC speaker's */
 
     u16 debugcon_iobase; /* 402h or E9h; 0 = none */
@@ -148,6 +157,8 @@ struct pc_config {
 struct pc;
 
 /* 0 or -errno (-ENOMEM, -EINVAL for a config that cannot be). The machine comes out reset. */
+/* 0, -EINVAL (a field that is not there, or not a number) or -E2BIG (too much text): what pc_new() would say of config->smbios. */
+int pc_smbios_check(const struct pc_config *config) MUST_CHECK;
 int pc_new(struct pc **out, const struct pc_config *config) MUST_CHECK;
 void pc_free(struct pc *pc); /* NULL is fine */
 /* System reset of every device; CMOS memory and time go on. Not from within a callback: after PC_REQ_RESET at the next

@@ -29,6 +29,7 @@
 #include "devices/parallel.h"
 #include "devices/pc_info.h"
 #include "devices/pc_qtree.h"
+#include "devices/smbios.h"
 #include "devices/uart.h"
 #include "devices/vga.h"
 #include "devices/virtio_blk.h"
@@ -80,6 +81,7 @@ struct pc {
     struct virtio_blk *virtio_disk[PC_VIRTIO_DISKS]; /* NULL: not there */
     struct bootorder bootorder;
     u8 boot_menu_wait[2]; /* etc/boot-menu-wait */
+    struct smbios smbios;
     u8 boot_fail_wait[4]; /* etc/boot-fail-wait; all ones: for ever */
     struct vga vga;
     bool has_vga;
@@ -176,11 +178,12 @@ static int fill_fwcfg(struct pc *pc)
         err = fwcfg_add_file(fw, "etc/irq0-override", irq0_override, sizeof(irq0_override));
     if (!err && !cfg->no_acpi)
         err = fwcfg_add_file(fw, "etc/table-loader", table_loader, sizeof(table_loader));
-    for (size_t i = 0; !err && i < sizeof(cfg->uuid); i++)
-        if (cfg->uuid[i]) { /* SeaBIOS builds its SMBIOS tables from single fields: type 1, offset 8 */
-            err = fwcfg_add_file(fw, "smbios/field1-8", cfg->uuid, sizeof(cfg->uuid));
-            break;
-        }
+    if (!err)
+        err = smbios_build(&pc->smbios, cfg);
+    if (!err)
+        err = fwcfg_add_file(fw, "etc/smbios/smbios-tables", pc->smbios.table, pc->smbios.bytes);
+    if (!err)
+        err = fwcfg_add_file(fw, "etc/smbios/smbios-anchor", pc->smbios.anchor, sizeof(pc->smbios.anchor));
     for (size_t i = 0; !err && i < cfg->blobs; i++)
         err = fwcfg_add_file(fw, cfg->blob[i].name, cfg->blob[i].data, cfg->blob[i].bytes);
     if (!err)
@@ -352,6 +355,8 @@ int pc_new(struct pc **out, const struct pc_config *config)
         return err;
     }
     pc->config.linux_boot = NULL; /* copied into fw_cfg */
+    pc->config.smbios = NULL;
+    pc->config.smbios_texts = 0;
     pc_reset(pc);
     *out = pc;
     return 0;

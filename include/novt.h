@@ -164,6 +164,14 @@ struct novt_drive {
     enum novt_on_error on_read_error, on_write_error; /* writes: also flushes */
 };
 
+/* A text in which the machine says who made it; type and key as in QEMU's -smbios. */
+struct novt_smbios_text {
+    uint8_t type;
+    const char *key, *value;
+};
+
+#define NOVT_SMBIOS_TEXTS 32
+
 /* All zero is a machine with the defaults. Strings and opaque pointers must live until novt_vm_new()
  * returns; callbacks until novt_vm_free(). */
 struct novt_config {
@@ -182,6 +190,8 @@ struct novt_config {
     bool serial_console;          /* SeaBIOS shows its text screen on COM1 too */
     struct novt_serial serial[4]; /* COM1 to COM4 */
     uint8_t uuid[16];             /* of the machine, as SMBIOS shows it; all zero: none */
+    struct novt_smbios_text smbios[NOVT_SMBIOS_TEXTS];
+    unsigned smbios_texts;
     bool parallel_present;        /* LPT1; what the guest prints goes to parallel(), on the VM's thread */
     void (*parallel)(void *opaque, const uint8_t *buf, size_t len);
     void *parallel_opaque;

@@ -59,7 +59,7 @@ opt_fn opt_trace, opt_dfilter, opt_trace_file, opt_dump_screen, opt_timeout, opt
     opt_perf_map, opt_version;
 /* cli_opt_control.c */
 opt_fn opt_monitor, opt_qmp, opt_qmp_pretty, opt_mon, opt_no_shutdown, opt_action, opt_pidfile, opt_daemonize,
-    opt_rtc, opt_name, opt_uuid, opt_accel, opt_enable_kvm, opt_nodefaults, opt_echr;
+    opt_rtc, opt_name, opt_uuid, opt_smbios, opt_accel, opt_enable_kvm, opt_nodefaults, opt_echr;
 /* cli_audio.c */
 opt_fn opt_audiodev, opt_audio, opt_soundhw;
 /* cli_opt_absent.c: EXIT_USAGE with the nearest in *err if QEMU has the option and NoVT does not; else 0. */

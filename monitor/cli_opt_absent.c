@@ -76,7 +76,6 @@ static const struct absent absents[] = {
     {"show-cursor", "the display decides; leave it out"},
     {"singlestep", "use --stress one-insn"},
     {"one-insn-per-tb", "use --stress one-insn"},
-    {"smbios", "SMBIOS tables are the firmware's; -uuid sets the UUID"},
     {"smb", "share files over the network, for example with a server behind -nic user"},
     {"spice", "use -vnc or -display"},
     {"startdate", "use -rtc base=DATE"},

@@ -117,6 +117,7 @@ static const struct option_row option_rows[] = {
      "-rtc base=BASE          clock: utc, localtime or a date like 2006-06-17T16:01:21"},
     {"name", ARG_NEEDED, opt_name, "-name NAME              of the guest, for monitors and windows"},
     {"uuid", ARG_NEEDED, opt_uuid, "-uuid UUID              of the machine"},
+    {"smbios", ARG_NEEDED, opt_smbios, "-smbios type=N,KEY=TEXT,... what the machine says of its maker: type=1,manufacturer=,product=,version=,serial=; 0 2 3 4 17"},
     {"pidfile", ARG_NEEDED, opt_pidfile, "-pidfile FILE           write the process id there"},
     {"daemonize", ARG_NONE, opt_daemonize,
      "-daemonize              go to the background once everything is open"},

@@ -357,6 +357,7 @@ static int make_pc(struct machine *m, struct novt_error *err)
 {
     const struct novt_config *c = &m->config;
     static const u8 sercon_port[2] = {COM1_PORT & 0xff, COM1_PORT >> 8};
+    struct pc_smbios_text smbios[NOVT_SMBIOS_TEXTS];
     size_t blobs = 0;
     struct pc_config cfg = {
         .ram_below_4g_bytes = m->ram_bytes,
@@ -404,7 +405,9 @@ static int make_pc(struct machine *m, struct novt_error *err)
         return rc;
     if (m->vgabios.data)
         vga_memory_init(m, &cfg.vga_host);
-    memcpy(cfg.uuid, c->uuid, sizeof(cfg.uuid));
+    rc = smbios_config(m, &cfg, smbios, err);
+    if (rc)
+        return rc;
     rc = pc_new(&m->vm.pc, &cfg);
     if (rc)
         return mon_fail(err, rc == -ENOMEM ? NOVT_ERR_HOST : NOVT_ERR_USAGE, rc,

@@ -389,7 +389,7 @@ Test(fwcfg, dma_reads_files_and_kernel)
     struct rig *r = rig_new();
     cr_assert_eq(fw_dma(r, 0x0019000a, 4, 0x1000), 0); /* select and read the directory's count */
     u32 count = r->ram[0x1003];
-    cr_assert_eq(count, 7);
+    cr_assert_eq(count, 9);
     cr_assert_eq(fw_dma(r, 0x2, count * 64, 0x1000), 0);
     bool found = false;
     for (u32 i = 0; i < count; i++) {
