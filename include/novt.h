@@ -461,6 +461,7 @@ struct novt_drive_info {
     enum novt_format format;
     uint64_t bytes;
     uint64_t reads, writes, flushes, read_bytes, written_bytes, errors;
+    int stopped_by; /* the errno for which the machine was paused and nobody has resumed it; 0: none */
 };
 
 /* Drive n of the machine, from 0; false: there are no more. */

@@ -4,6 +4,7 @@
  * Commands have QEMU's names, arguments and, where scripts look, its output. The same table serves QMP's human-monitor-command. A command
  * that changes the machine does it by the public API; nothing here is on the VM's thread.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -355,6 +356,8 @@ static void block_here(void *opaque)
             text_printf(b->out, "%s: [not inserted]\n", d.id);
         if (d.removable)
             text_printf(b->out, "    Removable device: tray %s\n", d.tray_open ? "open" : "closed");
+        if (d.stopped_by)
+            text_printf(b->out, "    I/O status:       %s\n", d.stopped_by == ENOSPC ? "nospace" : "failed");
     }
 }
 

@@ -198,6 +198,22 @@ int opt_net(struct cli_options *opt, const char *arg, struct novt_error *err)
     return rc;
 }
 
+/* Those of a card's boot ROM: there is none, so to be booted from is all that cannot be had. */
+static int take_boot_keys(const char *option, char *list, struct novt_error *err)
+{
+    char value[64];
+    u64 n;
+
+    if (opt_take_key(list, "bootindex", value, sizeof(value))) {
+        if (!opt_number(value, INT32_MAX, NULL, &n) && strcmp(value, "-1"))
+            return opt_usage(err, "give a number", "%s: bad bootindex \"%s\"", option, value);
+        base_warn("note: %s,bootindex=%s: network cards have no boot ROM (PXE): the firmware passes over it", option, value);
+    }
+    if (opt_take_key(list, "rombar", value, sizeof(value)) && strcmp(value, "0") && strcmp(value, "1"))
+        return opt_usage(err, "leave it out", "%s: bad rombar \"%s\"", option, value);
+    return 0;
+}
+
 int cli_net_device(struct cli_options *opt, const char *name, char *list, struct novt_error *err)
 {
     bool given = opt->net.given; /* as in QEMU, -device alone does not take the default card away */
@@ -213,6 +229,8 @@ int cli_net_device(struct cli_options *opt, const char *name, char *list, struct
     snprintf(option, sizeof(option), "-device %s", name);
     snprintf(nic->model, sizeof(nic->model), "%s", find_card(name));
     rc = take_card_keys(opt, nic, option, list, err);
+    if (!rc)
+        rc = take_boot_keys(option, list, err);
     opt_take_key(list, "id", nic->id, sizeof(nic->id));
     if (!rc && opt_take_key(list, "bus", value, sizeof(value)) && strcmp(value, "pci.0") && strcmp(value, "isa.0"))
         rc = opt_usage(err, "leave it out", "%s: there is no bus \"%s\"", option, value);

@@ -3,6 +3,7 @@
  *
  * Arguments were checked against the table before a function is called. A function leaves its answer in ret or calls qmp_fail().
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -199,6 +200,8 @@ static void block_here(void *opaque)
 
         if (d.removable)
             json_object_set_new(one, "tray_open", json_boolean(d.tray_open));
+        if (d.bus != NOVT_BUS_FLOPPY)
+            json_object_set_new(one, "io-status", json_string(!d.stopped_by ? "ok" : d.stopped_by == ENOSPC ? "nospace" : "failed"));
         if (d.inserted)
             json_object_set_new(one, "inserted",
                                 json_pack("{s:s,s:s,s:b,s:b,s:{s:s,s:s,s:I}}", "file", d.file, "drv",

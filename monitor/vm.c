@@ -409,6 +409,9 @@ static int make_pc(struct machine *m, struct novt_error *err)
     if (rc)
         return rc;
     rc = pc_new(&m->vm.pc, &cfg);
+    if (rc == -EEXIST)
+        return mon_fail(err, NOVT_ERR_USAGE, rc, "look at iobase=, addr= and bootindex=, and leave out what need not be there",
+                        "two devices want the same ports, PCI slot or bootindex");
     if (rc)
         return mon_fail(err, rc == -ENOMEM ? NOVT_ERR_HOST : NOVT_ERR_USAGE, rc,
                         "check port numbers for overlaps", "the machine cannot be wired: %s", strerror(-rc));

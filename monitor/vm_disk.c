@@ -19,6 +19,7 @@ struct disk_slot {
     struct blk_disk *disk;
     struct novt_drive drive; /* strings are not kept, but for id */
     char id[32];
+    int stopped_by; /* the host's error for which the machine waits */
 };
 
 struct disks {
@@ -108,8 +109,10 @@ static enum blk_verdict on_trouble(void *opaque, enum disk_op op, int err, bool 
     snprintf(ev.drive, sizeof(ev.drive), "%s", slot->id);
     ev.outcome = verdict == BLK_HOLD ? NOVT_ON_ERROR_STOP : verdict == BLK_IGNORE ? NOVT_ON_ERROR_IGNORE : NOVT_ON_ERROR_REPORT;
     control_tell(slot->machine, &ev);
-    if (verdict == BLK_HOLD)
+    if (verdict == BLK_HOLD) {
+        slot->stopped_by = -err;
         control_pause(slot->machine, NOVT_IO_ERROR);
+    }
     return verdict;
 }
 
@@ -278,8 +281,10 @@ void disks_close(struct machine *m)
 
 void disks_retry(struct machine *m)
 {
-    for (unsigned i = 0; i < m->disks->n; i++)
+    for (unsigned i = 0; i < m->disks->n; i++) {
+        m->disks->slot[i].stopped_by = 0;
         blk_retry(m->disks->slot[i].disk);
+    }
 }
 
 bool disks_hold(const struct machine *m)
@@ -331,6 +336,7 @@ bool novt_vm_drive_info(struct novt_vm *vm, unsigned n, struct novt_drive_info *
         .read_bytes = info.read_bytes,
         .written_bytes = info.written_bytes,
         .errors = info.errors,
+        .stopped_by = slot->stopped_by,
     };
     snprintf(out->id, sizeof(out->id), "%s", slot->id);
     snprintf(out->file, sizeof(out->file), "%s", info.path);

@@ -224,6 +224,8 @@ def stop_and_go(option, how):
         expect(m.do("query-status") == {"status": "io-error", "singlestep": False, "running": False}, "status")
         expect(sector(name) == b"\x11" * 512, "the image did not change")
         expect("io-error" in m.do("human-monitor-command", **{"command-line": "info status"}), "info status")
+        expect(m.do("query-block")[0]["io-status"] == "nospace", "query-block")
+        expect("I/O status:       nospace" in m.do("human-monitor-command", **{"command-line": "info block"}), "info block")
         expect("waits" in m.do("human-monitor-command", **{"command-line": f"savevm {path('x')}"}), "savevm")
         how(m)  # still full: it stops again
         m.event("RESUME")
@@ -234,6 +236,7 @@ def stop_and_go(option, how):
         m.event("RESUME")
         expect(m.answer()[:2] == (GOOD, 0), "the guest never heard of it")
         expect(m.do("query-status")["status"] == "running", "status")
+        expect(m.do("query-block")[0]["io-status"] == "ok", "query-block after")
         expect(m.ask(b"w")[:2] == (GOOD, 0), "after")
         err = m.quit()
         expect(err.count("the machine is paused") == 2, err)

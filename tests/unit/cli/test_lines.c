@@ -126,6 +126,8 @@ static const struct {
     {"-device virtio-blk-pci,drive=x,bootindex=1 -drive if=none,id=x,file=d,format=raw", NULL},
     {"-device ide-hd,drive=r -blockdev driver=raw,node-name=r,file=f -blockdev driver=file,node-name=f,filename=d", NULL},
     {"-device e1000,netdev=n0 -netdev user,id=n0 -hda d", NULL},
+    {"-device virtio-net-pci,netdev=n0,bus=pci.0,addr=0x12,id=net0,rombar=0,bootindex=102 -netdev user,id=n0 -hda d", NULL},
+    {"-device e1000,netdev=n0,bootindex=first -netdev user,id=n0 -hda d", "bootindex"},
     {"-machine pc,pcspk-audiodev=snd0 -audiodev none,id=snd0 -hda d", NULL},
     {"-machine pc,pcspk-audiodev=snd0 -hda d", "snd0"},
     /* serial and printer lines */
