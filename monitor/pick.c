@@ -67,25 +67,28 @@ enum pick mon_pick_engine(const struct pick_state *s)
 #define BLOCK 64u       /* HOLD: stretches until stretches of middling length are tried again */
 #define SETTLE 16u      /* HOLD: stretches until the mean tells of now, not of what was before */
 #define TURN 8u         /* TRIAL: stretches of an engine's turn */
-#define TRIAL_TURNS 10u /* the first two do not count */
+#define TRIAL_TURNS 18u /* the first two do not count */
 #define HOLD_FIRST 1024u
-#define BACKOFF_MAX 3u
+#define BACKOFF_MAX 4u
 
 static void enter(struct pick_history *h, enum pick_phase phase, bool pays)
 {
     h->phase = (u8)phase;
     h->pays = pays;
     h->n = 0;
-    h->sum[0] = h->sum[1] = 0;
+    h->sum = 0;
 }
 
 /* Stretches that are neither long nor short: a trial, or what the last one said if that is not long ago. */
 static void compete(struct pick_history *h)
 {
-    if (h->valid)
+    if (h->valid) {
         enter(h, PICK_HOLD, h->won);
-    else
-        enter(h, PICK_TRIAL, true);
+        return;
+    }
+    enter(h, PICK_TRIAL, true);
+    h->tried[0] /= 2; /* where stretches are of all lengths one trial tells little */
+    h->tried[1] /= 2;
 }
 
 static void look(struct pick_history *h, u64 cycles, u64 overhead)
@@ -93,12 +96,12 @@ static void look(struct pick_history *h, u64 cycles, u64 overhead)
     u64 fee = PICK_FEE * overhead;
 
     /* No stretch counts for more than half: the host may have had the CPU meanwhile. */
-    h->sum[0] += min_u64(cycles, fee / 2);
+    h->sum += min_u64(cycles, fee / 2);
     h->n++;
-    h->mean = h->sum[0] / h->n;
-    if (h->sum[0] >= fee && h->mean >= PICK_LONG * overhead)
+    h->mean = h->sum / h->n;
+    if (h->sum >= fee && h->mean >= PICK_LONG * overhead)
         enter(h, PICK_HOLD, true);
-    else if (h->sum[0] >= fee && h->mean >= SHORT * overhead)
+    else if (h->sum >= fee && h->mean >= SHORT * overhead)
         compete(h);
     else if (h->n == WINDOW)
         enter(h, PICK_LOOK, false);
@@ -110,14 +113,18 @@ static void trial(struct pick_history *h, u64 cycles, u64 overhead)
         enter(h, PICK_HOLD, true);
         return;
     }
+    if (h->mean < 2 * overhead) {
+        enter(h, PICK_LOOK, false);
+        return;
+    }
     if (h->n >= 2 * TURN)
-        h->sum[h->pays] += cycles;
+        h->tried[h->pays] += cycles;
     h->n++;
     if (h->n < TRIAL_TURNS * TURN) {
         h->pays = h->n / TURN % 2 == 0;
         return;
     }
-    bool won = h->sum[1] * 100 < h->sum[0] * 97;
+    bool won = h->tried[1] * 100 < h->tried[0] * 97;
     h->backoff = won == h->won ? (u8)(h->backoff + (h->backoff < BACKOFF_MAX)) : 0;
     h->won = won;
     h->valid = HOLD_FIRST << h->backoff;
@@ -127,10 +134,11 @@ static void trial(struct pick_history *h, u64 cycles, u64 overhead)
 static void hold(struct pick_history *h, u64 overhead)
 {
     h->valid -= h->valid > 0;
-    if (++h->n < SETTLE)
-        return;
+    h->n++;
     if (h->mean >= PICK_LONG * overhead)
         h->pays = true; /* at once: where a stretch is a tick, a block of them takes a quarter of a second */
+    else if (h->n < SETTLE)
+        return;
     else if (h->mean < (h->pays ? 2 : SHORT) * overhead)
         enter(h, PICK_LOOK, false);
     else if (h->n >= BLOCK && !(h->pays && h->valid && h->mean >= PICK_LONG / 2 * overhead))

@@ -25,7 +25,7 @@
  * context learns from its own stretches at CPL 3, from the return to ring 3 until it is left again (pick_learn()):
  *
  *   LOOK   translated. Long stretches: HOLD, direct. Stretches of middling length: TRIAL, unless the last one is not long ago
- *   TRIAL  both engines in turn, eight stretches each, five times; the first turns do not count; the quicker one: HOLD
+ *   TRIAL  both engines in turn, eight stretches each, nine times; the first turns do not count; the quicker one: HOLD
  *   HOLD   the winner, until 1024 stretches have passed (twice as many each time it wins again) or stretches become long (direct, at
  *          once) or short (LOOK)
  */
@@ -79,7 +79,8 @@ struct pick_history {
     u64 since; /* when the current stretch began, 0: none */
     u64 not_before;
     u64 translating; /* the translator's clock when it began */
-    u64 sum[2];      /* cycles: of translated and of direct stretches that count in this phase */
+    u64 sum;         /* LOOK: cycles of its stretches */
+    u64 tried[2];    /* TRIAL: cycles of translated and of direct stretches, those of earlier trials by halves */
     u64 mean;        /* length of late, in cycles */
     u32 n;           /* stretches in this phase */
     u32 valid;       /* stretches until the last trial is not believed any more */
@@ -90,7 +91,8 @@ struct pick_history {
     bool rests;      /* translated until not_before, whatever pays */
 };
 
-#define PICK_LONG 20u /* in hand-offs: from here on direct execution is taken to win: most translated code loses more than a 20th */
+#define PICK_LONG 80u /* in hand-offs: from here on direct execution wins without a trial. A hand-off costs the program its TLB entries, too,
+                       * which is several times its own price where much memory is in use, and makes the stretches themselves longer */
 #define PICK_FEE 200u /* in hand-offs: so much must have been seen before anything runs directly */
 
 /* A stretch, as wanted by h->pays, took so many cycles without the translator's. overhead: of a hand-off, not 0. Pure but for *h. */
