@@ -37,6 +37,10 @@ int nbd_open(struct blk_image **out, const struct blk_source *source, enum blk_f
 int overlay_open(struct blk_image **out, struct blk_image *base, struct blk_error *err) MUST_CHECK;
 int image_open(struct blk_image **out, const struct blk_source *source, struct blk_error *err) MUST_CHECK;
 
+/* fat.c: is it a directory to be shown as a FAT disk? Then the options that make qemu-nbd do so, for the caller to free. */
+bool fat_is_one(const char *path);
+int fat_options(const struct blk_source *source, char **options, bool *read_only, struct blk_error *err) MUST_CHECK;
+
 /* probe.c: what an image's first bytes say it is. */
 #define PROBE_BYTES 512u
 struct probe_result {

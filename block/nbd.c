@@ -213,7 +213,7 @@ static const char *cache_name(enum blk_cache cache)
 }
 
 /* In a session of its own: Ctrl-C in our terminal is for us to handle. The shell only puts in its process id. */
-static int spawn(struct nbd_image *nbd, const char *program, const char *path, enum blk_cache cache, int listener, int messages)
+static int spawn(struct nbd_image *nbd, const char *program, const char *path, bool fat, enum blk_cache cache, int listener, int messages)
 {
     char format[32];
     const char *argv[] = {"sh",           "-c",
@@ -228,7 +228,10 @@ static int spawn(struct nbd_image *nbd, const char *program, const char *path, e
     sigset_t none;
     int rc;
 
-    snprintf(format, sizeof(format), "--format=%s", blk_format_name(nbd->image.format));
+    if (fat) /* the path is a list of options */
+        snprintf(format, sizeof(format), "--image-opts");
+    else
+        snprintf(format, sizeof(format), "--format=%s", blk_format_name(nbd->image.format));
     sigemptyset(&none);
     rc = posix_spawn_file_actions_init(&files);
     if (rc)
@@ -296,18 +299,20 @@ static int start(struct nbd_image *nbd, const struct blk_source *source, struct 
 {
     char program[4096], *path = NULL;
     int listener = -1, client = -1, messages = -1, rc;
+    bool fat = fat_is_one(source->path);
 
     if (!find_program("qemu-nbd", program, sizeof(program)))
         return blk_fail(err, false, -ENOENT, "apt-get install qemu-utils", "%s: a %s image needs qemu-nbd, which is not there",
                         source->path, blk_format_name(nbd->image.format));
-    rc = check_access(nbd, source, err);
+    rc = fat ? fat_options(source, &path, &nbd->image.read_only, err) : check_access(nbd, source, err);
     if (rc)
         return rc;
-    path = realpath(source->path, NULL); /* from the root: no name that QEMU would take for a protocol */
+    if (!fat)
+        path = realpath(source->path, NULL); /* from the root: no name that QEMU would take for a protocol */
     messages = memfd_create("qemu-nbd", MFD_CLOEXEC);
     rc = path && messages >= 0 ? make_socket(&listener, &client) : -errno;
     if (!rc)
-        rc = spawn(nbd, program, path, source->cache, listener, messages);
+        rc = spawn(nbd, program, path, fat, source->cache, listener, messages);
     if (listener >= 0)
         close(listener); /* or we would wait for ourselves to answer */
     if (rc) {

@@ -96,6 +96,11 @@ static int open_format(struct blk_image **out, const struct blk_source *source, 
     struct probe_result probe;
     int rc;
 
+    if (fat_is_one(source->path)) {
+        if (source->format != BLK_PROBE && source->format != BLK_RAW)
+            return blk_fail(err, false, -EINVAL, "leave format= out", "%s is a raw disk", source->path);
+        return nbd_open(out, source, BLK_RAW, err);
+    }
     if (source->format == BLK_RAW)
         return raw_open(out, source, err);
     rc = probe_file(source->path, &probe, err);

@@ -105,7 +105,6 @@ static int set_interface(struct cli_drive *d, const struct drive_pair *pair, str
 int drive_check_file(const char *option, const char *file, struct novt_error *err)
 {
     static const char *const protocols[][2] = {
-        {"fat", "make an image with mkfs.vfat and mcopy, or share files over the network"},
         {"nbd", "attach it on the host (nbdfuse, qemu-nbd -c) and give the file or device"},
         {"nbd+unix", "attach it on the host (nbdfuse, qemu-nbd -c) and give the file or device"},
         {"nbd+tcp", "attach it on the host (nbdfuse, qemu-nbd -c) and give the file or device"},
@@ -132,7 +131,7 @@ int drive_check_file(const char *option, const char *file, struct novt_error *er
     return 0;
 }
 
-/* "file:PATH" is PATH, whatever PATH looks like. */
+/* "file:PATH" is PATH. */
 static const char *drive_path(const char *file)
 {
     return strncmp(file, "file:", 5) ? file : file + 5;
