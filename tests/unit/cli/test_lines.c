@@ -177,7 +177,7 @@ static const struct {
     {"-cpu pentium -monitor stdio -k de -m 128 -hda d", "de"},
     {"-hda a.qcow2 -hdb nbd+unix://?socket=x", "nbd+unix"},
     {"-hda d -redir tcp:13389::3389", "redir"},
-    {"-drive file=fat:rw:dir,format=raw", "fat:"},
+    {"-drive file=fat:rw:dir,format=raw", NULL},
     {"-drive if=pflash,format=raw,readonly=on,file=OVMF_CODE.fd", "pflash"},
     {"-cdrom https://example.org/x.iso", "https:"},
     {"-cdrom dir/a:b.iso", NULL},
