@@ -6,6 +6,8 @@
 #ifndef NOVT_BT_INTERNAL_H
 #define NOVT_BT_INTERNAL_H
 
+#include <signal.h>
+
 #include "bt/bt.h"
 #include "bt/emit.h"
 
@@ -89,6 +91,8 @@ struct bt {
     u64 rx_lo, rx_hi;      /* the whole cache as the CPU executes it */
     bool ret_dropped;      /* bt_retstack_drop() since the last entry: the fault handler sets rsp */
     void *altstack;
+    stack_t caller_stack; /* of the thread that runs the machine, for the time of a run */
+    u64 caller_gs;
     struct side_rec recs[BT_MAX_RECS];
     struct cc_exit exits[BT_MAX_EXITS];
     u32 places[BT_MAX_PLACES];

@@ -233,7 +233,7 @@ int bt_thread_init(struct bt *bt)
     struct sigaction sa = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
     for (unsigned i = 0; i < ARRAY_SIZE(guest_signals); i++)
         sigaddset(&sa.sa_mask, guest_signals[i]);
-    if (sigaltstack(&ss, NULL))
+    if (sigaltstack(&ss, &bt->caller_stack))
         goto fail;
     for (unsigned i = 0; i < ARRAY_SIZE(guest_signals); i++)
         if (sigaction(guest_signals[i], &sa, NULL))
@@ -241,6 +241,7 @@ int bt_thread_init(struct bt *bt)
     bt->altstack = stack;
     bt->tid = (int)syscall(SYS_gettid);
     current = bt;
+    bt->caller_gs = _readgsbase_u64();
     if (bt->cpu->window)
         _writegsbase_u64((u64)bt->cpu->window);
     return 0;
@@ -252,10 +253,12 @@ fail:;
 
 void bt_thread_fini(struct bt *bt)
 {
-    stack_t off = {.ss_flags = SS_DISABLE};
+    stack_t back = bt->caller_stack;
     current = NULL;
     bt->tid = 0;
-    sigaltstack(&off, NULL);
+    back.ss_flags &= SS_DISABLE;
+    sigaltstack(&back, NULL);
+    _writegsbase_u64(bt->caller_gs);
     if (bt->altstack)
         munmap(bt->altstack, ALTSTACK_BYTES);
     bt->altstack = NULL;

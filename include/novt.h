@@ -9,7 +9,8 @@
  * Threads: new, free, run, reset, registers and memory belong to one thread at a time; only
  * novt_vm_stop(), novt_vm_kick(), novt_vm_nmi(), novt_vm_serial_input(), novt_vm_text(), novt_vm_screen(), novt_vm_frame() and
  * novt_vm_screendump(), the keyboard's and the mouse's, and what says "any thread" may be called from others while it runs.
- * While a VM runs, its thread's handlers for SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGTRAP are NoVT's.
+ * From the first run on the process's handlers for SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP and SIGURG are NoVT's; where no guest is the
+ * cause, the first five have their default action. A run uses its thread's alternate signal stack and GS base, and gives them back.
  */
 #ifndef NOVT_H
 #define NOVT_H
