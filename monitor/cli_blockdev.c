@@ -237,6 +237,10 @@ static int set_device_key(struct cli_options *opt, struct cli_disk_device *dev, 
         return !strcmp(v, "512") ? 0 : drive_unsupported("-device", pair, "only 512 can be had", err);
     if (!strcmp(key, "num-queues"))
         return !strcmp(v, "1") ? 0 : drive_unsupported("-device", pair, "only 1 can be had", err);
+    if (!strcmp(key, "disable-modern") && !strcmp(v, "on")) { /* old drivers find what they look for; who knows better uses that */
+        base_warn("note: -device %s,disable-modern=on: the device has both interfaces, as without it", dev->name);
+        return 0;
+    }
     if (!strcmp(key, "disable-legacy") || !strcmp(key, "disable-modern") || !strcmp(key, "scsi") || !strcmp(key, "share-rw"))
         return !strcmp(v, "off") ? 0 : drive_unsupported("-device", pair, "only off can be had", err);
     rc = drive_common_key("-device", opt, &dev->d, pair, err);

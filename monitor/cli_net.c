@@ -234,6 +234,8 @@ int cli_net_device(struct cli_options *opt, const char *name, char *list, struct
     opt_take_key(list, "id", nic->id, sizeof(nic->id));
     if (!rc && opt_take_key(list, "bus", value, sizeof(value)) && strcmp(value, "pci.0") && strcmp(value, "isa.0"))
         rc = opt_usage(err, "leave it out", "%s: there is no bus \"%s\"", option, value);
+    if (!rc && !strcmp(nic->model, "virtio-net-pci") && opt_take_key(list, "disable-modern", value, sizeof(value)) && strcmp(value, "off"))
+        base_warn("note: %s,disable-modern=%s: the card has both interfaces, as without it", option, value);
     if (!rc && opt_take_key(list, "romfile", value, sizeof(value)) && value[0])
         rc = opt_usage(err, "leave it out", "%s: a card has no option ROM", option);
     if (!rc && !strcmp(nic->model, "ne2k_isa"))

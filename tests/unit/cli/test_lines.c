@@ -220,6 +220,10 @@ static const struct {
      "-device {\"driver\":\"e1000\",\"netdev\":\"hostnet0\",\"id\":\"net0\",\"mac\":\"52:54:00:1:2:3\",\"bus\":\"pci.0\",\"addr\":\"0x3\"}",
      NULL},
     {"-device {\"bus\":\"ide.0\"} -hda d", "no driver"},
+    {"-kernel k -drive if=none,format=raw,file=d.img,id=d0 -device virtio-blk-pci,drive=d0,disable-modern=on -netdev user,id=n -device "
+     "virtio-net-pci,netdev=n,disable-modern=on",
+     NULL},
+    {"-drive if=none,file=d.img,id=d0 -device virtio-blk-pci,drive=d0,disable-legacy=on", "disable-legacy"},
     {"-device {\"driver\":\"nvme\"} -hda d", "nvme"},
     {"-netdev type=tap,ifname=tap0,script=no,downscript=no,id=net0 -device rtl8139,netdev=net0", NULL},
     {"-machine pc-i440fx-7.2,usb=off,dump-guest-core=off,hpet=off,acpi=on -accel tcg,thread=single -smp "
