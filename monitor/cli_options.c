@@ -50,7 +50,7 @@ static const struct option_row option_rows[] = {
     {"fda", ARG_NEEDED, opt_fda, NULL},
     {"fdb", ARG_NEEDED, opt_fdb, NULL},
     {"drive", ARG_NEEDED, opt_drive,
-     "-drive KEY=VALUE,...    file= if=ide|floppy|virtio|none index= bus= unit= media=disk|cdrom format=raw|qcow2|vmdk|vdi|...\n"
+     "-drive KEY=VALUE,...    file=FILE|fat:[rw:]DIR if=ide|floppy|virtio|none index= bus= unit= media=disk|cdrom format=raw|qcow2|vmdk|vdi|...\n"
      "                          snapshot= readonly= cache=writeback|writethrough|none|directsync|unsafe id= serial= cyls=\n"
      "                          discard=unmap|ignore werror=report|stop|enospc|ignore rerror=report|stop|ignore"},
     {"blockdev", ARG_NEEDED, opt_blockdev,
