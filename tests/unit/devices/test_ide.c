@@ -474,8 +474,10 @@ Test(ide, geometry_from_partitions_and_command_line)
         cr_assert_not(ide_bios_disk(ide, 0, &got));
         cr_assert_not(ide_bios_disk(ide, 9, &got));
         cr_assert(ide_bios_disk(ide, 1, &got));
-        cr_assert_eq(memcmp(&got, &cases[i].want, sizeof(got)), 0, "case %u: %u/%u/%u translation %u", i,
-                     got.cylinders, got.heads, got.spt, got.translation);
+        const struct ide_bios_disk *want = &cases[i].want;
+        cr_assert(got.cylinders == want->cylinders && got.heads == want->heads && got.spt == want->spt &&
+                      got.translation == want->translation,
+                  "case %u: %u/%u/%u translation %u", i, got.cylinders, got.heads, got.spt, got.translation);
         cr_assert_null(ide_front(ide, 1));
         ide_fini(ide);
         fake_free(f);
