@@ -41,15 +41,6 @@ def bios(code):
         f.write(code.ljust(0xfff0, b"\xf4") + b"\xea\x00\x00\x00\xf0".ljust(16, b"\0"))
     return name
 
-def path(name):
-    return os.path.join(TMP, name)
-
-def bios(code):
-    name = path(f"bios{abs(hash(code))}")
-    with open(name, "wb") as f:
-        f.write(code.ljust(0xfff0, b"\xf4") + b"\xea\x00\x00\x00\xf0".ljust(16, b"\0"))
-    return name
-
 def command(code, *args):
     return [NOVT, "-bios", bios(code), "-vga", "none", "-nodefaults", "-display", "none", "-device", "isa-debug-exit", *args, "--timeout", "60"]
 

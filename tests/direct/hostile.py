@@ -26,11 +26,10 @@ TOLD = 10   # escapes that NoVT speaks of; it counts the rest
 LOW = 1 << 32
 
 
-def build(names, directory):
+def build(programs, directory):
+    """Assembles (name, text)...; what scripts/mkinitrd needs to put them into /p."""
     entries = ["dir:p"]
-    for name, text, _ in PROGRAMS:
-        if names and name not in names:
-            continue
+    for name, text in programs:
         source, binary = os.path.join(directory, name + ".asm"), os.path.join(directory, name)
         with open(source, "w") as f:
             f.write(f'%include "prelude.inc"\n{text}{END}')
@@ -141,7 +140,7 @@ def main():
     ap.add_argument("--kernel", default="686-pae")
     args = ap.parse_args()
     with tempfile.TemporaryDirectory() as directory:
-        entries = build(args.names, directory)
+        entries = build([(name, text) for name, text, _ in PROGRAMS if not args.names or name in args.names], directory)
         try:
             bt, _, wrong = run(args, "bt", directory, entries)
             direct, text, more = run(args, "direct", directory, entries)

@@ -17,7 +17,7 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path[:0] = [HERE, os.path.join(ROOT, "scripts")]
-from hostile import END  # noqa: E402
+from hostile import build  # noqa: E402
 from programs import ODD_PAGE  # noqa: E402
 from vmdrive import VM, Timeout  # noqa: E402
 
@@ -41,25 +41,13 @@ def program(instruction):
 """
 
 
-def build(directory):
-    entries = ["dir:p"]
-    for name, instruction in (("unfit", SENSITIVE), ("fit", "")):
-        source, binary = os.path.join(directory, name + ".asm"), os.path.join(directory, name)
-        with open(source, "w") as f:
-            f.write(f'%include "prelude.inc"\n{program(instruction)}{END}')
-        subprocess.run(["nasm", "-w-all", "-f", "bin", "-I", HERE + "/", "-o", binary, source], check=True)
-        os.chmod(binary, 0o755)
-        entries.append(f"file:p/{name}={binary}")
-    return entries
-
-
 def run(directory):
     guests = os.environ.get("NOVT_GUESTS", os.path.join(ROOT, "build/guests"))
     novt = os.environ.get("NOVT", os.path.join(ROOT, "build/release/novt"))
     script, initrd = os.path.join(directory, "script"), os.path.join(directory, "initrd.gz")
     with open(script, "w") as f:
         f.write("".join(f'/p/{name}; echo "case {name}: $?"\n' for name in ("unfit", "unfit", "fit")))
-    subprocess.run([os.path.join(ROOT, "scripts/mkinitrd"), initrd, "--base", os.path.join(guests, "initrd.gz"), "file:script=" + script, *build(directory)], check=True)
+    subprocess.run([os.path.join(ROOT, "scripts/mkinitrd"), initrd, "--base", os.path.join(guests, "initrd.gz"), "file:script=" + script, *build([("unfit", program(SENSITIVE)), ("fit", program(""))], directory)], check=True)
     with VM([novt, "-engine", "auto", "-m", "256", "-kernel", os.path.join(guests, "vmlinuz-686-pae"), "-initrd", initrd,
              "-append", "console=ttyS0 quiet", "-nographic", "-no-reboot", "--stats"]) as vm:
         vm.wait("case unfit: 7\n", 120)

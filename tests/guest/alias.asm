@@ -60,17 +60,7 @@ run:
 %endmacro
 
 tables:
-    mov edi, PDA
-    mov ecx, 0x6000 / 4
-    xor eax, eax
-    rep stosd
-    mov edi, PT0
-    mov eax, 7
-    mov ecx, 1024
-.next:
-    stosd
-    add eax, 0x1000
-    loop .next
+    TABLES PDA, 0x6000, PT0
     mov dword [PDA], PT0 | 7
     mov dword [PDB], PT0 | 7
     mov dword [PDA + (W >> 22) * 4], PTA | 7
@@ -82,6 +72,17 @@ tables:
 %macro ALL_AT 1
     mov dword [where], %1
     call all_at
+%endmacro
+; For the page [page] from W on: the same; ebx = its entry in PTA.
+%macro ALL_AT_PAGE 0
+    mov eax, [page]
+    shl eax, 12
+    add eax, W
+    ALL_AT eax
+%endmacro
+%macro ENTRY_OF_PAGE 0
+    mov ebx, [page]
+    lea ebx, [PTA + ebx * 4]
 %endmacro
 all_at:
     mov dword [rounds], 4
@@ -147,16 +148,11 @@ main:
     TEST "one address after the other"
     mov dword [page], 0
 .one:
-    mov ebx, [page]
-    lea ebx, [PTA + ebx * 4]
+    ENTRY_OF_PAGE
     MAP ebx, 0
     SPACE PDA
-    mov eax, [page]
-    shl eax, 12
-    add eax, W
-    ALL_AT eax
-    mov ebx, [page]
-    lea ebx, [PTA + ebx * 4]
+    ALL_AT_PAGE
+    ENTRY_OF_PAGE
     UNMAP ebx, 0
     SPACE PDA
     add dword [page], 37
@@ -246,20 +242,15 @@ main:
     inc dword [P2 + code_value - code - 0x1000 + 1]
     inc dword [wanted]
     ALL_AT W + 10 * 0x1000
-    mov ebx, [page]
-    lea ebx, [PTA + ebx * 4]
+    ENTRY_OF_PAGE
     UNMAP PTA, 10
     MAP ebx, 0
     SPACE PDA
-    mov eax, [page]
-    shl eax, 12
-    add eax, W
-    ALL_AT eax
+    ALL_AT_PAGE
     inc dword [P2 + code_value - code - 0x1000 + 1] ; and by a third, in use
     inc dword [wanted]
     call all_at
-    mov ebx, [page]
-    lea ebx, [PTA + ebx * 4]
+    ENTRY_OF_PAGE
     UNMAP ebx, 0
     MAP PTA, 10
     SPACE PDA

@@ -44,17 +44,7 @@ flush:
     ret
 
 tables:
-    mov edi, PD
-    mov ecx, 0x5000 / 4
-    xor eax, eax
-    rep stosd
-    mov edi, PT0
-    mov eax, 7
-    mov ecx, 1024
-.next:
-    stosd
-    add eax, 0x1000
-    loop .next
+    TABLES PD, 0x5000, PT0
     mov dword [PD], PT0 | 7
     mov dword [PD + 4], PT1 | 7
     ret
