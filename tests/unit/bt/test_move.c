@@ -6,19 +6,12 @@
  * Breaks when: emitted code depends on the EIP in a way that the list of places does not tell, or a link survives that
  * leads to another address than its exit names.
  */
-#include <criterion/criterion.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "bt/internal.h"
 #include "bt/verify.h"
+#include "rig.h"
 
 #define MODE (MODE_CS32 | MODE_SS32 | MODE_PE | MODE_CPL3 | 3u << MODE_CPL_SHIFT | MODE_SSE)
 #define GPA 0x123000u
 
-static struct cpu *cpu;
-static struct cc *cc;
-static struct bt *bt;
 static u8 page[2 * PAGE_BYTES];
 
 /* Every eighth place of a page holds a thunk, in whatever address space. */
@@ -34,33 +27,10 @@ static bool peek_code(void *opaque, u32 lin, void *buf, unsigned n)
 
 static void setup(void)
 {
-    struct bt_hooks hooks = {.peek_code = peek_code};
-    struct bt_options opt = {.verify = true};
-    cpu = aligned_alloc(64, (sizeof(*cpu) + 63) & ~63ul);
-    memset(cpu, 0, sizeof(*cpu));
-    cpu->features = 0xffffffffu;
-    cr_assert_eq(cc_new(&cc, 8 << 20), 0);
-    cr_assert_eq(bt_new(&bt, cpu, cc, &hooks, &opt), 0);
+    rig_new(&(struct bt_hooks){.peek_code = peek_code});
 }
 
-static void teardown(void)
-{
-    bt_free(bt);
-    cc_free(cc);
-    free(cpu);
-}
-
-TestSuite(move, .init = setup, .fini = teardown);
-
-static u64 rng = 0x2545f4914f6cdd1du;
-
-static u32 rnd(void)
-{
-    rng ^= rng << 13;
-    rng ^= rng >> 7;
-    rng ^= rng << 17;
-    return (u32)(rng >> 16);
-}
+TestSuite(move, .init = setup, .fini = rig_free);
 
 /* Translates page[off..] as if it stood at eip; NULL: refused as too large. */
 static struct cc_block *translate(u32 eip, u32 mode, bool selfcheck)

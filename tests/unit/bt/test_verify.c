@@ -4,37 +4,17 @@
  * random guest code in all modes pass.
  * Breaks when: a rule is dropped or loosened, or emitted code takes a new form that nobody has listed.
  */
-#include <criterion/criterion.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "bt/internal.h"
 #include "bt/verify.h"
-
-static struct cpu *cpu;
-static struct cc *cc;
-static struct bt *bt;
+#include "rig.h"
 
 static void setup(void)
 {
-    struct bt_hooks hooks = {0};
-    struct bt_options opt = {.verify = true};
-    cpu = aligned_alloc(64, (sizeof(*cpu) + 63) & ~63ul);
-    memset(cpu, 0, sizeof(*cpu));
-    cpu->features = 0xffffffffu;
-    cr_assert_eq(cc_new(&cc, 8 << 20), 0);
-    cr_assert_eq(bt_new(&bt, cpu, cc, &hooks, &opt), 0);
+    rig_new(&(struct bt_hooks){0});
 }
 
-static void teardown(void)
-{
-    bt_free(bt);
-    cc_free(cc);
-    free(cpu);
-}
-
-TestSuite(verify, .init = setup, .fini = teardown);
+TestSuite(verify, .init = setup, .fini = rig_free);
 
 /* ---- hand-made blocks ---- */
 
@@ -577,16 +557,6 @@ Test(verify, refuses_exits_that_lead_astray)
 }
 
 /* ---- blocks of random guest code ---- */
-
-static u64 rng = 0x9e3779b97f4a7c15u;
-
-static u32 rnd(void)
-{
-    rng ^= rng << 13;
-    rng ^= rng >> 7;
-    rng ^= rng << 17;
-    return (u32)(rng >> 16);
-}
 
 /* Random bytes with a leaning to prefixes and two-byte opcodes, so that every map gets its share. */
 static void random_bytes(u8 *bytes, u32 n)
