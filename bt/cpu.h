@@ -192,7 +192,6 @@ struct cpu {
     u8 ret_pop[8];   /* bytes a mismatching RET drops, by bits 33:32 of the record (gate.c) */
     /* --- warm --- */
     u32 mode; /* MODE_* */
-    u32 exit_arg;
     u64 sel_tag;                /* ctx_tag less the selector, in bits 63..32, while cpu_cs_8086() */
     u32 seg_limit16[SEG_COUNT]; /* seg[].limit, at most FFFFh: how far 16-bit string pointers go */
     u8 exc_vector, exc_has_error, exc_soft, fpu_saved;

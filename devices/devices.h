@@ -262,7 +262,4 @@ bool pc_vga_touched(const struct pc *pc);
 /* State as text, without touching it: "pic", "lapic", "ioapic", "irq", "pci", "mtree". Returns the length needed, like snprintf(); 0: no such thing. */
 size_t pc_info(struct pc *pc, const char *what, char *buf, size_t bytes);
 
-/* Last byte written to the POST port 80h. */
-u8 pc_post_code(const struct pc *pc);
-
 #endif

@@ -36,8 +36,6 @@
 
 enum {
     IRQ_KBD = 1,
-    IRQ_COM2 = 3,
-    IRQ_COM1 = 4,
     IRQ_FDC = 6,
     IRQ_LPT1 = 7,
     IRQ_SCI = 9,
@@ -234,8 +232,6 @@ static int wire_isa(struct pc *pc)
         .reset_request = on_reset,
         .opaque = pc,
     };
-    static const u16 com_base[PC_SERIALS] = {0x3f8, 0x2f8, 0x3e8, 0x2e8};
-    static const u8 com_irq[PC_SERIALS] = {IRQ_COM1, IRQ_COM2, IRQ_COM1, IRQ_COM2};
 
     const struct apics_wires apics = {
         .apic = cfg->apic,
@@ -265,7 +261,7 @@ static int wire_isa(struct pc *pc)
     TRY(post_port_init(&pc->post, io));
     for (unsigned i = 0; i < PC_SERIALS; i++)
         if (cfg->serial_present[i])
-            TRY(uart_init(&pc->uart[i], io, com_base[i], clk, pic_line(pic, com_irq[i], i / 2), &cfg->serial[i]));
+            TRY(uart_init(&pc->uart[i], io, uart_com[i].base, clk, pic_line(pic, uart_com[i].irq, i / 2), &cfg->serial[i]));
     if (cfg->parallel_present)
         TRY(parallel_init(&pc->lpt, io, 0x378, pic_line(pic, IRQ_LPT1, 0), &cfg->parallel));
     if (cfg->debugcon_iobase)
@@ -683,11 +679,6 @@ void pc_vga_settle(struct pc *pc)
 bool pc_vga_touched(const struct pc *pc)
 {
     return pc->has_vga && __atomic_load_n(&pc->vga.touched, __ATOMIC_RELAXED);
-}
-
-u8 pc_post_code(const struct pc *pc)
-{
-    return pc->post.code;
 }
 
 size_t pc_info(struct pc *pc, const char *what, char *buf, size_t bytes)

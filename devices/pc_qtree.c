@@ -116,8 +116,6 @@ static void isa_nics(struct tree *t)
 
 static void isa_bus(struct tree *t)
 {
-    static const u16 com_base[PC_SERIALS] = {0x3f8, 0x2f8, 0x3e8, 0x2e8};
-    static const u8 com_irq[PC_SERIALS] = {4, 3, 4, 3};
     const struct pc_config *c = t->board->config;
 
     bus(t, "isa.0", "ISA");
@@ -142,8 +140,8 @@ static void isa_bus(struct tree *t)
         if (c->serial_present[i]) {
             dev(t, "isa-serial");
             number(t, "index", i);
-            number(t, "iobase", com_base[i]);
-            number(t, "irq", com_irq[i]);
+            number(t, "iobase", uart_com[i].base);
+            number(t, "irq", uart_com[i].irq);
             up(t);
         }
     isa(t, "isa-pcspk", 0x61, 0);

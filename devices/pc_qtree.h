@@ -8,6 +8,7 @@
 #include "devices/ide.h"
 #include "devices/nics.h"
 #include "devices/pc_info.h"
+#include "devices/uart.h"
 #include "devices/virtio_blk.h"
 
 /* What is in the tree. */

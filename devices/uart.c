@@ -30,6 +30,8 @@ enum { MSR_TERI = 0x04, MSR_DELTAS = 0x0f, MSR_CTS = 0x10, MSR_DSR = 0x20, MSR_R
 #define TX_RETRY_NS 1000000u
 #define RX_TIMEOUT_MAX_NS 1000000u
 
+const struct uart_place uart_com[4] = {{0x3f8, 4}, {0x2f8, 3}, {0x3e8, 4}, {0x2e8, 3}};
+
 static void fifo_put(struct uart_fifo *f, u8 byte)
 {
     f->data[(f->head + f->count) % UART_FIFO_BYTES] = byte;

@@ -30,6 +30,13 @@ struct uart {
     struct clk_timer tx_timer; /* back end busy: try again */
 };
 
+/* Where a PC has its four. */
+struct uart_place {
+    u16 base;
+    u8 irq;
+};
+extern const struct uart_place uart_com[4];
+
 int uart_init(struct uart *uart, struct io_bus *io, u16 base, struct clk *clk, struct irq_line irq,
               const struct chr_back *back) MUST_CHECK;
 void uart_reset(struct uart *uart);

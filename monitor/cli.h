@@ -119,8 +119,8 @@ int drive_finish(struct cli_options *opt, struct novt_error *err) MUST_CHECK; /*
 bool cli_net_is_device(const char *name); /* does -device NAME mean a network card? */
 void cli_net_help_devices(void);
 int cli_net_device(struct cli_options *opt, const char *name, char *list, struct novt_error *err) MUST_CHECK;
-/* After all options. defaults: without any of these options there is an e1000 with user networking, as in QEMU. */
 int cli_net_dump(struct cli_options *opt, const char *list, struct novt_error *err) MUST_CHECK; /* -object filter-dump,LIST */
+/* After all options. defaults: without any of these options there is an e1000 with user networking, as in QEMU. */
 int cli_net_finish(struct cli_options *opt, bool defaults, struct novt_error *err) MUST_CHECK;
 
 /* ---- cli_term.c ---- */

@@ -90,27 +90,40 @@ static int plan_addresses(const u8 *file, size_t bytes, struct multiboot_plan *p
     return 0;
 }
 
-/* What of an ELF segment is loaded. Linkers like to put the file's headers into a page of their own in front of the code, for a kernel
- * at 1 MiB where the firmware is: the part in there is left out, as a PC's ROM would swallow it. False: nothing. */
-static bool loaded_part(const u8 *ph, u32 *off, u32 *paddr, u32 *filesz, u32 *memsz)
-{
-    u32 cut;
+/* A program header's fields that matter (System V ABI, figure 5-1). */
+struct segment {
+    u32 off, vaddr, paddr, filesz, memsz;
+};
 
-    *off = get_u32(ph + 4);
-    *paddr = get_u32(ph + 12);
-    *filesz = get_u32(ph + 16);
-    *memsz = get_u32(ph + 20);
-    if (get_u32(ph) != ELF_PT_LOAD || !*memsz)
-        return false;
-    if (*paddr < HOLE_FIRST || *paddr >= HIGH_FIRST)
+/* False: it is not one to load. */
+static bool read_segment(const u8 *ph, struct segment *s)
+{
+    *s = (struct segment){
+        .off = get_u32(ph + 4),
+        .vaddr = get_u32(ph + 8),
+        .paddr = get_u32(ph + 12),
+        .filesz = get_u32(ph + 16),
+        .memsz = get_u32(ph + 20),
+    };
+    return get_u32(ph) == ELF_PT_LOAD && s->memsz;
+}
+
+/* Linkers like to put the file's headers into a page of their own in front of the code, for a kernel at 1 MiB where the firmware is: the
+ * part in there is left out, as a PC's ROM would swallow it. False: nothing is left. */
+static bool cut_hole(struct segment *s)
+{
+    u32 cut, of_file;
+
+    if (s->paddr < HOLE_FIRST || s->paddr >= HIGH_FIRST)
         return true;
-    cut = HIGH_FIRST - *paddr;
-    if (cut >= *memsz)
+    cut = HIGH_FIRST - s->paddr;
+    if (cut >= s->memsz)
         return false;
-    *paddr += cut;
-    *memsz -= cut;
-    *off += cut < *filesz ? cut : *filesz;
-    *filesz -= cut < *filesz ? cut : *filesz;
+    of_file = cut < s->filesz ? cut : s->filesz;
+    s->paddr += cut;
+    s->memsz -= cut;
+    s->off += of_file;
+    s->filesz -= of_file;
     return true;
 }
 
@@ -132,24 +145,22 @@ static int plan_elf(const u8 *file, size_t bytes, struct multiboot_plan *plan, s
     plan->elf = true;
     plan->entry_gpa = entry;
     for (u32 i = 0; i < phnum; i++) {
-        const u8 *ph = file + phoff + i * ELF_PHDR_BYTES;
-        u32 off = get_u32(ph + 4), vaddr = get_u32(ph + 8), paddr = get_u32(ph + 12);
-        u32 filesz = get_u32(ph + 16), memsz = get_u32(ph + 20);
+        struct segment s;
 
-        if (get_u32(ph) != ELF_PT_LOAD || !memsz)
+        if (!read_segment(file + phoff + i * ELF_PHDR_BYTES, &s))
             continue;
-        if (filesz > memsz || off > bytes || filesz > bytes - off || (u64)paddr + memsz > UINT32_MAX)
+        if (s.filesz > s.memsz || s.off > bytes || s.filesz > bytes - s.off || (u64)s.paddr + s.memsz > UINT32_MAX)
             return mon_fail(err, NOVT_ERR_IMAGE, -ENOEXEC, remedy_intact,
                             "kernel: ELF segment %u reaches outside the file or the address space", i);
         /* Some kernels give a virtual entry address. */
-        if (entry - vaddr < memsz)
-            plan->entry_gpa = entry - vaddr + paddr;
-        if (!loaded_part(ph, &off, &paddr, &filesz, &memsz))
+        if (entry - s.vaddr < s.memsz)
+            plan->entry_gpa = entry - s.vaddr + s.paddr;
+        if (!cut_hole(&s))
             continue;
-        if (paddr < lo)
-            lo = paddr;
-        if (paddr + memsz > hi)
-            hi = paddr + memsz;
+        if (s.paddr < lo)
+            lo = s.paddr;
+        if (s.paddr + s.memsz > hi)
+            hi = s.paddr + s.memsz;
     }
     if (hi == 0)
         return mon_fail(err, NOVT_ERR_IMAGE, -ENOEXEC, remedy_intact,
@@ -198,10 +209,10 @@ void multiboot_place(const u8 *file, const struct multiboot_plan *plan, u8 *mem)
     phoff = get_u32(file + 28);
     phnum = get_u16(file + 44);
     for (u32 i = 0; i < phnum; i++) {
-        u32 off, paddr, filesz, memsz;
+        struct segment s;
 
-        if (loaded_part(file + phoff + i * ELF_PHDR_BYTES, &off, &paddr, &filesz, &memsz))
-            memcpy(mem + (paddr - plan->load_gpa), file + off, filesz);
+        if (read_segment(file + phoff + i * ELF_PHDR_BYTES, &s) && cut_hole(&s))
+            memcpy(mem + (s.paddr - plan->load_gpa), file + s.off, s.filesz);
     }
 }
 

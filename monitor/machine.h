@@ -119,10 +119,10 @@ void control_tell(struct machine *m, const struct novt_event *ev); /* to those w
 bool control_goes_on(struct machine *m, int why);
 void control_ended(struct machine *m, const struct novt_outcome *out); /* tells of the end of a run */
 
-/* vm_disk.c: opens the drives' images and puts them into the PC's config; connects them to the PC that came of it; ends them, before the
- * PC goes. */
 /* vm_smbios.c: fills cfg's uuid, cpu_ and smbios; text is cfg's memory until the PC is made. */
 int smbios_config(struct machine *m, struct pc_config *cfg, struct pc_smbios_text text[NOVT_SMBIOS_TEXTS], struct novt_error *err) MUST_CHECK;
+/* vm_disk.c: opens the drives' images and puts them into the PC's config; connects them to the PC that came of it; ends them, before the
+ * PC goes. */
 int disks_open(struct machine *m, struct pc_config *cfg, struct novt_error *err) MUST_CHECK;
 void disks_attach(struct machine *m);
 void disks_close(struct machine *m);

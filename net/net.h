@@ -43,7 +43,4 @@ struct nic_back net_dump_back(struct net_dump *dump, const struct nic_back *back
 const struct nic_front *net_dump_front(struct net_dump *dump, const struct nic_front *front);
 void net_dump_free(struct net_dump *dump); /* NULL is fine */
 
-/* One line about it, as after "info network"; how much it needs, like snprintf(). */
-size_t net_describe(const struct net *net, char *buf, size_t bytes);
-
 #endif

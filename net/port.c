@@ -366,8 +366,3 @@ int net_forward(struct net *net, bool add, const char *rule, struct net_error *e
     pthread_mutex_unlock(&net->order_lock);
     return order.rc;
 }
-
-size_t net_describe(const struct net *net, char *buf, size_t bytes)
-{
-    return net->kind->describe(net, buf, bytes);
-}

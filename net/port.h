@@ -44,7 +44,6 @@ struct net_kind {
     /* input: frames may come in. stalled: send() said no. */
     void (*prepare)(struct net *net, struct net_polls *polls, bool input, bool stalled);
     void (*ready)(struct net *net, struct net_polls *polls, bool input);
-    size_t (*describe)(const struct net *net, char *buf, size_t bytes);
     int (*forward)(struct net *net, bool add, const char *rule, struct net_error *err); /* net.h's; NULL: not this kind */
 };
 

@@ -25,7 +25,6 @@
 struct sock {
     int listen_fd, fd; /* fd: the peer, or the datagram socket; -1: none */
     bool datagrams;
-    char what[160];
     struct sockaddr_in to;  /* datagrams */
     struct sockaddr_in own; /* multicast: our own come back too, and are known by where they came from */
     bool multicast;
@@ -105,7 +104,6 @@ static int open_listen(struct sock *s, const char *text, struct net_error *err)
     setsockopt(s->listen_fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
     if (bind(s->listen_fd, (const struct sockaddr *)&addr, sizeof(addr)) || listen(s->listen_fd, 1))
         return fail(err, "listen on", text, -errno);
-    snprintf(s->what, sizeof(s->what), "listen=%s", text);
     return 0;
 }
 
@@ -124,7 +122,6 @@ static int open_connect(struct sock *s, const char *text, struct net_error *err)
     if (connect(s->fd, (const struct sockaddr *)&addr, sizeof(addr)))
         return fail(err, "connect to", text, errno == EINPROGRESS ? -ETIMEDOUT : -errno);
     no_delay(s->fd);
-    snprintf(s->what, sizeof(s->what), "connect=%s", text);
     return nonblocking(s->fd);
 }
 
@@ -145,7 +142,6 @@ static int open_udp(struct sock *s, const struct options *o, struct net_error *e
     setsockopt(s->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
     if (bind(s->fd, (const struct sockaddr *)&addr, sizeof(addr)))
         return fail(err, "use", o->local, -errno);
-    snprintf(s->what, sizeof(s->what), "udp=%s", o->udp);
     return 0;
 }
 
@@ -181,7 +177,6 @@ static int open_mcast(struct sock *s, const struct options *o, struct net_error 
         return fail(err, "join", o->mcast, -errno);
     socklen_t len = sizeof(s->own);
     getsockname(s->fd, (struct sockaddr *)&s->own, &len);
-    snprintf(s->what, sizeof(s->what), "mcast=%s", o->mcast);
     return 0;
 }
 
@@ -197,7 +192,6 @@ static int open_fd(struct sock *s, const char *text, struct net_error *err)
                        text);
     s->fd = (int)fd;
     s->datagrams = type == SOCK_DGRAM;
-    snprintf(s->what, sizeof(s->what), "fd=%s", text);
     fcntl(s->fd, F_SETFD, FD_CLOEXEC);
     return nonblocking(s->fd);
 }
@@ -389,11 +383,6 @@ static void sock_ready(struct net *net, struct net_polls *polls, bool input)
         accept_peer(s);
 }
 
-static size_t sock_describe(const struct net *net, char *buf, size_t bytes)
-{
-    return (size_t)snprintf(buf, bytes, "type=socket,%s", ((const struct sock *)net->state)->what);
-}
-
 const struct net_kind net_kind_socket = {
     .name = "socket",
     .open = sock_open,
@@ -401,5 +390,4 @@ const struct net_kind net_kind_socket = {
     .send = sock_send,
     .prepare = sock_prepare,
     .ready = sock_ready,
-    .describe = sock_describe,
 };

@@ -20,7 +20,6 @@
 struct tap {
     int fd;
     bool dead; /* it failed for good: the cable hangs loose */
-    char ifname[IFNAMSIZ];
     u8 frame[NIC_FRAME_MAX_BYTES];
 };
 
@@ -45,7 +44,6 @@ static int open_interface(struct tap *tap, const char *ifname, struct net_error 
                            "-netdev tap: cannot have interface %s: %s", ifname[0] ? ifname : "tap%d",
                            strerror(-rc));
     }
-    memcpy(tap->ifname, req.ifr_name, sizeof(tap->ifname));
     return 0;
 }
 
@@ -65,8 +63,7 @@ static int adopt(struct tap *tap, const char *text, struct net_error *err)
         if (!(req.ifr_flags & IFF_TAP) || !(req.ifr_flags & IFF_NO_PI) || (req.ifr_flags & IFF_VNET_HDR))
             return net_bad(err, "open it with IFF_TAP | IFF_NO_PI and without IFF_VNET_HDR",
                            "-netdev tap: fd=%s frames otherwise", text);
-        memcpy(tap->ifname, req.ifr_name, sizeof(tap->ifname));
-    }
+        }
     tap->fd = (int)fd;
     fcntl(tap->fd, F_SETFL, flags | O_NONBLOCK);
     fcntl(tap->fd, F_SETFD, FD_CLOEXEC);
@@ -161,13 +158,6 @@ static void tap_ready(struct net *net, struct net_polls *polls, bool input)
     }
 }
 
-static size_t tap_describe(const struct net *net, char *buf, size_t bytes)
-{
-    const struct tap *tap = net->state;
-
-    return (size_t)snprintf(buf, bytes, "type=tap,ifname=%s%s", tap->ifname, tap->dead ? ",gone" : "");
-}
-
 const struct net_kind net_kind_tap = {
     .name = "tap",
     .open = tap_open,
@@ -175,5 +165,4 @@ const struct net_kind net_kind_tap = {
     .send = tap_send,
     .prepare = tap_prepare,
     .ready = tap_ready,
-    .describe = tap_describe,
 };

@@ -519,15 +519,6 @@ static void user_ready(struct net *net, struct net_polls *polls, bool input)
         }
 }
 
-static size_t user_describe(const struct net *net, char *buf, size_t bytes)
-{
-    const struct user *user = net->state;
-    char text[INET_ADDRSTRLEN];
-
-    inet_ntop(AF_INET, &user->config.vnetwork, text, sizeof(text));
-    return (size_t)snprintf(buf, bytes, "type=user,net=%s,restrict=%s", text, user->restricted ? "on" : "off");
-}
-
 const struct net_kind net_kind_user = {
     .name = "user",
     .open = user_open,
@@ -535,6 +526,5 @@ const struct net_kind net_kind_user = {
     .send = user_send,
     .prepare = user_prepare,
     .ready = user_ready,
-    .describe = user_describe,
     .forward = user_forward,
 };
