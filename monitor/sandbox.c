@@ -347,7 +347,7 @@ static void forgive(struct sandbox *s)
         s->page[i] &= (s->page[i] & PAGE_RESCANS) == PAGE_RESCANS ? 0 : PAGE_VERDICT;
 }
 
-/* Where the first instruction of a linear page begins, if the page before it is there to say so. */
+/* Where the sweep of a linear page begins. */
 static unsigned head_of(struct novt_vm *vm, u32 page, u32 backing)
 {
     const u8 *before = NULL;
@@ -357,8 +357,6 @@ static unsigned head_of(struct novt_vm *vm, u32 page, u32 backing)
     if (page && mmu_walk(vm->mmu, vm->win, &vm->regime, vm->win->priv, (page - 1) << PAGE_SHIFT, MMU_FETCH, &info) ==
                     MMU_OK)
         before = mmu_ptr(vm->mmu, info.gpa & ~(u64)PAGE_MASK, NULL);
-    if (!before)
-        return 0;
     return scan_head(before, mmu_backing_ptr(vm->mmu, (u64)backing << PAGE_SHIFT), vm->cpu.features);
 }
 

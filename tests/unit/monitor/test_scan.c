@@ -192,6 +192,36 @@ Test(scan, first_instruction_of_a_page)
     cr_assert_eq(scan_head(before, page, features), 0);
 }
 
+Test(scan, first_instruction_of_a_page_that_stands_alone)
+{
+    /* A procedure linkage table, cut in the middle of "jmp [ebx+disp32]": the sweep from 0 reads RETF, and the true one does not. */
+    static const u8 plt[] = {0xcb, 0x00, 0x00, 0x00, 0x68, 0x10, 0x00, 0x00, 0x00, 0xe9, 0xc0, 0xff, 0xff, 0xff};
+    static const u8 entry_bytes[] = {0xff, 0xa3, 0x14, 0x00, 0x00, 0x00, 0x68, 0x18, 0x00, 0x00, 0x00, 0xe9, 0xb0, 0xff, 0xff, 0xff};
+    const u32 features = cpuid_features(CPU_MAX);
+    const u16 entry = 0x800;
+    struct scan_cpu cpu = model();
+    struct scan_result r;
+    u8 page[PAGE_BYTES];
+
+    memset(page, 0x90, sizeof(page));
+    memcpy(page, plt, sizeof(plt));
+    for (unsigned i = 0; i < 8; i++)
+        memcpy(page + sizeof(plt) + i * sizeof(entry_bytes), entry_bytes, sizeof(entry_bytes));
+    scan_page(page, &entry, 1, 0, &cpu, &r);
+    cr_assert_eq(r.reason, SCAN_FAR);
+    unsigned head = scan_head(NULL, page, features);
+    cr_assert_leq(head, sizeof(plt) + 2 * sizeof(entry_bytes), "%u", head);
+    scan_page(page, &entry, 1, head, &cpu, &r);
+    cr_assert_eq(r.reason, SCAN_CLEAN);
+    page[head + 64] = 0x0f; /* behind there all counts */
+    page[head + 65] = 0xa2;
+    memset(page + head, 0x90, 64);
+    scan_page(page, &entry, 1, head, &cpu, &r);
+    cr_assert_eq(r.reason, SCAN_CPUID);
+    memset(page, 0x04, sizeof(page)); /* ADD AL,4: even and odd sweeps never meet */
+    cr_assert_eq(scan_head(NULL, page, features), 0);
+}
+
 Test(scan, instruction_across_the_end_of_the_page)
 {
     static const u8 head[] = {0xff, 0x0f};
