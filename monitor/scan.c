@@ -4,7 +4,8 @@
  * A worklist of offsets and one bit per offset seen: each instruction is decoded once. The scan errs on the side of translation:
  * a doubt keeps the page out, and costs some speed. Compilers' code resynchronises a linear sweep within a few instructions, and
  * holds so few sensitive bytes that sweeping all of a page keeps about one page in a hundred out. What it cannot see is an entry into the
- * middle of an instruction; that costs equivalence, never isolation, which the sandbox alone answers for (docs/security.md).
+ * middle of an instruction, or an indirect one into the first bytes of a page whose neighbour is not there (scan_head()); that costs
+ * equivalence, never isolation, which the sandbox alone answers for (docs/security.md).
  */
 #include <cpuid.h>
 #include <string.h>
